@@ -1,0 +1,41 @@
+"""Errors that a user can mend: one clear line each, exit code 2 at the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class HeadstartError(Exception):
+    """Base of every error caused by input, disk or configuration rather than by a bug."""
+
+
+class DataError(HeadstartError):
+    """A file that is missing, truncated, malformed or not what its format promises.
+
+    The message is one line: file, record, what was expected, what was found, what to do.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        expected: str,
+        *,
+        record: str | int | None = None,
+        found: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        where = f"{path}" if record is None else f"{path}, record {record}"
+        parts = [f"{where}: expected {expected}"]
+        if found is not None:
+            parts.append(f"found {found}")
+        message = ", ".join(parts)
+        super().__init__(f"{message}. {fix}" if fix else message)
+        self.path = Path(path)
+
+
+class ConfigError(HeadstartError):
+    """A configuration that cannot be run; the message names the field and the allowed values."""
+
+
+class TrainingError(HeadstartError):
+    """Training had to stop (NaN loss, full disk, too many unreadable images); says where and what to do."""

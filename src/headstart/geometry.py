@@ -1,0 +1,201 @@
+"""Axes, units and coordinate frames: the one statement of them, and the maps between them.
+
+* **Image pixels**: x to the right, y down, in pixels. Integer coordinates are pixel *centres*: the centre of the
+  top left pixel is (0, 0) and an image of width W spans x from -0.5 to W - 0.5. Adapters convert (MATLAB's 1-based
+  pixels lose 1). A map of stride s relates to its input by ``map = (pixel + 0.5) / s - 0.5``. Mirroring an image of
+  width W sends x to W - 1 - x. Labels are never rounded.
+* **Boxes**: (x, y, width, height) in pixels, (x, y) the outer top left corner.
+* **Camera axes**: x right, y down, z forward along the optical axis (OpenCV), millimetres, camera at the origin.
+* **World axes**: whatever the data set says, millimetres; ``camera = rotation @ world + translation_mm``.
+* **Depth**: z in camera axes, relative to the pelvis, millimetres; larger is farther away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with OpenCV's lens distortion.
+
+    ``fx, fy, cx, cy`` in pixels; ``distortion`` (k1, k2, p1, p2, k3), unitless; ``rotation`` (3, 3) and
+    ``translation_mm`` (3,) take world to camera axes.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    rotation: Array = field(default_factory=lambda: np.eye(3))
+    translation_mm: Array = field(default_factory=lambda: np.zeros(3))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """Intrinsic matrix (3, 3)."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    def to_camera(self, world_mm: Array) -> NDArray[np.float64]:
+        """World (..., 3) mm -> camera axes (..., 3) mm."""
+        return np.asarray(world_mm, np.float64) @ np.asarray(self.rotation).T + np.asarray(self.translation_mm)
+
+    def project(self, camera_mm: Array) -> NDArray[np.float64]:
+        """Camera axes (N, 3) mm -> image pixels (N, 2); NaN for points that are not in front of the camera."""
+        points = np.asarray(camera_mm, np.float64).reshape(-1, 3)
+        in_front = points[:, 2] > 0
+        pixels = np.full((len(points), 2), np.nan)
+        if in_front.any():
+            still = np.zeros(3)
+            projected, _ = cv2.projectPoints(points[in_front], still, still, self.matrix, np.array(self.distortion))
+            pixels[in_front] = projected[:, 0]
+        return pixels
+
+    def unproject(self, pixels: Array, depth_mm: Array) -> NDArray[np.float64]:
+        """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone."""
+        points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-12)
+        rays = cv2.undistortPointsIter(points, self.matrix, np.array(self.distortion), np.eye(3), np.eye(3), stop)[:, 0]
+        depth = np.asarray(depth_mm, np.float64).reshape(-1, 1)
+        return np.concatenate([rays * depth, depth], 1)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A similarity from image pixels to crop pixels, for image, points and camera axes alike.
+
+    ``matrix`` (2, 3) takes image to crop pixels; a mirrored crop has a negative determinant. ``size`` is
+    (width, height) of the crop in pixels.
+    """
+
+    matrix: NDArray[np.float64]
+    size: tuple[int, int]
+
+    @classmethod
+    def from_box(
+        cls,
+        bbox_xywh: Array,
+        size: tuple[int, int],
+        *,
+        padding: float = 1.25,
+        scale: float = 1.0,
+        rotation_degrees: float = 0.0,
+        flip: bool = False,
+        shift: tuple[float, float] = (0.0, 0.0),
+    ) -> Crop:
+        """The crop whose content is the box, ``padding`` times its size, turned, mirrored and shifted.
+
+        ``scale`` > 1 shows more of the surroundings; positive rotation turns the content clockwise as seen;
+        ``shift`` moves the centre by that fraction of the crop's extent. The box keeps its aspect ratio: the side
+        that needs more room decides.
+        """
+        x, y, box_width, box_height = (float(value) for value in bbox_xywh)
+        width, height = size
+        pixels_per_image_pixel = min(width / max(box_width, 1e-6), height / max(box_height, 1e-6)) / (padding * scale)
+        # Outer corner (x, y) and integer pixel centres: the box's centre lies half a pixel before x + w/2.
+        centre = np.array([x + box_width / 2 - 0.5, y + box_height / 2 - 0.5])
+        centre = centre + np.array(shift) * np.array(size) / pixels_per_image_pixel
+        angle = np.deg2rad(rotation_degrees)
+        linear = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        if flip:
+            linear = np.array([[-1.0, 0.0], [0.0, 1.0]]) @ linear
+        linear *= pixels_per_image_pixel
+        target = np.array([(width - 1) / 2, (height - 1) / 2])
+        return cls(np.concatenate([linear, (target - linear @ centre)[:, None]], 1), size)
+
+    @property
+    def scale(self) -> float:
+        """Crop pixels per image pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether left and right are exchanged."""
+        return bool(np.linalg.det(self.matrix[:, :2]) < 0)
+
+    @property
+    def inverse(self) -> NDArray[np.float64]:
+        """(2, 3) matrix from crop to image pixels."""
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return np.concatenate([linear, -linear @ self.matrix[:, 2:]], 1)
+
+    def to_crop(self, pixels: Array) -> NDArray[np.float64]:
+        """Image pixels (..., 2) -> crop pixels (..., 2)."""
+        return transform_points(self.matrix, pixels)
+
+    def to_image(self, pixels: Array) -> NDArray[np.float64]:
+        """Crop pixels (..., 2) -> image pixels (..., 2)."""
+        return transform_points(self.inverse, pixels)
+
+    def rotate_camera_axes(self, xyz_mm: Array) -> NDArray[np.float64]:
+        """Turn and mirror root-relative camera axes (..., 3) mm with the picture; z stays."""
+        return self._axes(self.matrix[:, :2] / self.scale, xyz_mm)
+
+    def restore_camera_axes(self, xyz_mm: Array) -> NDArray[np.float64]:
+        """Undo :meth:`rotate_camera_axes`."""
+        return self._axes((self.matrix[:, :2] / self.scale).T, xyz_mm)
+
+    @staticmethod
+    def _axes(linear: Array, xyz_mm: Array) -> NDArray[np.float64]:
+        turned = np.array(xyz_mm, np.float64)
+        turned[..., :2] = turned[..., :2] @ linear.T
+        return turned
+
+    def warp(self, image: NDArray[np.uint8], fill: tuple[int, int, int] = (0, 0, 0)) -> NDArray[np.uint8]:
+        """Cut the crop out of an image (H, W, 3) uint8; what lies outside the image is ``fill``.
+
+        Large reductions first halve the image by area, so that thin structures do not alias.
+        """
+        matrix = self.matrix
+        while self_scale(matrix) < 0.5 and min(image.shape[:2]) > 2:
+            image = cv2.resize(image, (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
+            matrix = _after_halving(matrix)
+        return cv2.warpAffine(image, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
+
+
+def self_scale(matrix: Array) -> float:
+    """Scale of a (2, 3) similarity."""
+    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def _after_halving(matrix: Array) -> NDArray[np.float64]:
+    """The (2, 3) matrix that does the same to a picture of half the size (full = 2 * half + 0.5)."""
+    halved = np.array(matrix, np.float64)
+    halved[:, 2] += halved[:, :2] @ np.array([0.5, 0.5])
+    halved[:, :2] *= 2
+    return halved
+
+
+def transform_points(matrix: Array, points: Array) -> NDArray[np.float64]:
+    """Apply a (2, 3) affine to points (..., 2)."""
+    return np.asarray(points, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def root_relative(xyz: Array, root_index: int) -> Array:
+    """Points (..., J, 3) with the joint ``root_index`` moved to the origin."""
+    return xyz - xyz[..., root_index : root_index + 1, :]
+
+
+def procrustes_align(predicted: Array, truth: Array) -> NDArray[np.float64]:
+    """Predicted points (..., J, 3) after the best similarity onto ``truth`` (..., J, 3).
+
+    Rotation, translation and scale by least squares; reflections are excluded (Umeyama 1991, eq. 40-43).
+    """
+    predicted = np.asarray(predicted, np.float64)
+    truth = np.asarray(truth, np.float64)
+    predicted_mean = predicted.mean(-2, keepdims=True)
+    truth_mean = truth.mean(-2, keepdims=True)
+    source, target = predicted - predicted_mean, truth - truth_mean
+    left, singular, right = np.linalg.svd(np.swapaxes(target, -1, -2) @ source)
+    sign = np.ones_like(singular)
+    sign[..., -1] = np.where(np.linalg.det(left) * np.linalg.det(right) < 0, -1.0, 1.0)
+    rotation = (left * sign[..., None, :]) @ right
+    spread = (source**2).sum((-1, -2))
+    scale = (singular * sign).sum(-1) / np.where(spread > 0, spread, 1.0)
+    return scale[..., None, None] * (source @ np.swapaxes(rotation, -1, -2)) + truth_mean

@@ -1,0 +1,145 @@
+"""The records that travel between rooms. Frozen; shapes and units on every field. See geometry.py for axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Camera
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Visibility(IntEnum):
+    """State of a 2D label. The three are kept apart from the file to the score."""
+
+    UNLABELLED = 0
+    OCCLUDED = 1
+    VISIBLE = 2
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One person in one picture, in the data set's own joints (K of them), as an adapter yields it."""
+
+    key: str
+    """Unique within data set and split; stable across runs and machines (never an absolute path)."""
+    image: Path
+    """Picture or video file, absolute or relative to the working directory (root included)."""
+    bbox_xywh: NDArray[np.float32]
+    """(4,) px: the whole person, tight; room around it is added when cropping."""
+    keypoints: NDArray[np.float32]
+    """(K, 2) px; NaN where unlabelled."""
+    visibility: NDArray[np.uint8]
+    """(K,) of :class:`Visibility`."""
+    camera_xyz: NDArray[np.float32] | None = None
+    """(K, 3) mm in camera axes (absolute where ``camera`` is given, else root-relative); NaN where unlabelled."""
+    camera: Camera | None = None
+    subject: str = ""
+    action: str = ""
+    sequence: str = ""
+    """Recording that the frame belongs to; frames of one sequence are ordered by ``frame``."""
+    frame: int = -1
+    """0-based index within the sequence, which is the video frame to read where ``image`` is a video; -1: none."""
+    head_size: float | None = None
+    """px: MPII's head size (0.6 x diagonal of the head box), for PCKh."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the loader hands to the device, J joints of the model. Unlabelled entries are 0 with weight 0."""
+
+    image: Tensor
+    """(B, 3, H, W) uint8 RGB."""
+    keypoints: Tensor
+    """(B, J, 2) float32 crop px."""
+    weight_2d: Tensor
+    """(B, J) float32: 1 labelled (visible or occluded), 0 not."""
+    xyz: Tensor
+    """(B, J, 3) float32 mm, pelvis at the origin, turned and mirrored with the crop."""
+    weight_3d: Tensor
+    """(B, J) float32: 1 where xyz is known."""
+    pixels_per_mm: Tensor
+    """(B,) float32: crop px per mm at the person's depth; 0 where there is no 3D."""
+    row: Tensor
+    """(B,) int64: row in the index of its data set."""
+    dataset: Tensor
+    """(B,) int64: position of its data set in the mixture."""
+    readable: Tensor
+    """(B,) bool: False where the image could not be read (its weights are 0)."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+
+    def pin_memory(self) -> Batch:
+        """Page-locked copy; torch's DataLoader calls this."""
+        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What losses compare with, made on the device from a :class:`Batch`."""
+
+    heatmaps: Tensor | None
+    """(B, J, h, w) unnormalised Gaussians with peak 1; None for heads without heatmaps."""
+    keypoints: Tensor
+    """(B, J, 2) heatmap px, sub-pixel."""
+    weight_2d: Tensor
+    """(B, J): 0 where unlabelled or outside the map."""
+    depth: Tensor
+    """(B, J) z relative to the pelvis in crop widths: mm * pixels_per_mm / crop width."""
+    weight_depth: Tensor
+    """(B, J)."""
+    map_size: tuple[int, int]
+    """(h, w) of the maps."""
+
+
+@dataclass(frozen=True)
+class PoseOutput:
+    """What any head gives. Heads with maps fill heatmaps and depth_maps, integral heads fill coordinates."""
+
+    heatmaps: Tensor | None = None
+    """(B, J, h, w): values (trained by MSE) or logits (cross-entropy), see ``is_logits``."""
+    depth_maps: Tensor | None = None
+    """(B, J, h, w) depth in crop widths, to be read at the joint."""
+    coordinates: Tensor | None = None
+    """(B, J, 3): x, y in heatmap px and depth in crop widths."""
+    confidence: Tensor | None = None
+    """(B, J) in 0..1, for integral heads."""
+    is_logits: bool = False
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Joints read from a :class:`PoseOutput`, still in the crop."""
+
+    keypoints: Tensor
+    """(B, J, 2) crop px."""
+    depth: Tensor
+    """(B, J) crop widths, relative to the pelvis."""
+    confidence: Tensor
+    """(B, J) in 0..1."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One person of one picture, as users see it."""
+
+    image: str
+    bbox_xywh: tuple[float, float, float, float]
+    """px."""
+    score: float
+    """Detector's confidence in 0..1; 1.0 for boxes that were given."""
+    keypoints: dict[str, tuple[float, float, float]]
+    """Joint name -> x, y in image px and confidence in 0..1."""
+    xyz_mm: dict[str, tuple[float, float, float]]
+    """Joint name -> x (right), y (down), z (away) in mm, pelvis at the origin, camera axes."""
+    extra: dict[str, Any] = field(default_factory=dict)

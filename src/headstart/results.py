@@ -1,0 +1,104 @@
+"""What a run leaves behind, as JSON: scores, cost and configuration. No torch here, so that reports load fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.errors import DataError
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One metric under one protocol."""
+
+    protocol: str
+    description: str
+    """Full sentence: data set, split, subset, joints, root, alignment, scale rule, metric."""
+    metric: str
+    unit: str
+    value: float
+    better: Literal["lower", "higher"]
+    n: int
+    """Number of people scored."""
+    per_joint: dict[str, float] = field(default_factory=dict)
+    per_action: dict[str, float] = field(default_factory=dict)
+    strata: dict[str, float] = field(default_factory=dict)
+    """The same metric over a part of the joints, e.g. ``visible`` and ``occluded``."""
+    others: dict[str, float] = field(default_factory=dict)
+    """Companion metrics of the same predictions, e.g. ``pa_mpjpe_mm``."""
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one stage of training consumed."""
+
+    name: str
+    steps: int
+    samples: int
+    flops: float
+    """Training FLOPs, forward and backward, 2 per multiply-add."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One finished run."""
+
+    name: str
+    seed: int
+    config: dict[str, Any]
+    git_sha: str
+    device: str
+    stages: list[StageCost]
+    scores: list[Scores]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One row per log interval: stage, step, samples, flops, losses; validation rows carry metric values."""
+    versions: dict[str, str] = field(default_factory=dict)
+    unreadable_images: list[str] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write JSON atomically."""
+        write_atomically(path, json.dumps(asdict(self), indent=1, allow_nan=True).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> RunResult:
+        """Read back what :meth:`save` wrote; raises :class:`DataError` for anything else."""
+        try:
+            raw = json.loads(path.read_text())
+            stages = [StageCost(**stage) for stage in raw.pop("stages")]
+            scores = [Scores(**score) for score in raw.pop("scores")]
+            known = {f.name for f in fields(cls)}
+            return cls(stages=stages, scores=scores, **{k: v for k, v in raw.items() if k in known})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(path, "a result.json written by headstart", found=str(error)) from error
+
+
+def read_runs(directory: Path) -> Iterator[RunResult]:
+    """Every ``result.json`` below ``directory``, in the order of their paths."""
+    for path in sorted(directory.rglob("result.json")):
+        yield RunResult.load(path)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace ``path`` by ``content`` in one step: a reader sees the old file or the new one, never a part.
+
+    A failed write (a full disk) leaves the old file and no temporary one behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
