@@ -154,7 +154,9 @@ class Crop:
         """
         matrix = self.matrix
         while self_scale(matrix) < 0.5 and min(image.shape[:2]) > 2:
-            image = cv2.resize(image, (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA)
+            image = cv2.resize(
+                image, (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA
+            )
             matrix = _after_halving(matrix)
         return cv2.warpAffine(image, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
 
@@ -182,20 +184,38 @@ def root_relative(xyz: Array, root_index: int) -> Array:
     return xyz - xyz[..., root_index : root_index + 1, :]
 
 
-def procrustes_align(predicted: Array, truth: Array) -> NDArray[np.float64]:
+def procrustes_align(predicted: Array, truth: Array, weights: Array | None = None) -> NDArray[np.float64]:
     """Predicted points (..., J, 3) after the best similarity onto ``truth`` (..., J, 3).
 
-    Rotation, translation and scale by least squares; reflections are excluded (Umeyama 1991, eq. 40-43).
+    Rotation, translation and scale by (weighted) least squares; reflections are excluded (Umeyama 1991, eq. 40-43).
+    ``weights`` (..., J), unitless and not negative, say how much each point counts for the fit, all equally by
+    default. A point of weight 0 may hold anything, NaN too: it moves with the others and changes nothing.
     """
     predicted = np.asarray(predicted, np.float64)
-    truth = np.asarray(truth, np.float64)
-    predicted_mean = predicted.mean(-2, keepdims=True)
-    truth_mean = truth.mean(-2, keepdims=True)
-    source, target = predicted - predicted_mean, truth - truth_mean
-    left, singular, right = np.linalg.svd(np.swapaxes(target, -1, -2) @ source)
+    share = _shares(predicted, weights)
+    source, _ = _centred(predicted, share)
+    target, truth_mean = _centred(np.asarray(truth, np.float64), share)
+    # Zeroed, not multiplied: 0 * NaN is NaN.
+    fitted = np.where(share > 0, source, 0.0)
+    left, singular, right = np.linalg.svd(np.swapaxes(share * np.where(share > 0, target, 0.0), -1, -2) @ fitted)
     sign = np.ones_like(singular)
     sign[..., -1] = np.where(np.linalg.det(left) * np.linalg.det(right) < 0, -1.0, 1.0)
     rotation = (left * sign[..., None, :]) @ right
-    spread = (source**2).sum((-1, -2))
+    spread = (share * fitted**2).sum((-1, -2))
     scale = (singular * sign).sum(-1) / np.where(spread > 0, spread, 1.0)
     return scale[..., None, None] * (source @ np.swapaxes(rotation, -1, -2)) + truth_mean
+
+
+def _shares(points: Array, weights: Array | None) -> NDArray[np.float64]:
+    """Weights (..., J) as shares (..., J, 1) that sum to 1, or to 0 where nothing counts."""
+    if weights is None:
+        weights = np.ones(points.shape[:-1])
+    share = np.asarray(weights, np.float64)[..., None]
+    total = share.sum(-2, keepdims=True)
+    return share / np.where(total > 0, total, 1.0)
+
+
+def _centred(points: Array, share: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (..., J, 3) minus their weighted mean, and that mean (..., 1, 3)."""
+    mean = (share * np.where(share > 0, points, 0.0)).sum(-2, keepdims=True)
+    return points - mean, mean

@@ -1,0 +1,245 @@
+"""Evaluation protocols: data, not code. One constant each, and each prints what it is.
+
+"Protocol 1" means different things to different papers, so every number carries :meth:`Protocol.describe`. The source
+of each constant stands beside it. Directions are those of the metric (:data:`METRICS`), never of a protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headstart.errors import ConfigError
+from headstart.metrics import PCK3D_THRESHOLD_MM, ZHOU2017_BONE_SUM_MM
+from headstart.protocols.definition import (
+    METRICS,
+    SCALE_RULES,
+    GroupBy,
+    Metric,
+    MetricFacts,
+    Protocol,
+    ScaleRule,
+    companion_title,
+)
+from headstart.skeleton import H36M_17, LSP_14, MPII_16
+
+__all__ = [
+    "METRICS",
+    "PROTOCOLS",
+    "SCALE_RULES",
+    "GroupBy",
+    "Metric",
+    "MetricFacts",
+    "Protocol",
+    "ScaleRule",
+    "companion_title",
+    "protocol",
+]
+
+
+def _both_sides(*parts: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{part}" for part in parts for side in ("right", "left"))
+
+
+_LIMBS = _both_sides("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_COMPANIONS_3D: tuple[Metric, ...] = ("n_mpjpe", "pa_mpjpe", "pck3d", "auc")
+
+
+# --- the constants ---
+
+#: Mean over frames; companions as every 3D protocol here. The 17 joints include the pelvis, whose error is 0.
+H36M_STANDARD = Protocol(
+    "h36m_standard",
+    "h36m",
+    "test",
+    "mpjpe",
+    H36M_17.names,
+    subset="subjects S9 and S11",
+    frame_stride=64,
+    root="pelvis",
+    scale_rule="root_depth",
+    group_by=("action",),
+    companions=_COMPANIONS_3D,
+)
+
+#: The same, averaged over the 15 actions: papers differ in which of the two they print.
+H36M_STANDARD_ACTIONS = replace(H36M_STANDARD, name="h36m_standard_actions", average="groups")
+
+#: Zhou et al. 2017, published PyTorch code (src/lib/datasets/h36m.py, utils/eval.py): for fidelity to 64.90 and
+#: 64.55 mm. That file scores every tenth frame of the ECCV-18 challenge's validation set unless asked for all; here
+#: the frames are those of the standard protocol, so that its companions can be compared.
+H36M_ZHOU2017 = replace(
+    H36M_STANDARD,
+    name="h36m_zhou2017",
+    metric="zhou2017_mpjpe",
+    scale_rule="bone_sum",
+    bone_sum_mm=ZHOU2017_BONE_SUM_MM,
+    decode="argmax",
+    companions=("mpjpe", *_COMPANIONS_3D),
+    companion_scale_rule="root_depth",
+)
+
+#: The official PCKh script as SimpleBaseline runs it on ``gt_valid.mat``: pelvis and thorax masked, joints weighted by
+#: count. Xiao et al. 2018, ResNet-50 at 256x256: 88.53. ``valid.json`` has lost which joints are occluded.
+MPII_PCKH = Protocol(
+    "mpii_pckh",
+    "mpii",
+    "valid",
+    "pckh",
+    tuple(joint for joint in MPII_16.names if joint not in ("pelvis", "thorax")),
+    subset="2,958 people of Xiao et al. 2018",
+    reference="head_size",
+    threshold=0.5,
+    average="joints",
+)
+
+#: Person-centric labels. PCK@0.2: Yang and Ramanan 2013 with the torso of Sapp and Taskar 2013.
+LSP_PCK = Protocol(
+    "lsp_pck",
+    "lsp",
+    "test",
+    "pck",
+    LSP_14.names,
+    subset="images 1001-2000",
+    reference="torso",
+    threshold=0.2,
+    average="joints",
+    by_visibility=True,
+)
+
+#: LSP-Extended has no official test set: the part that the adapter holds out.
+LSP_EXTENDED_PCK = Protocol(
+    "lsp_extended_pck",
+    "lsp_extended",
+    "val",
+    "pck",
+    LSP_14.names,
+    subset="images 8501-9500, held out by us; crowd-sourced, noisy labels",
+    reference="torso",
+    threshold=0.2,
+    average="joints",
+)
+
+#: Shoulders to ankles: without neck and head top, whose definition differs most between data sets.
+LSP_EXTENDED_PCK12 = replace(LSP_EXTENDED_PCK, name="lsp_extended_pck12", joints=_LIMBS)
+
+#: Sapp and Taskar 2013.
+FLIC_PCK = Protocol(
+    "flic_pck",
+    "flic",
+    "test",
+    "pck",
+    _both_sides("elbow", "wrist"),
+    reference="torso",
+    threshold=0.2,
+    average="joints",
+)
+
+#: A sanity figure, not COCO's metric. COCO's is OKS AP over detections of whole images: it needs a person detector, a
+#: ranking of detections by confidence and COCO's own evaluator (pycocotools), and given boxes would flatter it.
+COCO_PCK = Protocol(
+    "coco_pck",
+    "coco",
+    "val2017",
+    "pck",
+    _LIMBS,
+    subset="labelled people in given boxes; not OKS AP, which scores a detector too",
+    reference="torso",
+    threshold=0.2,
+    average="joints",
+    by_visibility=True,
+)
+
+#: Mehta et al. 2017, ``mpii_compute_3d_pck.m``: the first 14 of the 17 test joints, root = the pelvis, which is
+#: not scored. The official truth is ``univ_annot3``, people scaled to one height; the adapter yields ``annot3``.
+MPI_INF_3DHP = Protocol(
+    "mpi_inf_3dhp",
+    "mpi_inf_3dhp",
+    "test",
+    "pck3d",
+    ("head_top", "neck", *_LIMBS),
+    subset="TS1-TS6, valid frames only, people in their true size, not the universal one of published figures",
+    root="pelvis",
+    scale_rule="root_depth",
+    threshold=PCK3D_THRESHOLD_MM,
+    average="joints",
+    group_by=("action", "scene"),
+    companions=("auc", "mpjpe", "n_mpjpe", "pa_mpjpe"),
+    scenes=(
+        *(("TS1", "green screen"), ("TS2", "green screen")),
+        *(("TS3", "studio"), ("TS4", "studio")),
+        *(("TS5", "outdoor"), ("TS6", "outdoor")),
+    ),
+)
+
+#: Joints of ``jointPositions`` (SMPL's own), not the 14 that mesh papers regress in Human3.6M's manner: figures do not
+#: compare. Those that our skeleton shares: limbs, pelvis (the root, so its error is 0) and the shoulders' midpoint.
+THREEDPW = Protocol(
+    "threedpw",
+    "threedpw",
+    "test",
+    "mpjpe",
+    ("pelvis", "thorax", *_LIMBS),
+    subset="valid cameras only; joints of the SMPL model, not those regressed in Human3.6M's manner by mesh papers",
+    root="pelvis",
+    scale_rule="root_depth",
+    group_by=("sequence",),
+    companions=("pa_mpjpe", "n_mpjpe", "pck3d", "auc"),
+)
+
+#: All 15 joints of the data set, which has no head top. Its "neck" is the base of the neck, as in the Human3.6M order
+#: of its authors' code (as its adapter argues), so our thorax; its "belly" our spine.
+OCCLUSION_PERSON = Protocol(
+    "occlusion_person",
+    "occlusion_person",
+    "validation",
+    "mpjpe",
+    ("pelvis", "spine", "thorax", *_LIMBS),
+    root="pelvis",
+    scale_rule="root_depth",
+    average="joints",
+    by_visibility=True,
+    companions=_COMPANIONS_3D,
+)
+
+#: Nibali et al. 2021; test at 10 of 50 frames/s, as in the authors' evaluation script (aspset510). 16 of its 17
+#: joints: our skeleton has no centre of the head; its "neck", between the shoulders, is our thorax.
+ASPSET = Protocol(
+    "aspset",
+    "aspset",
+    "test",
+    "mpjpe",
+    ("pelvis", "spine", "thorax", "head_top", *_LIMBS),
+    frame_stride=5,
+    root="pelvis",
+    scale_rule="root_depth",
+    group_by=("subject",),
+    companions=_COMPANIONS_3D,
+)
+
+#: Name -> protocol.
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        H36M_STANDARD,
+        H36M_STANDARD_ACTIONS,
+        H36M_ZHOU2017,
+        MPII_PCKH,
+        LSP_PCK,
+        LSP_EXTENDED_PCK,
+        LSP_EXTENDED_PCK12,
+        FLIC_PCK,
+        COCO_PCK,
+        MPI_INF_3DHP,
+        THREEDPW,
+        OCCLUSION_PERSON,
+        ASPSET,
+    )
+}
+
+
+def protocol(name: str) -> Protocol:
+    """The protocol of that name; raises :class:`ConfigError` naming those there are."""
+    try:
+        return PROTOCOLS[name]
+    except KeyError:
+        raise ConfigError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}") from None

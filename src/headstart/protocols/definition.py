@@ -1,0 +1,224 @@
+"""What a protocol is, and how it says so: built from the very fields that ``evaluate`` reads, so that it cannot lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from headstart.errors import ConfigError
+from headstart.metrics import AUC_THRESHOLDS_MM, PCK3D_THRESHOLD_MM, Average
+from headstart.skeleton import CANONICAL
+
+Metric = Literal["pck", "pckh", "mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc", "zhou2017_mpjpe"]
+Better = Literal["lower", "higher"]
+Reference = Literal["torso", "head_size"]
+ScaleRule = Literal["none", "root_depth", "bone_sum", "truth_scale"]
+GroupBy = Literal["action", "subject", "sequence", "scene"]
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What a metric is called, measures and prefers."""
+
+    title: str
+    unit: Literal["mm", "%"]
+    better: Better
+    alignment: str
+    """How prediction and truth are brought together first."""
+
+
+_ROOT_ONLY = "only the roots are moved together"
+METRICS: dict[Metric, MetricFacts] = {
+    "pck": MetricFacts("PCK", "%", "higher", "no alignment"),
+    "pckh": MetricFacts("PCKh", "%", "higher", "no alignment"),
+    "mpjpe": MetricFacts("MPJPE", "mm", "lower", _ROOT_ONLY),
+    "n_mpjpe": MetricFacts("N-MPJPE", "mm", "lower", "roots moved together, then each prediction's best scale"),
+    "pa_mpjpe": MetricFacts(
+        "PA-MPJPE", "mm", "lower", "each prediction's best rotation, translation and scale, no reflection"
+    ),
+    "pck3d": MetricFacts("3DPCK", "%", "higher", _ROOT_ONLY),
+    "auc": MetricFacts("AUC of 3DPCK", "%", "higher", _ROOT_ONLY),
+    "zhou2017_mpjpe": MetricFacts(
+        "MPJPE after the Zhou-2017 rescale",
+        "mm",
+        "lower",
+        f"{_ROOT_ONLY}, after joints were mapped from MPII-16 and spine and nose set to midpoints",
+    ),
+}
+
+#: How a prediction in the crop gets its size in mm. A sentence each; ``evaluate`` implements them.
+SCALE_RULES: dict[ScaleRule, str] = {
+    "none": "none needed, coordinates are compared in image pixels.",
+    "root_depth": (
+        "joints are back-projected with the data set's camera at the true depth of the pelvis plus the "
+        "predicted relative depth (Sun et al. 2018)."
+    ),
+    "bone_sum": ("the predicted skeleton, in crop units, is multiplied so that its bones sum to {bone_sum_mm:g} mm."),
+    "truth_scale": (
+        "the predicted skeleton, in crop units, is multiplied so that its bones sum to those of the truth, "
+        "which the score therefore knows."
+    ),
+}
+
+_AVERAGES: dict[Average, str] = {
+    "joints": "sum over count of all labelled joints, so each joint weighs by how often it is labelled",
+    "frames": "mean over the joints of each person, then over people",
+    "groups": "mean over the joints of each person, over the people of each {group}, then over the {group}s",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a number comes about. Joints are names of :data:`~headstart.skeleton.CANONICAL`."""
+
+    name: str
+    dataset: str
+    split: str
+    metric: Metric
+    joints: tuple[str, ...]
+    """Joints that are scored; the root need not be one of them."""
+    scale_rule: ScaleRule = "none"
+    average: Average = "frames"
+    root: Literal["pelvis"] | None = None
+    reference: Reference | None = None
+    """Length in the picture that PCK's threshold is a fraction of."""
+    threshold: float | None = None
+    """Fraction of ``reference`` for pck and pckh, mm for pck3d."""
+    subset: str = ""
+    """What the split holds, in words."""
+    frame_stride: int = 1
+    """1, or n: only frames whose number (``Annotation.frame``) n divides are scored; those without one (-1) all are."""
+    group_by: tuple[GroupBy, ...] = ()
+    """Groups to report apart; ``average="groups"`` takes the mean over the first."""
+    companions: tuple[Metric, ...] = ()
+    """Metrics of the same predictions to print beside the value."""
+    companion_scale_rule: ScaleRule | None = None
+    """Scale rule of the companions where it is not the protocol's own."""
+    bone_sum_mm: float | None = None
+    """mm, for the scale rule ``bone_sum``."""
+    by_visibility: bool = False
+    """Whether visible and occluded joints are also reported apart."""
+    flip_test: bool = True
+    """Whether the prediction is the average with that of the mirrored picture."""
+    decode: Literal["subpixel", "argmax"] = "subpixel"
+    """How joints are read from heatmaps; ``argmax`` is the integer cell."""
+    scenes: tuple[tuple[str, str], ...] = ()
+    """(recording, scene) pairs for ``group_by`` scene."""
+
+    def __post_init__(self) -> None:
+        for field, problem in self._problems():
+            raise ConfigError(f"protocol {self.name}: {field} {problem}")
+
+    @property
+    def better(self) -> Better:
+        """Which direction of the value is better."""
+        return METRICS[self.metric].better
+
+    @property
+    def unit(self) -> Literal["mm", "%"]:
+        """Unit of the value."""
+        return METRICS[self.metric].unit
+
+    @property
+    def is_3d(self) -> bool:
+        """Whether it scores 3D joints."""
+        return self.reference is None
+
+    def scene(self, recording: str) -> str:
+        """Scene that a recording was made in; its own name where the protocol lists none."""
+        return dict(self.scenes).get(recording, recording)
+
+    def describe(self) -> str:
+        """Everything that a reader needs beside the number, in full sentences."""
+        facts = METRICS[self.metric]
+        sentences = [
+            self._data(),
+            f"{len(self.joints)} joints: {', '.join(self.joints)}.",
+            f"Root: {self.root}; alignment: {facts.alignment}." if self.root else "",
+            self._scale(),
+            f"Prediction: {_DECODES[self.decode]}{', averaged with the mirrored picture' if self.flip_test else ''}.",
+            f"Metric: {self._metric()} in {facts.unit}, {facts.better} is better.",
+            f"Average: {_AVERAGES[self.average].format(group=self.group_by[0] if self.group_by else '')}.",
+            self._apart(),
+            self._beside(),
+        ]
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _data(self) -> str:
+        stride = f"every {_ordinal(self.frame_stride)} frame" if self.frame_stride > 1 else ""
+        details = ", ".join(part for part in (self.subset, stride) if part)
+        return f"Data set {self.dataset}, split {self.split}{f' ({details})' if details else ''}."
+
+    def _metric(self) -> str:
+        title = METRICS[self.metric].title
+        if self.metric in ("pck", "pckh"):
+            return f"{title}@{self.threshold:g} of {_REFERENCES[self.reference or 'torso']}"
+        if self.metric == "pck3d":
+            return f"{title}@{self.threshold:g}mm (error < {self.threshold:g} mm)"
+        return f"{title}{_auc_thresholds(self.metric)}"
+
+    def _scale(self) -> str:
+        return f"Scale: {SCALE_RULES[self.scale_rule].format(bone_sum_mm=self.bone_sum_mm)}"
+
+    def _apart(self) -> str:
+        parts = [f"per {group}" for group in self.group_by]
+        parts += ["for visible and occluded joints"] if self.by_visibility else []
+        return f"Also apart {' and '.join(parts)}." if parts else ""
+
+    def _beside(self) -> str:
+        if not self.companions:
+            return ""
+        titles = [f"{companion_title(metric)} ({METRICS[metric].better} is better)" for metric in self.companions]
+        rule = self.companion_scale_rule
+        other = f" Scale of these: {SCALE_RULES[rule].format(bone_sum_mm=self.bone_sum_mm)}" if rule else ""
+        return f"Beside it: {', '.join(titles)}.{other}"
+
+    def _problems(self) -> list[tuple[str, str]]:
+        """(field, what is wrong with it) pairs."""
+        unknown = [joint for joint in self.joints if joint not in CANONICAL.names]
+        in_pixels = self.metric in ("pck", "pckh")
+        checks = (
+            ("joints", "must name at least one joint", not self.joints),
+            ("joints", f"has {', '.join(unknown)}, which the canonical skeleton lacks", bool(unknown)),
+            ("joints", "names a joint twice", len(set(self.joints)) < len(self.joints)),
+            ("reference", "must be set for pck and pckh and for no other metric", in_pixels != (not self.is_3d)),
+            ("root", "must be set for 3D metrics and for no other", in_pixels != (self.root is None)),
+            ("scale_rule", "must be none for pixels and something for mm", in_pixels != (self.scale_rule == "none")),
+            (
+                "threshold",
+                "must be set for pck, pckh and pck3d and for no other metric",
+                (self.threshold is not None) != (in_pixels or self.metric == "pck3d"),
+            ),
+            (
+                "bone_sum_mm",
+                "must be set for bone_sum and for no other scale rule",
+                (self.bone_sum_mm is not None) != ("bone_sum" in (self.scale_rule, self.companion_scale_rule)),
+            ),
+            ("group_by", "must name a group for average='groups'", self.average == "groups" and not self.group_by),
+            ("frame_stride", "must be at least 1", self.frame_stride < 1),
+        )
+        return [(field, problem) for field, problem, wrong in checks if wrong]
+
+
+_DECODES = {"subpixel": "sub-pixel positions", "argmax": "the integer cell of each heatmap's maximum"}
+_REFERENCES: dict[Reference, str] = {
+    "torso": "the torso |left shoulder - right hip|",
+    "head_size": "the head size (0.6 x diagonal of the head box)",
+}
+
+
+def companion_title(metric: Metric) -> str:
+    """Name of a metric reported beside another, with the thresholds it uses there."""
+    if metric == "pck3d":
+        return f"{METRICS[metric].title}@{PCK3D_THRESHOLD_MM:g}mm"
+    return f"{METRICS[metric].title}{_auc_thresholds(metric)}"
+
+
+def _auc_thresholds(metric: Metric) -> str:
+    first, second, last = AUC_THRESHOLDS_MM[0], AUC_THRESHOLDS_MM[1], AUC_THRESHOLDS_MM[-1]
+    return f" (thresholds {first:g}:{second - first:g}:{last:g} mm)" if metric == "auc" else ""
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

@@ -1,0 +1,179 @@
+"""Protocols: the numbers of the published scripts, and descriptions that follow their fields."""
+
+from dataclasses import FrozenInstanceError, replace
+from importlib import import_module
+from typing import get_args
+
+import pytest
+
+from headstart.datasets import DATASETS
+from headstart.errors import ConfigError
+from headstart.protocols import METRICS, PROTOCOLS, SCALE_RULES, Metric, Protocol, ScaleRule, protocol
+from headstart.skeleton import CANONICAL, H36M_17, LSP_14, conversion
+
+every = pytest.mark.parametrize("entry", PROTOCOLS.values(), ids=PROTOCOLS)
+PIXELS = ("mpii_pckh", "lsp_pck", "lsp_extended_pck", "lsp_extended_pck12", "flic_pck", "coco_pck")
+
+
+@every
+def test_description_says_what_the_fields_say(entry: Protocol):
+    text = entry.describe()
+    assert f"Data set {entry.dataset}, split {entry.split}" in text
+    assert f" {len(entry.joints)} joints: " in text
+    assert all(joint in text for joint in entry.joints)
+    assert f"Metric: {METRICS[entry.metric].title}" in text
+    assert f"in {entry.unit}, {entry.better} is better" in text
+    assert entry.threshold is None or f"@{entry.threshold:g}" in text
+    assert (f"Root: {entry.root}" in text) == entry.is_3d
+    assert ("every 64th frame" in text) == (entry.frame_stride == 64)
+    assert ("averaged with the mirrored picture" in text) == entry.flip_test
+    assert all(METRICS[metric].title in text for metric in entry.companions)
+    assert "{" not in text
+    assert "None" not in text
+    assert text.count("  ") == 0
+
+
+@every
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "elsewhere"},
+        {"split": "other"},
+        {"subset": "left-handed people only"},
+        {"joints": ("left_knee", "right_knee")},
+        {"frame_stride": 7},
+        {"flip_test": "toggle"},
+        {"decode": "toggle"},
+        {"by_visibility": "toggle"},
+        {"average": "toggle"},
+        {"group_by": ("subject", "action", "sequence")},
+        {"companions": ("auc",)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_no_change_goes_unsaid(entry: Protocol, change: dict):
+    toggled = {
+        "flip_test": not entry.flip_test,
+        "decode": "subpixel" if entry.decode == "argmax" else "argmax",
+        "by_visibility": not entry.by_visibility,
+        "average": "frames" if entry.average == "joints" else "joints",
+    }
+    changed = {field: toggled[field] if value == "toggle" else value for field, value in change.items()}
+    assert replace(entry, **changed).describe() != entry.describe()
+
+
+@every
+def test_joints_are_canonical_and_the_direction_is_the_metrics(entry: Protocol):
+    assert set(entry.joints) <= set(CANONICAL.names)
+    assert entry.better == ("lower" if entry.unit == "mm" else "higher")
+    assert entry.dataset in DATASETS
+
+
+@every
+def test_data_sets_have_the_split_and_label_the_joints(entry: Protocol):
+    """Adapters and protocols meet by name only: here it is checked that the names are the same."""
+    try:
+        adapter = import_module(f"headstart.datasets.{DATASETS[entry.dataset]}")
+    except ModuleNotFoundError:
+        pytest.skip(f"no adapter for {entry.dataset} yet")
+    assert entry.split in adapter.SPLITS
+    labelled = conversion(adapter.SKELETON, CANONICAL).any(1)
+    needed = (*entry.joints, *((entry.root,) if entry.root else ()))
+    missing = [joint for joint in needed if not labelled[CANONICAL.index(joint)]]
+    assert not missing
+
+
+def test_the_official_joints_of_mpi_inf_3dhp():
+    adapter = pytest.importorskip("headstart.datasets.mpi_inf_3dhp")
+    assert set(protocol("mpi_inf_3dhp").joints) == set(adapter.SKELETON.names[:14])
+
+
+def test_published_numbers():
+    assert protocol("h36m_standard").joints == H36M_17.names
+    assert protocol("h36m_standard").frame_stride == 64
+    assert (protocol("mpii_pckh").threshold, len(protocol("mpii_pckh").joints)) == (0.5, 14)
+    assert not {"pelvis", "thorax"} & set(protocol("mpii_pckh").joints)
+    assert protocol("mpii_pckh").average == "joints"
+    assert protocol("lsp_pck").joints == LSP_14.names
+    assert {protocol(name).threshold for name in PIXELS[1:]} == {0.2}
+    assert set(protocol("flic_pck").joints) == {"right_elbow", "left_elbow", "right_wrist", "left_wrist"}
+    assert len(protocol("mpi_inf_3dhp").joints) == len(protocol("threedpw").joints) == 14
+    assert "pelvis" not in protocol("mpi_inf_3dhp").joints
+    assert len(protocol("occlusion_person").joints) == 15
+    assert protocol("occlusion_person").by_visibility
+
+
+def test_pck12_is_shoulders_to_ankles():
+    parts = {joint.removeprefix("left_").removeprefix("right_") for joint in protocol("lsp_extended_pck12").joints}
+    assert parts == {"shoulder", "elbow", "wrist", "hip", "knee", "ankle"}
+    assert len(protocol("lsp_extended_pck12").joints) == 12
+    assert protocol("lsp_extended_pck").joints == LSP_14.names
+
+
+def test_the_rescaled_figure_never_stands_alone():
+    """Defect 14: the standard figures stand beside it, under their own scale rule."""
+    zhou = protocol("h36m_zhou2017")
+    assert {"mpjpe", "n_mpjpe", "pa_mpjpe"} <= set(zhou.companions)
+    text = zhou.describe()
+    assert "bones sum to 4000 mm" in text
+    assert "Scale of these: joints are back-projected" in text
+    assert "integer cell" in text
+    assert zhou.joints == protocol("h36m_standard").joints
+
+
+def test_averages_are_told_apart():
+    frames, actions = protocol("h36m_standard"), protocol("h36m_standard_actions")
+    assert "then over people." in frames.describe()
+    assert "then over the actions." in actions.describe()
+    assert frames.describe() != actions.describe()
+
+
+def test_scenes_of_mpi_inf_3dhp():
+    entry = protocol("mpi_inf_3dhp")
+    scenes = [entry.scene(f"TS{number}") for number in range(1, 7)]
+    assert scenes == ["green screen"] * 2 + ["studio"] * 2 + ["outdoor"] * 2
+    assert protocol("h36m_standard").scene("S9") == "S9"
+
+
+def test_every_metric_and_scale_rule_is_described():
+    assert set(METRICS) == set(get_args(Metric))
+    assert set(SCALE_RULES) == set(get_args(ScaleRule))
+    truth_scale = replace(protocol("h36m_standard"), scale_rule="truth_scale").describe()
+    assert "those of the truth" in truth_scale
+
+
+def test_names_are_keys_and_unknown_ones_are_answered():
+    assert all(name == entry.name for name, entry in PROTOCOLS.items())
+    assert len({entry.describe() for entry in PROTOCOLS.values()}) == len(PROTOCOLS)
+    with pytest.raises(ConfigError, match=r"unknown protocol 'protocol_1'; known: h36m_standard, "):
+        protocol("protocol_1")
+
+
+def test_fields_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        protocol("lsp_pck").threshold = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "field"),
+    [
+        ("lsp_pck", {"joints": ()}, "joints"),
+        ("lsp_pck", {"joints": ("left_toe",)}, "joints has left_toe"),
+        ("lsp_pck", {"joints": ("neck", "neck")}, "joints"),
+        ("lsp_pck", {"reference": None}, "reference"),
+        ("lsp_pck", {"root": "pelvis"}, "root"),
+        ("lsp_pck", {"threshold": None}, "threshold"),
+        ("lsp_pck", {"scale_rule": "root_depth"}, "scale_rule"),
+        ("lsp_pck", {"average": "groups"}, "group_by"),
+        ("h36m_standard", {"root": None}, "root"),
+        ("h36m_standard", {"threshold": 150.0}, "threshold"),
+        ("h36m_standard", {"scale_rule": "none"}, "scale_rule"),
+        ("h36m_standard", {"scale_rule": "bone_sum"}, "bone_sum_mm"),
+        ("h36m_standard", {"frame_stride": 0}, "frame_stride"),
+        ("h36m_standard", {"metric": "pck"}, "reference"),
+        ("mpi_inf_3dhp", {"threshold": None}, "threshold"),
+    ],
+)
+def test_contradictions_name_their_field(name: str, change: dict, field: str):
+    with pytest.raises(ConfigError, match=f"protocol {name}: {field}"):
+        replace(protocol(name), **change)
