@@ -1,0 +1,164 @@
+"""COCO keypoints: a small file of the official form, and 80 real pictures where they are there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from headstart.datasets import coco, iter_annotations
+from headstart.errors import DataError
+from headstart.records import Visibility
+from headstart.skeleton import CANONICAL, conversion, convert_points
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "coco-mini"
+needs_real = pytest.mark.skipif(not (REAL / "annotations").is_dir(), reason="the real COCO pictures are not here")
+
+
+def keypoints(**states: int) -> list[float]:
+    """Joint k at (10 k, 10 k + 5) visible, but for the states given by name; unlabelled ones at (0, 0)."""
+    triples = []
+    for index, name in enumerate(coco.SKELETON.names):
+        state = states.get(name, 2)
+        triples += [10 * index, 10 * index + 5, state] if state else [0, 0, 0]
+    return triples
+
+
+def record(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": 9,
+        "category_id": 1,
+        "iscrowd": 0,
+        "num_keypoints": 17,
+        "area": 1.0,
+        "bbox": [12.5, 20.0, 100.25, 180.0],
+        "keypoints": keypoints(),
+    } | changes
+
+
+def write(root: Path, *records: Any, split: str = "train2017") -> Path:
+    images = [{"id": 9, "file_name": "000000000009.jpg", "height": 480, "width": 640}]
+    content = {"info": {}, "licenses": [], "images": images, "annotations": list(records), "categories": []}
+    (root / "annotations").mkdir(exist_ok=True)
+    (root / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(content))
+    return root
+
+
+def read(root: Path, split: str = "train2017") -> list[Any]:
+    return list(iter_annotations("coco", root, split))
+
+
+def test_joints_are_pixel_centres_as_they_stand(tmp_path):
+    (person,) = read(write(tmp_path, record(4)))
+    expected = np.stack([10 * np.arange(17), 10 * np.arange(17) + 5], 1)
+    np.testing.assert_array_equal(person.keypoints, expected)
+    np.testing.assert_array_equal(person.bbox_xywh, np.float32([12.5, 20.0, 100.25, 180.0]))
+    assert person.image == tmp_path / "train2017" / "000000000009.jpg"
+    assert person.key == "000000000009.jpg#4"
+
+
+def test_three_states_stay_three(tmp_path):
+    (person,) = read(write(tmp_path, record(1, keypoints=keypoints(nose=0, left_eye=1))))
+    assert person.visibility[0] == Visibility.UNLABELLED
+    assert np.isnan(person.keypoints[0]).all()
+    assert person.visibility[1] == Visibility.OCCLUDED
+    np.testing.assert_array_equal(person.keypoints[1], [10, 15])
+    assert (person.visibility[2:] == Visibility.VISIBLE).all()
+
+
+def test_midpoints_come_from_labelled_parents_and_head_top_from_none(tmp_path):
+    (person,) = read(write(tmp_path, record(1, keypoints=keypoints(left_hip=0))))
+    points, known = convert_points(conversion(coco.SKELETON, CANONICAL), person.keypoints, person.visibility > 0)
+    assert not known[CANONICAL.indices(("pelvis", "head_top", "neck", "left_hip"))].any()
+    # Shoulders are joints 5 and 6 at (50, 55) and (60, 65).
+    np.testing.assert_array_equal(points[CANONICAL.index("thorax")], [55, 60])
+
+
+def test_crowds_and_people_without_joints_are_left_out(tmp_path):
+    nobody = record(2, num_keypoints=0, keypoints=[0] * 51)
+    crowd = record(3, iscrowd=1)
+    assert [person.key for person in read(write(tmp_path, record(8), nobody, crowd, record(5)))] == [
+        "000000000009.jpg#8",
+        "000000000009.jpg#5",
+    ]
+
+
+def test_a_box_without_area_is_replaced(tmp_path):
+    (person,) = read(write(tmp_path, record(1, bbox=[5.0, 5.0, 0.0, 0.0])))
+    np.testing.assert_array_equal(person.bbox_xywh, [0, 5, 161, 161])
+
+
+def test_splits_are_files(tmp_path):
+    write(tmp_path, record(1))
+    write(tmp_path, record(2), split="val2017")
+    assert [person.image.parent.name for person in read(tmp_path, "val2017")] == ["val2017"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"keypoints": [1, 2, 2]},
+        {"keypoints": "none"},
+        {"keypoints": [0, 0, 3] * 17},
+        {"keypoints": [0, 0, 0] * 17},
+        {"keypoints": [None] * 51},
+        {"bbox": [1, 2, 3]},
+        {"image_id": 77},
+    ],
+)
+def test_malformed_records_name_file_and_record(tmp_path, changes):
+    with pytest.raises(DataError, match=r"person_keypoints_train2017\.json, record 6:"):
+        read(write(tmp_path, record(6, **changes)))
+
+
+@pytest.mark.parametrize("name", ["id", "iscrowd", "num_keypoints", "image_id", "keypoints", "bbox"])
+def test_missing_fields_are_named(tmp_path, name):
+    broken = record(6)
+    del broken[name]
+    with pytest.raises(DataError, match=rf"person_keypoints_train2017\.json.*field '{name}'"):
+        read(write(tmp_path, broken))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"images": 3, "annotations": []}', '{"images": [], "anno', "", "[1, 2"])
+def test_files_of_another_form(tmp_path, text):
+    (write(tmp_path) / "annotations" / "person_keypoints_train2017.json").write_text(text)
+    with pytest.raises(DataError, match=r"person_keypoints_train2017\.json"):
+        read(tmp_path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(DataError, match=r"person_keypoints_val2017\.json.*no such file"):
+        read(tmp_path, "val2017")
+
+
+@needs_real
+def test_real_counts():
+    content = json.loads((REAL / "annotations" / "person_keypoints_train2017.json").read_text())
+    assert (len(content["images"]), len(content["annotations"])) == (80, 172)
+    people = read(REAL)
+    # Of the 172, 86 have a labelled joint; the five crowds are not among them.
+    assert len(people) == len({person.key for person in people}) == 86
+    assert all(person.image.is_file() for person in people)
+
+
+@needs_real
+def test_real_labels_lie_inside_pictures_and_boxes():
+    inside = []
+    for person in read(REAL):
+        height, width = cv2.imread(str(person.image)).shape[:2]
+        points = person.keypoints[person.visibility > 0]
+        assert ((points >= 0) & (points <= [width - 1, height - 1])).all()
+        x, y, box_width, box_height = person.bbox_xywh
+        inside.append(((points >= [x - 5, y - 5]) & (points <= [x + box_width + 5, y + box_height + 5])).all(1))
+    assert np.concatenate(inside).mean() >= 0.97
+
+
+@needs_real
+def test_real_left_eyes_lie_to_the_right_of_visible_faces():
+    face = coco.SKELETON.indices(("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
+    frontal = [p.keypoints for p in read(REAL) if (p.visibility[face] == Visibility.VISIBLE).all()]
+    assert len(frontal) >= 5
+    assert all(points[1, 0] > points[2, 0] for points in frontal)
