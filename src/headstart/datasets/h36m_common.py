@@ -1,0 +1,94 @@
+"""What the four forms of Human3.6M share: subjects, actions, names of recordings, malformed files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import DataError
+
+#: Split -> numbers of its subjects, the split of nearly all papers ("protocol 2", "standard").
+SUBJECTS: dict[str, tuple[int, ...]] = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+
+_ACTIONS = (
+    "Directions",
+    "Discussion",
+    "Eating",
+    "Greeting",
+    "Phoning",
+    "Posing",
+    "Purchases",
+    "Sitting",
+    "SittingDown",
+    "Smoking",
+    "Photo",
+    "Waiting",
+    "Walking",
+    "WalkDog",
+    "WalkTogether",
+)
+
+#: Other names of the same actions.
+_ALIASES = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
+
+_FIX = "Check that --root is right and that the download is complete"
+_logger = logging.getLogger(__name__)
+
+
+def action_name(index_or_name: int | str) -> str:
+    """Canonical action of the official index (2..16) or of a folder's name; what is unknown stays as it is."""
+    if isinstance(index_or_name, str):
+        return _ALIASES.get(index_or_name, index_or_name)
+    known = 2 <= index_or_name < 2 + len(_ACTIONS)
+    return _ACTIONS[index_or_name - 2] if known else f"action_{index_or_name}"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One video: a subject doing an action (each is done twice: the subaction) before a camera."""
+
+    subject: int
+    action: str
+    subaction: int
+    camera: int
+
+    @property
+    def sequence(self) -> str:
+        """For example ``S9/Directions/1/54138969``."""
+        return f"S{self.subject}/{self.action}/{self.subaction}/{self.camera}"
+
+    def fields(self, frame: int) -> dict[str, Any]:
+        """Key and origin of the 0-based ``frame``, as fields of an Annotation."""
+        return {
+            "key": f"{self.sequence}/{frame:06d}",
+            "subject": f"S{self.subject}",
+            "action": self.action,
+            "sequence": self.sequence,
+            "frame": frame,
+        }
+
+
+def held_subjects(where: Path, split: str, held: Iterable[int]) -> list[int]:
+    """Subjects of the split that lie under ``where``, in order; warns of those that do not, fails if none does."""
+    wanted = SUBJECTS[split]
+    present = [subject for subject in wanted if subject in set(held)]
+    absent = ", ".join(f"S{subject}" for subject in wanted if subject not in present)
+    if not present:
+        raise DataError(where, f"subjects of split {split!r}: {absent}", found="none of them", fix=_FIX)
+    if absent:
+        _logger.warning("%s: split %r is incomplete, it lacks %s", where, split, absent)
+    return present
+
+
+@contextmanager
+def malformed(path: Path, expected: str, record: str | int | None = None) -> Iterator[None]:
+    """Turns what Python raises over missing keys and wrong types in parsed data into :class:`DataError`."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        found = f"{type(error).__name__} ({' '.join(str(error).split())})"
+        raise DataError(path, expected, record=record, found=found, fix=_FIX) from error
