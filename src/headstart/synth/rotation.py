@@ -1,0 +1,76 @@
+"""Rotations about axes, between directions, and their split into swing and twist. Matrices act on columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Array
+
+X, Y, Z = np.eye(3)
+
+
+def unit(vector: Array) -> NDArray[np.float64]:
+    """The vector scaled to length 1; a zero vector stays."""
+    values: NDArray[np.float64] = np.array(vector, np.float64)
+    return values / max(float(np.sqrt(values @ values)), 1e-12)
+
+
+def about(axis: Array, radians: float) -> NDArray[np.float64]:
+    """Rotation (3, 3) by ``radians`` about ``axis`` (3,) (Rodrigues)."""
+    x, y, z = unit(axis)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(radians) * cross + (1 - np.cos(radians)) * cross @ cross
+
+
+def euler_degrees(x: float, y: float, z: float) -> NDArray[np.float64]:
+    """Rotation about x, then y, then z of the rotating axes."""
+    return about(X, np.deg2rad(x)) @ about(Y, np.deg2rad(y)) @ about(Z, np.deg2rad(z))
+
+
+def from_vector(vectors: Array) -> NDArray[np.float64]:
+    """Rotation vectors (..., 3) in radians -> matrices (..., 3, 3)."""
+    vectors = np.asarray(vectors, np.float64)
+    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
+    x, y, z = np.moveaxis(vectors / np.maximum(angle[..., 0], 1e-12), -1, 0)
+    zero = np.zeros_like(x)
+    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def to_vector(matrix: Array) -> NDArray[np.float64]:
+    """Matrix (3, 3) -> rotation vector (3,) in radians, safe at angles near pi."""
+    matrix = np.asarray(matrix, np.float64)
+    axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
+    angle = np.arctan2(np.sqrt(axis @ axis), np.trace(matrix) - 1)
+    if angle < np.pi - 1e-3:
+        return unit(axis) * angle
+    column = int(np.argmax(np.diag(matrix)))
+    return unit(matrix[:, column] + np.eye(3)[column]) * angle
+
+
+def fraction(matrix: Array, share: float) -> NDArray[np.float64]:
+    """The same turn, ``share`` of the way."""
+    return from_vector(to_vector(matrix) * share)
+
+
+def swing(start: Array, end: Array) -> NDArray[np.float64]:
+    """The shortest rotation that takes direction ``start`` to direction ``end``."""
+    start, end = unit(start), unit(end)
+    axis = np.cross(start, end)
+    length = float(np.sqrt(axis @ axis))
+    if length < 1e-9:
+        return np.eye(3) if start @ end > 0 else about(np.cross(start, [0.3, 0.5, 0.81]), np.pi)
+    return about(axis, float(np.arctan2(length, start @ end)))
+
+
+def twist_angle(matrix: Array, axis: Array) -> float:
+    """Radians of twist about the unit ``axis`` left in ``matrix`` after its swing of that axis is undone."""
+    rest = swing(axis, matrix @ axis).T @ matrix
+    vector = np.array([rest[2, 1] - rest[1, 2], rest[0, 2] - rest[2, 0], rest[1, 0] - rest[0, 1]])
+    return float(np.arctan2(axis @ vector, np.trace(rest) - 1))
+
+
+def blend(first: Array, second: Array, share: float) -> NDArray[np.float64]:
+    """Rotation ``share`` of the way from ``first`` to ``second``."""
+    return np.asarray(first) @ fraction(np.asarray(first).T @ second, share)
