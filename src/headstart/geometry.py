@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+_UNDISTORT_ROUNDS = 20
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -59,11 +61,13 @@ class Camera:
 
     def unproject(self, pixels: Array, depth_mm: Array) -> NDArray[np.float64]:
         """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone."""
-        points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
-        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-12)
-        rays = cv2.undistortPointsIter(points, self.matrix, np.array(self.distortion), np.eye(3), np.eye(3), stop)[:, 0]
-        depth = np.asarray(depth_mm, np.float64).reshape(-1, 1)
-        return np.concatenate([rays * depth, depth], 1)
+        wanted = np.asarray(pixels, np.float64).reshape(-1, 2)
+        start = cv2.undistortPoints(wanted[:, None], self.matrix, np.array(self.distortion))[:, 0]
+        rays = np.concatenate([start, np.ones((len(start), 1))], 1)
+        # OpenCV stops after five rounds, pixels away for wide lenses; its stopping rule moved between versions.
+        for _ in range(_UNDISTORT_ROUNDS if any(self.distortion) else 0):
+            rays[:, :2] += (wanted - self.project(rays)) / (self.fx, self.fy)
+        return rays * np.asarray(depth_mm, np.float64).reshape(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Crop:
     @property
     def scale(self) -> float:
         """Crop pixels per image pixel."""
-        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+        return _similarity_scale(self.matrix)
 
     @property
     def mirrored(self) -> bool:
@@ -152,17 +156,16 @@ class Crop:
 
         Large reductions first halve the image by area, so that thin structures do not alias.
         """
-        matrix = self.matrix
-        while self_scale(matrix) < 0.5 and min(image.shape[:2]) > 2:
-            image = cv2.resize(
-                image, (max(image.shape[1] // 2, 1), max(image.shape[0] // 2, 1)), interpolation=cv2.INTER_AREA
-            )
+        matrix, picture = self.matrix, np.asarray(image)
+        while _similarity_scale(matrix) < 0.5 and min(picture.shape[:2]) > 2:
+            height, width = (side // 2 for side in picture.shape[:2])
+            # Odd rows and columns go first, so that one small pixel is exactly four large ones.
+            picture = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
             matrix = _after_halving(matrix)
-        return cv2.warpAffine(image, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
+        return cv2.warpAffine(picture, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
 
 
-def self_scale(matrix: Array) -> float:
-    """Scale of a (2, 3) similarity."""
+def _similarity_scale(matrix: Array) -> float:
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Camera
+from headstart.skeleton import Skeleton
 
 if TYPE_CHECKING:
     import torch
@@ -68,6 +69,8 @@ class Batch:
     """(B, J) float32: 1 where xyz is known."""
     pixels_per_mm: Tensor
     """(B,) float32: crop px per mm at the person's depth; 0 where there is no 3D."""
+    crop: Tensor
+    """(B, 2, 3) float64: image px -> crop px."""
     row: Tensor
     """(B,) int64: row in the index of its data set."""
     dataset: Tensor
@@ -100,6 +103,8 @@ class Targets:
     """(B, J)."""
     map_size: tuple[int, int]
     """(h, w) of the maps."""
+    skeleton: Skeleton
+    """The J joints, in order."""
 
 
 @dataclass(frozen=True)

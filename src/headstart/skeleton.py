@@ -14,7 +14,7 @@ The vocabulary is :data:`CANONICAL`. A data set keeps its own joint order in a :
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,7 @@ MODEL_SKELETONS: dict[str, Skeleton] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def conversion(source: Skeleton, target: Skeleton) -> NDArray[np.float32]:
     """Averaging matrix (len(target), len(source)): ``target_points = matrix @ source_points``.
 
@@ -216,8 +216,8 @@ def convert_points(
     only where every joint that it is made from is: half-known midpoints never arise.
     """
     used = matrix > 0
-    known = used.any(1) & ~(used & ~labelled[None]).any(1)
+    known = np.asarray(used.any(1) & ~(used & ~labelled[None]).any(1))
     clean = np.where(labelled[:, None], points, 0.0).astype(np.float32)
-    converted = matrix @ clean
+    converted = np.asarray(matrix @ clean, np.float32)
     converted[~known] = np.nan
     return converted, known

@@ -6,7 +6,8 @@ An adapter is a module with three names:
 * ``SPLITS``: the names of its splits;
 * ``annotations(root, split)``: yields one :class:`~headstart.records.Annotation` a person, in a fixed order.
 
-No torch, no cropping, no metric in an adapter.
+No torch, no cropping, no metric in an adapter; and no ``from __future__ import annotations``, which would bind the name
+``annotations`` that the function needs.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def load_mat(path: Path, variable: str, expected: str) -> Any:
     require_file(path, expected)
     try:
         content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[variable])
-    except Exception as error:  # noqa: BLE001  scipy raises a different type for every kind of damage
+    except Exception as error:
         raise DataError(path, expected, found=f"unreadable MATLAB file ({error})", fix=_FIX) from error
     if variable not in content:
         raise DataError(path, f"variable {variable!r} ({expected})", found="none of that name", fix=_FIX)

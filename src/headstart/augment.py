@@ -1,0 +1,115 @@
+"""Augmentation: which crop is cut (geometry, shared by image, points and camera axes) and how its pixels look.
+
+Everything random comes from the generator that is handed in: one per (seed, epoch, position), see loader.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Crop
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Ranges and probabilities; a range r means +-r, uniform unless said otherwise."""
+
+    scale: float = 0.25
+    """Crop extent is multiplied by 1 + U(-scale, scale)."""
+    rotation_degrees: float = 30.0
+    """Normal with this standard deviation, cut at two of them."""
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    shift: float = 0.05
+    """Centre moves by this fraction of the crop's extent."""
+    truncation_probability: float = 0.1
+    """How often the crop closes in on a part of the person, so that joints fall outside."""
+    brightness: float = 0.15
+    contrast: float = 0.2
+    colour: float = 0.15
+    """Gain of each colour channel by itself."""
+    gamma: float = 0.2
+    occluder_probability: float = 0.3
+    """How often one to three shapes are laid over the person."""
+    occluder_size: float = 0.3
+    """Largest side of an occluder, fraction of the crop."""
+
+
+#: What evaluation uses: nothing random.
+NO_AUGMENTATION = None
+
+
+def sample_crop(
+    rng: np.random.Generator,
+    bbox_xywh: NDArray[np.floating],
+    size: tuple[int, int],
+    config: AugmentConfig | None,
+    padding: float = 1.25,
+) -> Crop:
+    """The crop of a box (x, y, w, h) px at ``size`` (width, height): random by ``config``, or centred for None."""
+    if config is None:
+        return Crop.from_box(bbox_xywh, size, padding=padding)
+    bbox, scale = np.asarray(bbox_xywh, np.float64), 1 + rng.uniform(-config.scale, config.scale)
+    shift = rng.uniform(-config.shift, config.shift, 2)
+    if rng.random() < config.truncation_probability:
+        scale *= rng.uniform(0.5, 0.75)
+        shift = rng.uniform(-0.35, 0.35, 2)
+    rotation = 0.0
+    if rng.random() < config.rotation_probability:
+        rotation = config.rotation_degrees * float(np.clip(rng.standard_normal(), -2, 2))
+    return Crop.from_box(
+        bbox,
+        size,
+        padding=padding,
+        scale=scale,
+        rotation_degrees=rotation,
+        flip=bool(rng.random() < config.flip_probability),
+        shift=(float(shift[0]), float(shift[1])),
+    )
+
+
+def change_colours(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Image:
+    """Gain, contrast, brightness and gamma by one table per channel: (H, W, 3) uint8 in and out."""
+    gain = (1 + rng.uniform(-config.contrast, config.contrast)) * (1 + rng.uniform(-config.colour, config.colour, 3))
+    offset = 255 * rng.uniform(-config.brightness, config.brightness)
+    gamma = np.exp(rng.uniform(-config.gamma, config.gamma))
+    level = 255 * (np.arange(256) / 255) ** gamma
+    table = (level[:, None] - 128) * gain + 128 + offset
+    return cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])  # type: ignore[return-value]
+
+
+def add_occluders(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Image:
+    """Lay one to three ellipses or rectangles over the picture, filled with a colour or a piece of the picture.
+
+    Writes into ``image`` (H, W, 3) uint8 and returns it. Labels stay: a hidden joint is still labelled.
+    """
+    if rng.random() >= config.occluder_probability:
+        return image
+    height, width = image.shape[:2]
+    for _ in range(rng.integers(1, 4)):
+        w = max(int(width * config.occluder_size * rng.uniform(0.2, 1)), 2)
+        h = max(int(height * config.occluder_size * rng.uniform(0.2, 1)), 2)
+        x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
+        patch = image[y : y + h, x : x + w]
+        mask = np.zeros((h, w), np.uint8)
+        if rng.random() < 0.5:
+            cv2.ellipse(mask, (w // 2, h // 2), (w // 2, h // 2), 0, 0, 360, 1, -1)
+        else:
+            mask[:] = 1
+        patch[mask > 0] = _filling(rng, image, (h, w))[mask > 0]
+    return image
+
+
+def _filling(rng: np.random.Generator, image: Image, size: tuple[int, int]) -> Image:
+    """Either one colour or another piece of the same picture, (h, w, 3)."""
+    h, w = size
+    if rng.random() < 0.5:
+        return np.broadcast_to(rng.integers(0, 256, 3, dtype=np.uint8), (h, w, 3))
+    x, y = int(rng.integers(0, image.shape[1] - w + 1)), int(rng.integers(0, image.shape[0] - h + 1))
+    return image[y : y + h, x : x + w].copy()

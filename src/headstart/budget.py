@@ -1,0 +1,75 @@
+"""How long a stage trains, in whichever unit makes a comparison fair; and what a sample costs."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from headstart.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Exactly one of the fields is set."""
+
+    samples: int | None = None
+    """Training samples, repeats counted."""
+    epochs: float | None = None
+    """Times the mixture's number of people."""
+    flops: float | None = None
+    """Training FLOPs, forward and backward, 2 per multiply-add."""
+    seconds: float | None = None
+    """Time spent training on this machine; such a run is not reproducible to the step."""
+
+    def __post_init__(self) -> None:
+        values = {name: value for name, value in self.__dict__.items() if value is not None}
+        if len(values) != 1 or next(iter(values.values())) <= 0:
+            raise ConfigError(f"budget: expected exactly one of samples, epochs, flops, seconds, above 0; got {values}")
+
+    def steps(self, batch_size: int, epoch_length: int, flops_per_sample: float) -> int | None:
+        """Steps of ``batch_size`` samples, rounded to the nearest and at least 1; None for a budget in seconds."""
+        if self.seconds is not None:
+            return None
+        if self.samples is not None:
+            samples = float(self.samples)
+        elif self.epochs is not None:
+            samples = self.epochs * epoch_length
+        else:
+            assert self.flops is not None
+            samples = self.flops / flops_per_sample
+        return max(round(samples / batch_size), 1)
+
+
+def training_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
+    """FLOPs of one training sample, forward and backward, 2 per multiply-add (torch's FlopCounterMode).
+
+    Counted on a copy without memory (the meta device), so it costs milliseconds and changes nothing.
+    """
+    return _count(model, input_size, backward=True)
+
+
+def inference_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
+    """FLOPs of one forward pass of one sample, 2 per multiply-add."""
+    return _count(model, input_size, backward=False)
+
+
+def matched(first: float, second: float, tolerance: float) -> bool:
+    """Whether two budgets in one unit differ by at most ``tolerance`` of that unit (one step's worth, say)."""
+    return abs(first - second) <= tolerance
+
+
+def _count(model: nn.Module, input_size: tuple[int, int], backward: bool) -> float:
+    copied = copy.deepcopy(model).to("meta").train()
+    width, height = input_size
+    # Two images: batch norm wants more than one value per channel where a map is 1 x 1.
+    image = torch.zeros(2, 3, height, width, dtype=torch.uint8, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        output = copied(image)
+        if backward:
+            parts = (output.heatmaps, output.depth_maps, output.coordinates)
+            torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
+    return counter.get_total_flops() / 2

@@ -1,0 +1,160 @@
+"""Checkpoints: one safetensors file with weights, optimiser, averages and random state, and JSON in its header.
+
+Written to a temporary file and renamed, so a kill or a full disk leaves the last good one. Nothing is unpickled.
+Tensors are named ``model.*``, ``ema.*``, ``optimiser.{parameter}.{field}`` and ``random.*``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from headstart.errors import DataError, TrainingError
+from headstart.models.pose_net import PoseNet, model_config_from_dict
+
+_HEADER = "headstart"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file held: tensors by name, and the header (configuration, progress, history)."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    header: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Tensors below ``prefix.``, without it."""
+        return {name[len(prefix) + 1 :]: t for name, t in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
+    """Replace ``path`` in one step.
+
+    Raises :class:`TrainingError` if the disk is full or not writable; the old file is then untouched and no
+    temporary file stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.writing")
+    on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(on_cpu, temporary, metadata={_HEADER: json.dumps(header)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        kept = "the previous checkpoint is intact" if path.exists() else "there was no checkpoint before it"
+        raise TrainingError(f"{path}: checkpoint not written ({error}); {kept}. Free some space and resume") from error
+
+
+def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpoint:
+    """Read a checkpoint to the CPU; with ``parts`` only the tensors below those prefixes.
+
+    Raises :class:`DataError` for a file that is missing, truncated or not a checkpoint of headstart.
+    """
+    expected = "a checkpoint (.safetensors) written by headstart"
+    try:
+        with safe_open(path, framework="pt") as stream:
+            header = json.loads((stream.metadata() or {})[_HEADER])
+            names = [name for name in stream.keys() if parts is None or name.split(".")[0] in parts]  # noqa: SIM118
+            return Checkpoint(path, {name: stream.get_tensor(name) for name in names}, header)
+    except KeyError as error:
+        raise DataError(path, expected, found="a safetensors file without headstart's header") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise DataError(path, expected, found=str(error).splitlines()[0]) from error
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor or none; raises :class:`DataError` naming each key that is missing, extra or misshapen."""
+    own = module.state_dict()
+    problems = [f"{name} is missing" for name in own if name not in tensors]
+    problems += [f"{name} is not in the model" for name in tensors if name not in own]
+    problems += [
+        f"{name} has shape {tuple(tensors[name].shape)} instead of {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    if problems:
+        raise DataError(path, "the weights of this model", found="; ".join(problems))
+    module.load_state_dict(dict(tensors))
+
+
+def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
+    """The network of a checkpoint, in eval mode, with the averaged weights where there are any; and the header.
+
+    Nothing is fetched: the architecture is in the header. ``path`` may be a run's folder (its best, else its last).
+    """
+    path = find_checkpoint(path)
+    checkpoint = load_checkpoint(path, ("model", "ema"))
+    config = model_config_from_dict(checkpoint.header["model"])
+    model = PoseNet(config, checkpoint.header.get("backbone_config") or {})
+    load_weights(model, checkpoint.part("ema") or checkpoint.part("model"), path)
+    return model.eval(), checkpoint.header
+
+
+def find_checkpoint(path: Path) -> Path:
+    """``path`` itself, or the best (else the last) checkpoint of a run's folder; raises :class:`DataError`."""
+    if not path.is_dir():
+        return path
+    for name in ("best.safetensors", "last.safetensors"):
+        if (path / name).is_file():
+            return path / name
+    raise DataError(path, "best.safetensors or last.safetensors", found="neither", fix="Train first")
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's state as named tensors; its settings belong to the configuration."""
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{parameter}.{name}": torch.as_tensor(value)
+        for parameter, fields in state.items()
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what :func:`optimiser_tensors` took (prefix removed)."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        parameter, field = name.split(".", 1)
+        state.setdefault(int(parameter), {})[field] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def random_tensors() -> dict[str, Tensor]:
+    """States of torch's generators (drop-out, drop-path; the loader has its own)."""
+    states = {"random.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def load_random(tensors: Mapping[str, Tensor]) -> None:
+    """Put back what :func:`random_tensors` took (prefix removed), as far as this machine has the devices."""
+    if "cpu" in tensors:
+        torch.set_rng_state(tensors["cpu"])
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            if f"cuda{i}" in tensors:
+                torch.cuda.set_rng_state(tensors[f"cuda{i}"], i)
+
+
+def git_sha() -> str:
+    """Commit of the code that runs, with ``-dirty`` where it was changed; "unknown" outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,355 @@
+"""From a network and an index to predictions, and from predictions to scores under a protocol.
+
+The two are apart: predictions are kept in image pixels with the key of each person, and any protocol of the same data
+can score them later. What is compared is always matched by key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headstart import metrics
+from headstart.errors import ConfigError, DataError
+from headstart.index import AnnotationIndex
+from headstart.loader import CropDataset, build_eval_loader, image_pixels_per_mm
+from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
+from headstart.records import Annotation, PoseOutput, Visibility
+from headstart.results import Scores, write_atomically
+from headstart.skeleton import CANONICAL, H36M_17, MPII_16, Skeleton
+from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
+
+Forward = Callable[[Tensor], PoseOutput]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Poses of N people, J joints, in the pixels of their images."""
+
+    keys: list[str]
+    joints: tuple[str, ...]
+    keypoints: NDArray[np.float32]
+    """(N, J, 2) image px."""
+    depth: NDArray[np.float32]
+    """(N, J) relative to the pelvis, in image px (mm times the person's px per mm): x, y and depth share one unit."""
+    confidence: NDArray[np.float32]
+    """(N, J) in 0..1."""
+    about: dict[str, Any]
+    """How they were made: decode, flip_test, data set, split, checkpoint."""
+
+    def save(self, path: Path) -> None:
+        """Write one .npz without pickles, atomically."""
+        stream = BytesIO()
+        np.savez_compressed(
+            stream,
+            keys=np.array(self.keys, dtype=str),
+            joints=np.array(self.joints, dtype=str),
+            keypoints=self.keypoints,
+            depth=self.depth,
+            confidence=self.confidence,
+            about=np.array(json.dumps(self.about)),
+        )
+        write_atomically(path, stream.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read back; raises :class:`DataError` for anything that :meth:`save` did not write."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    keys=[str(key) for key in file["keys"]],
+                    joints=tuple(str(joint) for joint in file["joints"]),
+                    keypoints=file["keypoints"],
+                    depth=file["depth"],
+                    confidence=file["confidence"],
+                    about=json.loads(str(file["about"])),
+                )
+        except (OSError, KeyError, ValueError) as error:
+            raise DataError(path, "predictions (.npz) written by headstart", found=str(error)) from error
+
+
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """The parts that several processes made, as one."""
+    return Predictions(
+        [key for part in parts for key in part.keys],
+        parts[0].joints,
+        np.concatenate([part.keypoints for part in parts]),
+        np.concatenate([part.depth for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+        parts[0].about,
+    )
+
+
+def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None = None) -> NDArray[np.int64]:
+    """Rows of the index that a protocol scores; ``limit`` takes that many, evenly spread (for quick looks only).
+
+    People whose distribution gives no frame number (-1) are all kept.
+    """
+    frames = index.column("frame")
+    rows = np.flatnonzero((frames % protocol.frame_stride == 0) | (frames < 0))
+    if limit is not None and limit < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    return rows.astype(np.int64)
+
+
+@torch.inference_mode()
+def predict(
+    model: Forward,
+    codec: HeatmapCodec,
+    index: AnnotationIndex,
+    rows: NDArray[np.int64],
+    *,
+    device: torch.device | str = "cpu",
+    batch_size: int = 64,
+    workers: int = 0,
+    flip_test: bool = True,
+    decode: Decoding = "subpixel",
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Predictions:
+    """Poses of ``rows``; ``model`` must be in eval mode. ``flip_test`` averages with the mirrored image's output.
+
+    Raises :class:`DataError` naming the people whose image cannot be read: a score without them would not be one.
+    """
+    dataset = CropDataset([index], codec.skeleton, codec.input_size)
+    pin_memory = torch.device(device).type == "cuda"
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    crops, readable, done = [], [], 0
+    for batch in build_eval_loader(dataset, rows, batch_size, workers, pin_memory):
+        output = forward_with_flip(model, batch.image.to(device, non_blocking=True), codec, flip_test)
+        decoded = codec.decode(output, decode)
+        # Results stay on the device until the end: fetching them here would make it wait for each batch.
+        found.append((decoded.keypoints, decoded.depth, decoded.confidence))
+        crops.append(batch.crop)
+        readable.append(batch.readable)
+        done += len(batch.row)
+        on_progress(done)
+    keys = index.column("key")[rows].tolist()
+    _require_readable(index, rows, torch.cat(readable).numpy())
+    keypoints, depth, confidence = (torch.cat(part).float().cpu().numpy() for part in zip(*found))
+    matrices = torch.cat(crops).numpy()
+    scale = np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))
+    return Predictions(
+        keys,
+        codec.skeleton.names,
+        _to_image(matrices, keypoints),
+        (depth * codec.input_size[0] / scale[:, None]).astype(np.float32),
+        confidence,
+        {"decode": decode, "flip_test": flip_test},
+    )
+
+
+def forward_with_flip(model: Forward, image: Tensor, codec: HeatmapCodec, flip_test: bool) -> PoseOutput:
+    """The output for images (B, 3, H, W), averaged with that of their mirror images if ``flip_test``."""
+    output = model(image)
+    if not flip_test:
+        return output
+    return average_outputs(output, mirror_output(model(image.flip(-1)), codec.skeleton, codec.map_size[1]))
+
+
+def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, rows: NDArray[np.int64]) -> Scores:
+    """Predictions against the labels of ``rows`` under a protocol.
+
+    Raises :class:`DataError` if a person has no prediction or a label that the protocol needs is missing
+    altogether, :class:`ConfigError` if the model does not predict a joint or was decoded in another way.
+    """
+    made, wanted = predictions.about.get("decode"), protocol.decode
+    if made != wanted:
+        raise ConfigError(f"protocol {protocol.name} needs predictions decoded by {wanted!r}, these are by {made!r}")
+    people = _People.of(index, rows)
+    predictions = _in_order(predictions, people.keys)
+    values = _values(protocol.metric, protocol.scale_rule, predictions, people, protocol)
+    joints = H36M_17.names if protocol.metric == "zhou2017_mpjpe" else protocol.joints
+    if np.isnan(values).all():
+        raise DataError(index.root, f"labels that protocol {protocol.name} scores", found="none")
+    groups = [people.groups(name, protocol) for name in protocol.group_by]
+    rule = protocol.companion_scale_rule or protocol.scale_rule
+    others = {}
+    for metric in protocol.companions:
+        companion = _values(metric, rule, predictions, people, protocol)
+        others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
+    return Scores(
+        protocol=protocol.name,
+        description=protocol.describe(),
+        metric=protocol.metric,
+        unit=protocol.unit,
+        value=metrics.summarise(values, protocol.average, *groups[:1]),
+        better=protocol.better,
+        n=int((~np.isnan(values).all(1)).sum()),
+        per_joint=metrics.per_joint(values, joints),
+        per_action={k: v for group in groups for k, v in metrics.grouped(values, group, _within(protocol)).items()},
+        strata=_strata(values, people, joints),
+        others=others,
+    )
+
+
+@dataclass(frozen=True)
+class _People:
+    """Labels of the people to be scored, in canonical joints."""
+
+    keys: list[str]
+    annotations: list[Annotation]
+    keypoints: NDArray[np.float64]
+    visibility: NDArray[np.uint8]
+    xyz: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, index: AnnotationIndex, rows: NDArray[np.int64]) -> _People:
+        people = [index[int(row)] for row in rows]
+        nothing = np.full((len(CANONICAL), 3), np.nan)
+        return cls(
+            [person.key for person in people],
+            people,
+            np.array([person.keypoints for person in people], np.float64),
+            np.array([person.visibility for person in people]),
+            np.array([nothing if p.camera_xyz is None else p.camera_xyz for p in people], np.float64),
+        )
+
+    def groups(self, name: str, protocol: Protocol) -> list[str]:
+        if name == "scene":
+            return [protocol.scene(person.subject) for person in self.annotations]
+        return [str(getattr(person, name)) for person in self.annotations]
+
+
+def _within(protocol: Protocol) -> metrics.Average:
+    """How one group is averaged: over its frames where the protocol averages over groups."""
+    return "frames" if protocol.average == "groups" else protocol.average
+
+
+def _unit_name(metric: Metric) -> str:
+    return {"mm": "mm", "%": "percent"}[METRICS[metric].unit]
+
+
+def _values(
+    metric: Metric, rule: ScaleRule, predictions: Predictions, people: _People, protocol: Protocol
+) -> NDArray[np.float64]:
+    """Per-joint values (N, J) of a metric in its unit, NaN where there is no label."""
+    if metric in ("pck", "pckh"):
+        return _values_2d(predictions, people, protocol)
+    if metric == "zhou2017_mpjpe":
+        columns = _columns(predictions, MPII_16.names)
+        pose = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1)[:, columns]
+        truth = people.xyz[:, CANONICAL.indices(H36M_17.names)]
+        return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
+    needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
+    columns = _columns(predictions, needed)
+    pose = lift(predictions, people.annotations, rule, protocol)[:, columns]
+    truth = people.xyz[:, CANONICAL.indices(needed)]
+    known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
+    scored = np.array([joint in protocol.joints for joint in needed])
+    if metric == "pa_mpjpe":
+        errors = metrics.pa_mpjpe(pose, truth, known, scored)
+    else:
+        errors = (metrics.n_mpjpe if metric == "n_mpjpe" else metrics.mpjpe)(pose, truth, known, root, scored)
+    errors = errors[:, : len(protocol.joints)]
+    if metric == "pck3d":
+        return metrics.pck3d(errors, protocol.threshold or metrics.PCK3D_THRESHOLD_MM) * 100
+    return metrics.auc(errors) * 100 if metric == "auc" else errors
+
+
+def _values_2d(predictions: Predictions, people: _People, protocol: Protocol) -> NDArray[np.float64]:
+    labelled = people.visibility > 0
+    if protocol.reference == "head_size":
+        sizes = [np.nan if person.head_size is None else person.head_size for person in people.annotations]
+        reference = np.array(sizes, np.float64)
+    else:
+        reference = metrics.torso_size(people.keypoints, labelled, CANONICAL)
+    joints = CANONICAL.indices(protocol.joints)
+    pose = predictions.keypoints[:, _columns(predictions, protocol.joints)]
+    assert protocol.threshold is not None
+    return metrics.pck(pose, people.keypoints[:, joints], labelled[:, joints], reference, protocol.threshold) * 100
+
+
+def lift(
+    predictions: Predictions, people: Sequence[Annotation], rule: ScaleRule, protocol: Protocol
+) -> NDArray[np.float64]:
+    """Poses (N, J, 3) in mm by a protocol's scale rule (protocols.SCALE_RULES says each in a sentence)."""
+    pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
+    if rule == "root_depth":
+        return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
+    bones = _bones(predictions.joints, protocol)
+    if rule == "bone_sum":
+        assert protocol.bone_sum_mm is not None
+        wanted: NDArray[np.float64] | float = protocol.bone_sum_mm
+    else:
+        truth = np.array([p.camera_xyz for p in people])[:, CANONICAL.indices(predictions.joints)]
+        wanted = metrics.bone_sum(truth, bones)
+    return pixels * (wanted / metrics.bone_sum(pixels, bones))[:, None, None]
+
+
+def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.float64]:
+    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis.
+
+    Without a camera (some distributions have none) by the label's own px per mm, as in weak perspective.
+    """
+    pixels_per_mm = image_pixels_per_mm(person)
+    if pixels_per_mm == 0:
+        return np.full_like(pose, np.nan)
+    if person.camera is None:
+        return pose / pixels_per_mm
+    assert person.camera_xyz is not None
+    root_depth = float(person.camera_xyz[CANONICAL.index("pelvis"), 2])
+    return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
+
+
+def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:
+    """Bones between the protocol's joints, as index pairs into the prediction's."""
+    names = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
+    scored = Skeleton(protocol.name, names)
+    return [(joints.index(names[parent]), joints.index(names[child])) for parent, child in scored.edges]
+
+
+def _columns(predictions: Predictions, joints: Sequence[str]) -> list[int]:
+    missing = [joint for joint in joints if joint not in predictions.joints]
+    if missing:
+        raise ConfigError(f"the model does not predict {', '.join(missing)}; train with another --model.skeleton")
+    return [predictions.joints.index(joint) for joint in joints]
+
+
+def _strata(values: NDArray[np.float64], people: _People, joints: Sequence[str]) -> dict[str, float]:
+    """Visible and occluded joints apart, where the data set knows occluded ones."""
+    visibility = people.visibility[:, CANONICAL.indices(tuple(joints))]
+    masks = {"visible": visibility == Visibility.VISIBLE, "occluded": visibility == Visibility.OCCLUDED}
+    return metrics.strata(values, masks) if masks["occluded"].any() else {}
+
+
+def _in_order(predictions: Predictions, keys: list[str]) -> Predictions:
+    """Predictions in the order of ``keys``; a missing one is an error, never a skipped person."""
+    position = {key: i for i, key in enumerate(predictions.keys)}
+    missing = [key for key in keys if key not in position]
+    if missing:
+        raise DataError(
+            "predictions", "one for every person", record=missing[0], found=f"{len(missing)} of {len(keys)} missing"
+        )
+    order = [position[key] for key in keys]
+    return Predictions(
+        keys,
+        predictions.joints,
+        predictions.keypoints[order],
+        predictions.depth[order],
+        predictions.confidence[order],
+        predictions.about,
+    )
+
+
+def _to_image(matrices: NDArray[np.float64], keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Crop px (N, J, 2) -> image px by the inverse of each (2, 3) matrix."""
+    linear = np.linalg.inv(matrices[:, :, :2])
+    centred = keypoints.astype(np.float64) - matrices[:, None, :, 2]
+    return np.einsum("njc,ndc->njd", centred, linear).astype(np.float32)
+
+
+def _require_readable(index: AnnotationIndex, rows: NDArray[np.int64], readable: NDArray[np.bool_]) -> None:
+    if not readable.all():
+        broken = [index[int(row)].key for row in rows[~readable][:5]]
+        raise DataError(
+            index.root, "images that can be read", found=f"{(~readable).sum()} that cannot: {', '.join(broken)}"
+        )

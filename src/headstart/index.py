@@ -1,0 +1,277 @@
+"""AnnotationIndex: the people of one split of one data set in canonical joints, memory-mapped from Arrow files.
+
+Built once from an adapter and cached by (data set, root, split, hash of the adapters); a packed data set (pack.py) is
+the same table with one column more, the encoded crops. Opening maps the file and reads nothing: a million people cost
+a worker no memory of its own.
+
+Columns, K = 22 canonical joints: key, image (path relative to the root), frame, bbox (4), keypoints (K * 2, px, NaN
+where unlabelled), visibility (K), xyz (K * 3, mm, NaN where unlabelled), camera (21: fx fy cx cy, 5 distortion, 9
+rotation, 3 translation mm; NaN: none), subject, action, sequence, head_size (px, NaN: none), content (bytes, packed
+only).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from headstart import datasets
+from headstart.errors import ConfigError, DataError
+from headstart.geometry import Camera
+from headstart.records import Annotation, Visibility
+from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
+
+_JOINTS = len(CANONICAL)
+_ROWS_PER_BATCH = 10_000
+_VERSION = 1
+
+
+def _fixed(kind: pa.DataType, length: int) -> pa.DataType:
+    return pa.list_(pa.field("item", kind, nullable=False), length)
+
+
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("image", pa.string()),
+        ("frame", pa.int32()),
+        ("bbox", _fixed(pa.float32(), 4)),
+        ("keypoints", _fixed(pa.float32(), _JOINTS * 2)),
+        ("visibility", _fixed(pa.uint8(), _JOINTS)),
+        ("xyz", _fixed(pa.float32(), _JOINTS * 3)),
+        ("camera", _fixed(pa.float64(), 21)),
+        ("subject", pa.string()),
+        ("action", pa.string()),
+        ("sequence", pa.string()),
+        ("head_size", pa.float32()),
+    ]
+)
+PACKED_SCHEMA = SCHEMA.append(pa.field("content", pa.binary()))
+
+_ARRAYS = {"bbox": (4,), "keypoints": (_JOINTS, 2), "visibility": (_JOINTS,), "xyz": (_JOINTS, 3), "camera": (21,)}
+
+
+def unify(annotation: Annotation, source: Skeleton) -> Annotation:
+    """The same person in canonical joints. A midpoint is occluded if either of its ends is."""
+    matrix = conversion(source, CANONICAL)
+    labelled = annotation.visibility > 0
+    keypoints, known = convert_points(matrix, annotation.keypoints, labelled)
+    occluded = (matrix > 0)[:, annotation.visibility == Visibility.OCCLUDED].any(1)
+    visibility = np.where(known, np.where(occluded, Visibility.OCCLUDED, Visibility.VISIBLE), 0).astype(np.uint8)
+    xyz = annotation.camera_xyz
+    if xyz is not None:
+        xyz, _ = convert_points(matrix, xyz, np.asarray(np.isfinite(xyz).all(1)))
+    fields = {**annotation.__dict__, "keypoints": keypoints, "visibility": visibility, "camera_xyz": xyz}
+    return Annotation(**fields)
+
+
+class AnnotationIndex(Sequence[Annotation]):
+    """People of one split, by row; picklable by path, so that every worker maps the files itself."""
+
+    def __init__(self, files: Sequence[Path], root: Path) -> None:
+        self.files, self.root = [Path(file) for file in files], Path(root)
+        self._open()
+
+    def _open(self) -> None:
+        tables = []
+        for file in self.files:
+            try:
+                tables.append(pa.ipc.open_file(pa.memory_map(str(file))).read_all())
+            except (OSError, pa.ArrowInvalid) as error:
+                raise DataError(file, "an Arrow file written by headstart", found=str(error).splitlines()[0]) from error
+        self._table = pa.concat_tables(tables)
+        self._starts = np.cumsum([0] + [len(batch) for batch in self._table.to_batches()])
+        self._batches = self._table.to_batches()
+        self._views: dict[int, dict[str, NDArray[Any]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"files": self.files, "root": self.root}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
+        """Person ``row`` in canonical joints."""
+        batch_number, offset = self._locate(row)
+        views, batch = self._arrays(batch_number), self._batches[batch_number]
+        xyz, camera = views["xyz"][offset], views["camera"][offset]
+        head_size = views["head_size"][offset]
+        return Annotation(
+            key=batch["key"][offset].as_py(),
+            image=self.root / batch["image"][offset].as_py(),
+            bbox_xywh=views["bbox"][offset],
+            keypoints=views["keypoints"][offset],
+            visibility=views["visibility"][offset],
+            camera_xyz=xyz if np.isfinite(xyz).any() else None,
+            camera=_unpack_camera(camera),
+            subject=batch["subject"][offset].as_py(),
+            action=batch["action"][offset].as_py(),
+            sequence=batch["sequence"][offset].as_py(),
+            frame=int(views["frame"][offset]),
+            head_size=float(head_size) if np.isfinite(head_size) else None,
+        )
+
+    def content(self, row: int) -> memoryview | None:
+        """Encoded picture of a packed person, without a copy; None where the picture is a file of its own."""
+        if "content" not in self._table.column_names:
+            return None
+        batch_number, offset = self._locate(row)
+        return memoryview(self._batches[batch_number]["content"][offset].as_buffer())
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A whole column: strings as objects, lists as arrays (N, ...)."""
+        column = self._table[name]
+        if name not in _ARRAYS:
+            return column.to_numpy()
+        parts = [self._arrays(number)[name] for number in range(len(self._batches))]
+        return np.concatenate(parts) if parts else np.zeros((0, *_ARRAYS[name]))
+
+    def _locate(self, row: int) -> tuple[int, int]:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of an index of {len(self)} people")
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return number, row - int(self._starts[number])
+
+    def _arrays(self, number: int) -> dict[str, NDArray[Any]]:
+        """Views into the mapped file, made on first use."""
+        if number not in self._views:
+            batch = self._batches[number]
+            views = {name: batch[name].flatten().to_numpy().reshape(-1, *shape) for name, shape in _ARRAYS.items()}
+            views |= {name: batch[name].to_numpy() for name in ("frame", "head_size")}
+            self._views[number] = views
+        return self._views[number]
+
+
+def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str]) -> int:
+    """Stream rows (:func:`to_row`) into an Arrow file that appears whole or not at all; returns their number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    count = 0
+    schema = schema.with_metadata(metadata)
+    try:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for rows in _chunks(people, _ROWS_PER_BATCH):
+                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+                count += len(rows)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(path, "room to write the index", found=str(error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def to_row(person: Annotation, root: Path) -> dict[str, Any]:
+    """A canonical annotation as a row of :data:`SCHEMA`."""
+    xyz = person.camera_xyz if person.camera_xyz is not None else np.full((_JOINTS, 3), np.nan, np.float32)
+    return {
+        "key": person.key,
+        "image": _relative(person.image, root),
+        "frame": person.frame,
+        "bbox": np.asarray(person.bbox_xywh, np.float32),
+        "keypoints": person.keypoints.ravel(),
+        "visibility": person.visibility,
+        "xyz": np.asarray(xyz, np.float32).ravel(),
+        "camera": _pack_camera(person.camera),
+        "subject": person.subject,
+        "action": person.action,
+        "sequence": person.sequence,
+        "head_size": np.nan if person.head_size is None else person.head_size,
+    }
+
+
+def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) -> AnnotationIndex:
+    """The index of a split: a packed one below ``root`` if there is one, else from the cache, else built now.
+
+    ``cache`` defaults to ``$HEADSTART_CACHE`` or ``~/.cache/headstart``. Raises :class:`ConfigError` for an unknown
+    data set or split and :class:`DataError` for files that are missing or malformed.
+    """
+    root = Path(root)
+    for folder in (root / f"{dataset}-{split}", root):
+        if (folder / "pack.json").is_file():
+            return open_packed(folder)
+    file = (cache or _default_cache()) / f"{dataset}-{split}-{_cache_key(dataset, root, split)}.arrow"
+    if not file.is_file():
+        people = (to_row(unify(person, datasets.skeleton(dataset)), root) for person in _checked(dataset, root, split))
+        write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
+    return AnnotationIndex([file], root)
+
+
+def open_packed(folder: Path) -> AnnotationIndex:
+    """A folder that ``headstart pack`` finished; raises :class:`DataError` if it did not finish."""
+    manifest = folder / "pack.json"
+    try:
+        shards = json.loads(manifest.read_text())["shards"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(manifest, "the list of shards of a finished pack", found=str(error)) from error
+    return AnnotationIndex([folder / shard for shard in shards], folder)
+
+
+def _checked(dataset: str, root: Path, split: str) -> Iterator[Annotation]:
+    """Adapter's people; keys must be unique, since predictions are joined on them."""
+    seen: set[str] = set()
+    for person in datasets.iter_annotations(dataset, root, split):
+        if person.key in seen:
+            raise DataError(root, f"unique keys in {dataset} {split}", found=f"{person.key!r} twice")
+        seen.add(person.key)
+        yield person
+    if not seen:
+        raise DataError(root, f"people in split {split} of {dataset}", found="none")
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("HEADSTART_CACHE")
+    return Path(base) if base else Path.home() / ".cache" / "headstart"
+
+
+def _cache_key(dataset: str, root: Path, split: str) -> str:
+    """Changes when the code of any adapter, the joints, or the folder of the data set changes."""
+    digest = hashlib.sha256(f"{_VERSION} {dataset} {split} {root.resolve()}".encode())
+    package = Path(datasets.__file__).parent
+    for source in [*sorted(package.glob("*.py")), package.parent / "skeleton.py"]:
+        digest.update(source.read_bytes())
+    for path in [root, *sorted(root.glob("*"))] if root.is_dir() else []:
+        digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _relative(image: Path, root: Path) -> str:
+    if not image.is_relative_to(root):
+        raise ConfigError(f"{image}: an image must lie below the data set's root {root}")
+    return image.relative_to(root).as_posix()
+
+
+def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _pack_camera(camera: Camera | None) -> NDArray[np.float64]:
+    if camera is None:
+        return np.full(21, np.nan)
+    intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy, *camera.distortion)
+    return np.concatenate([intrinsics, np.ravel(camera.rotation), np.ravel(camera.translation_mm)]).astype(np.float64)
+
+
+def _unpack_camera(values: NDArray[np.float64]) -> Camera | None:
+    if np.isnan(values[0]):
+        return None
+    fx, fy, cx, cy, *distortion = (float(value) for value in values[:9])
+    return Camera(fx, fy, cx, cy, tuple(distortion), values[9:18].reshape(3, 3), values[18:])  # type: ignore[arg-type]

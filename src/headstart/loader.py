@@ -1,0 +1,297 @@
+"""From indexes to batches: crops, the order they come in, and the processes that make them.
+
+Order and randomness are functions of (seed, epoch, position) alone: the same run gives the same batches whatever the
+number of workers, and a run that is resumed in the middle of an epoch goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
+from headstart.errors import ConfigError, DataError
+from headstart.geometry import Crop, root_relative
+from headstart.images import decode_image, read_image
+from headstart.index import AnnotationIndex, open_index
+from headstart.records import Annotation, Batch
+from headstart.skeleton import CANONICAL, Skeleton
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data set of a mixture."""
+
+    dataset: str
+    """Name in datasets.DATASETS."""
+    root: str
+    """Folder of the data set, or one that ``headstart pack`` wrote."""
+    split: str
+    weight: float = 1.0
+    """Share of the draws, relative to the other data sets of the mixture."""
+    use_3d: bool = True
+    """False hides the 3D labels: the data set counts as 2D only."""
+    limit: int | None = None
+    """Use only this many people, chosen at random by the seed (not the first ones)."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample of the stream."""
+
+    dataset: int
+    row: int
+    epoch: int
+    position: int
+    """Within the epoch."""
+
+
+class CropDataset(Dataset[dict[str, NDArray[Any]]]):
+    """Crops and points for the model's joints; no state that changes, no randomness but the draw's own."""
+
+    def __init__(
+        self,
+        indexes: Sequence[AnnotationIndex],
+        skeleton: Skeleton,
+        input_size: tuple[int, int],
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        use_3d: Sequence[bool] | None = None,
+    ) -> None:
+        self.indexes, self.skeleton, self.input_size = list(indexes), skeleton, input_size
+        self.augment, self.seed = augment, seed
+        self.use_3d = list(use_3d) if use_3d is not None else [True] * len(self.indexes)
+        self.joints = CANONICAL.indices(skeleton.names)
+
+    def __getitem__(self, draw: Draw) -> dict[str, NDArray[Any]]:
+        """Arrays of one sample, fields of :class:`~headstart.records.Batch` without their first axis.
+
+        The image is (H, W, 3). An unreadable one gives a grey image with all weights 0 and ``readable`` False.
+        """
+        index = self.indexes[draw.dataset]
+        person = index[draw.row]
+        rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
+        crop = sample_crop(rng, person.bbox_xywh, self.input_size, self.augment)
+        sample = self._points(person, crop, self.use_3d[draw.dataset])
+        try:
+            sample["image"] = self._image(index, draw.row, person, crop, rng)
+            sample["readable"] = np.array(True)
+        except DataError:
+            sample["image"] = np.full((*self.input_size[::-1], 3), 128, np.uint8)
+            sample |= {name: np.zeros_like(sample[name]) for name in ("weight_2d", "weight_3d")}
+            sample["readable"] = np.array(False)
+        return sample | {"row": np.array(draw.row), "dataset": np.array(draw.dataset), "crop": crop.matrix}
+
+    def _image(
+        self, index: AnnotationIndex, row: int, person: Annotation, crop: Crop, rng: np.random.Generator
+    ) -> NDArray[np.uint8]:
+        content = index.content(row)
+        image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
+        pixels = crop.warp(image)
+        if self.augment is not None:
+            pixels = add_occluders(rng, change_colours(rng, pixels, self.augment), self.augment)
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+    def _points(self, person: Annotation, crop: Crop, use_3d: bool) -> dict[str, NDArray[Any]]:
+        order = self.joints if not crop.mirrored else [self.joints[i] for i in self.skeleton.flip_index]
+        labelled = person.visibility[order] > 0
+        keypoints = np.where(labelled[:, None], crop.to_crop(person.keypoints[order]), 0.0)
+        xyz, known, pixels_per_mm = _relative_pose(person, crop) if use_3d else _no_pose()
+        return {
+            "keypoints": keypoints.astype(np.float32),
+            "weight_2d": labelled.astype(np.float32),
+            "xyz": xyz[order].astype(np.float32),
+            "weight_3d": known[order].astype(np.float32),
+            "pixels_per_mm": np.array(pixels_per_mm, np.float32),
+        }
+
+
+def _no_pose() -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
+    return np.zeros((len(CANONICAL), 3)), np.zeros(len(CANONICAL), bool), 0.0
+
+
+def _relative_pose(person: Annotation, crop: Crop) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
+    """Canonical joints (K, 3) mm relative to the pelvis and turned with the crop, which are known, crop px per mm."""
+    pelvis = CANONICAL.index("pelvis")
+    if person.camera_xyz is None or not np.isfinite(person.camera_xyz[pelvis]).all():
+        return _no_pose()
+    known = np.asarray(np.isfinite(person.camera_xyz).all(1))
+    relative = np.where(known[:, None], root_relative(person.camera_xyz, pelvis), 0.0)
+    pixels_per_mm = image_pixels_per_mm(person) * crop.scale
+    if pixels_per_mm == 0:
+        return _no_pose()
+    return crop.rotate_camera_axes(relative), known, pixels_per_mm
+
+
+def image_pixels_per_mm(person: Annotation) -> float:
+    """Image px per mm at the pelvis: focal length over its depth; without a camera, fitted to the labelled joints.
+
+    The fit is least squares of the 2D joints on x and y of the 3D ones (weak perspective); 0 where it has no data.
+    """
+    xyz = person.camera_xyz
+    if xyz is None:
+        return 0.0
+    if person.camera is not None:
+        return (person.camera.fx + person.camera.fy) / 2 / float(xyz[CANONICAL.index("pelvis"), 2])
+    both = np.isfinite(xyz).all(1) & (person.visibility > 0)
+    flat, pixels = xyz[both, :2].astype(np.float64), person.keypoints[both].astype(np.float64)
+    if len(flat) < 2:
+        return 0.0
+    flat, pixels = flat - flat.mean(0), pixels - pixels.mean(0)
+    spread = float((flat**2).sum())
+    return max(float((flat * pixels).sum()) / spread, 0.0) if spread > 0 else 0.0
+
+
+class MixtureSampler(Sampler[list[Draw]]):
+    """An endless stream of batches from several data sets, shared out among processes.
+
+    ``sizes`` people in each data set; ``weights`` their shares of an epoch, which has as many samples as all data sets
+    have people. Every data set is walked through in a new random order each time round, so each of its people comes
+    up once before any comes up twice. ``start_step`` batches are passed over: a resumed run sees the same stream.
+    ``rows`` restricts a data set to some of its people.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        batch_size: int,
+        seed: int,
+        *,
+        start_step: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+        rows: Sequence[NDArray[np.int64] | None] | None = None,
+    ) -> None:
+        if batch_size % processes:
+            raise ConfigError(f"batch_size {batch_size} must be a multiple of the {processes} processes")
+        if not sizes or min(sizes) < 1 or min(weights) < 0 or sum(weights) <= 0:
+            raise ConfigError(f"a mixture needs people and weights >= 0, got sizes {sizes}, weights {weights}")
+        self.sizes, self.batch_size, self.seed, self.start_step = list(sizes), batch_size, seed, start_step
+        self.shares = np.asarray(weights, np.float64) / sum(weights)
+        self.rank, self.processes, self.rows = rank, processes, rows
+        self.epoch_length = int(sum(sizes))
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """This process's part of each batch, without end."""
+        part = self.batch_size // self.processes
+        step, epoch, draws = self.start_step, -1, []
+        while True:
+            first = step * self.batch_size + self.rank * part
+            batch = []
+            for position in range(first, first + part):
+                wanted, offset = divmod(position, self.epoch_length)
+                if wanted != epoch:
+                    epoch, draws = wanted, self.epoch(wanted)
+                batch.append(Draw(*draws[offset], epoch, offset))
+            yield batch
+            step += 1
+
+    def epoch(self, epoch: int) -> list[tuple[int, int]]:
+        """(data set, row) of each position of an epoch."""
+        draws: list[tuple[int, int]] = []
+        for dataset, size in enumerate(self.sizes):
+            begin, end = self._count(dataset, epoch), self._count(dataset, epoch + 1)
+            draws += [(dataset, row) for row in self._rows(dataset, size, begin, end)]
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(draws))
+        return [draws[i] for i in order]
+
+    def batch(self, step: int) -> list[Draw]:
+        """The draws of one step, of all processes; for messages that name what a step contained."""
+        return next(
+            iter(
+                MixtureSampler(
+                    self.sizes, self.shares.tolist(), self.batch_size, self.seed, start_step=step, rows=self.rows
+                )
+            )
+        )
+
+    def _count(self, dataset: int, epochs: int) -> int:
+        """Draws of a data set in the first ``epochs`` epochs; over all data sets they add up exactly."""
+        before = round(float(self.shares[:dataset].sum()) * self.epoch_length * epochs)
+        return round(float(self.shares[: dataset + 1].sum()) * self.epoch_length * epochs) - before
+
+    def _rows(self, dataset: int, size: int, begin: int, end: int) -> list[int]:
+        rows: list[int] = []
+        for lap in range(begin // size, -(-end // size) if end > begin else begin // size):
+            order = np.random.default_rng([self.seed, dataset, lap, 1]).permutation(size)
+            rows += order[max(begin - lap * size, 0) : end - lap * size].tolist()
+        allowed = self.rows[dataset] if self.rows is not None else None
+        return rows if allowed is None else allowed[rows].tolist()
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Opened data sets with the sampler's arguments that follow from them."""
+
+    indexes: list[AnnotationIndex]
+    rows: list[NDArray[np.int64] | None]
+    data: tuple[Data, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        """People in use, by data set."""
+        return [len(index) if rows is None else len(rows) for index, rows in zip(self.indexes, self.rows)]
+
+
+def open_mixture(data: tuple[Data, ...], seed: int) -> Mixture:
+    """Open every data set; ``limit`` picks people at random by the seed."""
+    indexes = [open_index(one.dataset, Path(one.root), one.split) for one in data]
+    rows: list[NDArray[np.int64] | None] = []
+    for one, index in zip(data, indexes):
+        if one.limit is None or one.limit >= len(index):
+            rows.append(None)
+        else:
+            rows.append(np.sort(np.random.default_rng([seed, 2]).permutation(len(index))[: one.limit]))
+    return Mixture(indexes, rows, data)
+
+
+def collate(samples: list[dict[str, NDArray[Any]]]) -> Batch:
+    """Samples to tensors. The image's memory stays (B, H, W, 3), which is torch's channels-last."""
+    stacked = {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in samples[0]}
+    stacked["image"] = stacked["image"].permute(0, 3, 1, 2)
+    return Batch(**stacked)
+
+
+def build_train_loader(
+    dataset: CropDataset, sampler: MixtureSampler, workers: int, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """Endless batches."""
+    return _loader(dataset, sampler, workers, pin_memory)
+
+
+def build_eval_loader(
+    dataset: CropDataset, rows: NDArray[np.int64], batch_size: int, workers: int, pin_memory: bool = False
+) -> DataLoader[Batch]:
+    """Each of ``rows`` of the data set's first index once, in order, the last batch smaller."""
+    draws = [Draw(0, int(row), 0, position) for position, row in enumerate(rows)]
+    batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
+    return _loader(dataset, batches, workers, pin_memory)
+
+
+def _loader(dataset: CropDataset, batches: Any, workers: int, pin_memory: bool) -> DataLoader[Batch]:
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # collate turns its samples into batches
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if workers else None,
+        # Its own generator: the loader must not draw from torch's global state, which is part of a checkpoint.
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _one_thread(_: int) -> None:
+    """Workers are the parallelism; OpenCV's own threads would fight them."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

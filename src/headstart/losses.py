@@ -1,0 +1,165 @@
+"""Losses: (PoseOutput, Targets) -> values and weights; the reduction is one place, :func:`total`.
+
+A loss never averages over the batch itself. It returns values and weights of one shape, (B, ...); weight 0 means that
+the label does not exist, so mixed batches of 2D and 3D samples need no branch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from headstart.errors import ConfigError
+from headstart.records import PoseOutput, Targets
+from headstart.skeleton import Skeleton
+from headstart.targets import read_maps
+
+Loss = Callable[[PoseOutput, Targets], tuple[Tensor, Tensor]]
+
+
+def heatmap_mse(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Mean squared error of each joint's map (B, J), the published loss (Zhou et al. 2017, eq. 2)."""
+    predicted, wanted = _maps(output), _target_maps(targets)
+    return ((predicted.float() - wanted) ** 2).mean((-1, -2)), targets.weight_2d
+
+
+def heatmap_cross_entropy(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (B, J) in nats between the softmax of a map over its pixels and the normalised Gaussian.
+
+    Its lowest value is the Gaussian's own entropy, log(2 pi e sigma^2) = 4.22 for sigma 2.
+    """
+    wanted = _target_maps(targets).flatten(2)
+    wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-12)
+    logs = functional.log_softmax(_maps(output).float().flatten(2), -1)
+    return -(wanted * logs).sum(-1), targets.weight_2d
+
+
+def depth_smooth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Smooth L1 (B, J) between the depth map read at the labelled joint and the depth, in crop widths."""
+    return functional.smooth_l1_loss(_depth_at(output, targets), targets.depth, reduction="none"), targets.weight_depth
+
+
+def integral_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """L1 (B, J, 3) of soft-argmax coordinates (Sun et al. 2018), all three in crop widths."""
+    if output.coordinates is None:
+        raise ConfigError("loss integral_l1 needs an integral head; set --model.head.kind integral")
+    width = targets.map_size[1]
+    error_xy = (output.coordinates[..., :2].float() - targets.keypoints).abs() / width
+    error_depth = (output.coordinates[..., 2].float() - targets.depth).abs()
+    weights = torch.stack([targets.weight_2d, targets.weight_2d, targets.weight_depth], -1)
+    return torch.cat([error_xy, error_depth[..., None]], -1), weights
+
+
+# Groups of bones that should be equally long once the shorter kind is multiplied by its canonical ratio
+# (Zhou et al. 2017, section 3.3 and their published code).
+_LEG, _ARM = 1.0085885098415446, 1.1375361376887123
+_BONE_GROUPS: tuple[tuple[tuple[str, str, float], ...], ...] = (
+    (
+        ("right_ankle", "right_knee", _LEG),
+        ("right_knee", "right_hip", 1.0),
+        ("left_hip", "left_knee", 1.0),
+        ("left_knee", "left_ankle", _LEG),
+    ),
+    (
+        ("right_wrist", "right_elbow", _ARM),
+        ("right_elbow", "right_shoulder", 1.0),
+        ("left_shoulder", "left_elbow", 1.0),
+        ("left_elbow", "left_wrist", _ARM),
+    ),
+    (("right_hip", "pelvis", 1.0), ("pelvis", "left_hip", 1.0)),
+    (("right_shoulder", "thorax", 1.0), ("thorax", "left_shoulder", 1.0)),
+)
+
+
+def bone_ratio(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Geometric loss (B,): spread of bone lengths within each group, on samples without depth labels.
+
+    A group gives sum (l - mean)^2 / (2 n) over its n labelled bones, lengths in crop widths: x and y from the labels,
+    depth from the prediction. Groups with fewer than two labelled bones say nothing.
+    """
+    width = targets.map_size[1]
+    pose = torch.cat([targets.keypoints / width, _predicted_depth(output, targets)[..., None]], -1)
+    loss = pose.new_zeros(len(pose))
+    covered = torch.zeros_like(loss, dtype=torch.bool)
+    for group in _BONE_GROUPS:
+        lengths, labelled = _bone_lengths(pose, targets, group)
+        count = labelled.sum(-1).clamp(min=1)
+        mean = (lengths * labelled).sum(-1, keepdim=True) / count[:, None]
+        spread = (((lengths - mean) ** 2) * labelled).sum(-1) / (2 * count)
+        enough = labelled.sum(-1) >= 2
+        loss = loss + torch.where(enough, spread, 0.0)
+        covered = covered | enough
+    without_depth = targets.weight_depth.sum(-1) == 0
+    return loss, (covered & without_depth).to(loss.dtype)
+
+
+#: Every loss by its name in a stage's configuration.
+LOSSES: dict[str, Loss] = {
+    "heatmap_mse": heatmap_mse,
+    "heatmap_cross_entropy": heatmap_cross_entropy,
+    "depth_smooth_l1": depth_smooth_l1,
+    "integral_l1": integral_l1,
+    "bone_ratio": bone_ratio,
+}
+
+
+def total(
+    output: PoseOutput,
+    targets: Targets,
+    weights: Mapping[str, float],
+    mean_over_processes: Callable[[Tensor], Tensor] = lambda count: count,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of losses, each averaged over the labels that exist; and each average by name (detached).
+
+    ``mean_over_processes`` averages a scalar over the processes of a distributed run. The label counts pass through
+    it, so that the processes' gradients, which are averaged afterwards, equal those of one process with all samples.
+    A loss that no sample of the batch has labels for is 0 and has zero gradient.
+    """
+    unknown = [name for name in weights if name not in LOSSES]
+    if unknown:
+        raise ConfigError(f"unknown loss {', '.join(unknown)}; known: {', '.join(LOSSES)}")
+    parts = {}
+    for name in weights:
+        values, label_weights = LOSSES[name](output, targets)
+        count = mean_over_processes(label_weights.sum())
+        # where, not multiplication: a value at a label that does not exist may be NaN.
+        parts[name] = torch.where(label_weights > 0, values * label_weights, 0.0).sum() / count.clamp(min=1e-6)
+    loss = sum((weights[name] * part for name, part in parts.items()), start=targets.keypoints.new_zeros(()))
+    return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def _maps(output: PoseOutput) -> Tensor:
+    if output.heatmaps is None:
+        raise ConfigError("heatmap losses need a head with heatmaps; set --model.head.kind heatmap_depth")
+    return output.heatmaps
+
+
+def _target_maps(targets: Targets) -> Tensor:
+    assert targets.heatmaps is not None, "targets were encoded without heatmaps"
+    return targets.heatmaps
+
+
+def _depth_at(output: PoseOutput, targets: Targets) -> Tensor:
+    if output.depth_maps is None:
+        raise ConfigError("loss depth_smooth_l1 needs depth maps; set --model.head.kind heatmap_depth")
+    return read_maps(output.depth_maps.float(), targets.keypoints)
+
+
+def _predicted_depth(output: PoseOutput, targets: Targets) -> Tensor:
+    if output.coordinates is not None:
+        return output.coordinates[..., 2].float()
+    return _depth_at(output, targets)
+
+
+def _bone_lengths(pose: Tensor, targets: Targets, group: tuple[tuple[str, str, float], ...]) -> tuple[Tensor, Tensor]:
+    """Scaled lengths (B, n) of a group's bones and whether both ends are labelled (B, n) as 0 or 1."""
+    skeleton: Skeleton = targets.skeleton
+    first = skeleton.indices(tuple(bone[0] for bone in group))
+    second = skeleton.indices(tuple(bone[1] for bone in group))
+    ratio = pose.new_tensor([bone[2] for bone in group])
+    labelled = targets.weight_2d[:, first] * targets.weight_2d[:, second]
+    difference = torch.where(labelled[..., None] > 0, pose[:, first] - pose[:, second], 1.0)
+    return difference.norm(dim=-1) * ratio, (labelled > 0).to(pose.dtype)

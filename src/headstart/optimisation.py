@@ -1,0 +1,107 @@
+"""Optimisers, learning-rate schedules and averaged weights: configuration and what it builds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """An optimiser and its settings."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    """SGD only."""
+    clip_norm: float | None = 1.0
+    """Largest norm of the gradient of all parameters together; None: no clipping."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over a stage, as a factor of the optimiser's, by the share of the budget that is used up."""
+
+    kind: Literal["constant", "step", "cosine"] = "cosine"
+    milestones: tuple[float, ...] = ()
+    """step: shares of the budget, ascending, at which the rate is multiplied by ``factor``."""
+    factor: float = 0.1
+    warmup: float = 0.0
+    """Share of the budget over which the rate rises linearly from 0."""
+
+    def __post_init__(self) -> None:
+        shares = (*self.milestones, self.warmup)
+        if any(not 0 <= share < 1 for share in shares) or list(self.milestones) != sorted(self.milestones):
+            raise ConfigError(f"schedule: milestones and warmup are shares in 0..1, milestones ascending; got {self}")
+
+    def factor_at(self, progress: float) -> float:
+        """Factor of the learning rate at ``progress`` in 0..1."""
+        if progress < self.warmup:
+            return progress / self.warmup
+        if self.kind == "step":
+            return self.factor ** sum(progress >= milestone for milestone in self.milestones)
+        if self.kind == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+        return 1.0
+
+
+def build_optimiser(config: Optimiser, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over all parameters; biases and norms (one-dimensional) are not decayed."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    rate = config.learning_rate
+    if config.name == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
+    return (torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam)(groups, lr=rate)
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set one rate for all groups."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+class AveragedWeights:
+    """Exponential moving average of weights and buffers, kept beside the model.
+
+    The decay warms up, min(decay, (1 + n) / (10 + n)), so that short runs are not averaged with their first steps.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.tensors = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, updates: int) -> None:
+        """Take in the model after its ``updates``-th step."""
+        decay = min(self.decay, (1 + updates) / (10 + updates))
+        current = model.state_dict()
+        floating = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self.tensors[n] for n in floating], [current[n] for n in floating], 1 - decay)
+        for name in self.tensors.keys() - set(floating):
+            self.tensors[name].copy_(current[name])
+
+
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Batch norms use and keep their running statistics (call after ``train()``)."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def first_not_finite(losses: Iterable[Tensor]) -> int | None:
+    """Position of the first loss that is NaN or infinite; one transfer from the device."""
+    values = torch.stack(list(losses))
+    bad = (~torch.isfinite(values)).nonzero()
+    return int(bad[0]) if len(bad) else None

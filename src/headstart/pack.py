@@ -1,0 +1,188 @@
+"""Packing: a data set to shards of small pictures beside their labels, so that training reads, not decodes, photos.
+
+A packed folder ``DATASET-SPLIT/`` holds ``shard-00000.arrow`` ... (index.py's PACKED_SCHEMA, memory-mapped) and, once
+all are there, ``pack.json``. Each picture is the person's surroundings, cut along the pixel grid and reduced, never
+enlarged; keypoints, box, head size and camera move along, so a packed person is an ordinary annotation of a smaller
+image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import DataError
+from headstart.images import read_image
+from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
+from headstart.records import Annotation
+from headstart.results import write_atomically
+
+#: A data set of which more than this share cannot be read is refused: something is wrong with it as a whole.
+UNREADABLE_LIMIT = 0.01
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """How pictures are stored."""
+
+    size: int = 256
+    """Crop size in px that training will use: the padded box is stored with at least this resolution."""
+    margin: float = 1.6
+    """Stored side over the larger side of the box: room for padding (1.25), scale and rotation."""
+    quality: int = 92
+    """JPEG quality, 1 to 100; 0 stores PNG (lossless)."""
+    rows_per_shard: int = 1000
+
+
+def pack(
+    index: AnnotationIndex,
+    out: Path,
+    config: PackConfig,
+    *,
+    source: dict[str, Any],
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write every person of ``index`` to ``out``; shards that are there already are kept, so a killed pack resumes.
+
+    ``source`` (data set, split) goes into the manifest, which is returned. Raises :class:`DataError` if ``out`` was
+    begun with other settings, or if more than 1 % of the pictures cannot be read; fewer are left out and named.
+    """
+    settings = {**source, **asdict(config), "people": len(index)}
+    _claim(out / "settings.json", settings)
+    starts = range(0, len(index), config.rows_per_shard)
+    shards, unreadable = [], []
+    for number, start in enumerate(starts):
+        shard = out / f"shard-{number:05d}.arrow"
+        rows = range(start, min(start + config.rows_per_shard, len(index)))
+        if not shard.is_file():
+            unreadable += _write_shard(shard, index, rows, config, workers, source)
+            if len(unreadable) > UNREADABLE_LIMIT * len(index):
+                shard.unlink()
+                raise _too_many(unreadable, index)
+        shards.append(shard.name)
+        on_progress(rows.stop, len(index))
+    manifest = {**settings, "shards": shards, "unreadable": unreadable}
+    write_atomically(out / "pack.json", json.dumps(manifest, indent=1).encode())
+    return manifest
+
+
+def packed_person(person: Annotation, config: PackConfig) -> tuple[Annotation, NDArray[np.uint8]]:
+    """The person as seen in the picture to be stored, and that picture (BGR).
+
+    Raises :class:`DataError` if the image cannot be read.
+    """
+    image = read_image(person.image, person.frame)
+    left, top, right, bottom = _window(person.bbox_xywh, config.margin, image.shape)
+    region = image[top:bottom, left:right]
+    reduction = min(1.0, config.size / (1.25 * float(max(person.bbox_xywh[2:]))))
+    size = (max(round(region.shape[1] * reduction), 1), max(round(region.shape[0] * reduction), 1))
+    if size != region.shape[1::-1]:
+        region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    scale = np.array(size) / (right - left, bottom - top)
+    return _moved(person, np.array([left, top]), scale), region
+
+
+def _moved(person: Annotation, corner: NDArray[np.int_], scale: NDArray[np.float64]) -> Annotation:
+    """The annotation after cutting at ``corner`` px and scaling by ``scale`` (x, y), pixel centres kept."""
+    outer_corner = np.concatenate([(person.bbox_xywh[:2] - corner) * scale, person.bbox_xywh[2:] * scale])
+    camera = person.camera
+    if camera is not None:
+        centre = (np.array([camera.cx, camera.cy]) + 0.5 - corner) * scale - 0.5
+        camera = replace(
+            camera, fx=camera.fx * scale[0], fy=camera.fy * scale[1], cx=float(centre[0]), cy=float(centre[1])
+        )
+    return replace(
+        person,
+        bbox_xywh=outer_corner.astype(np.float32),
+        keypoints=((person.keypoints + 0.5 - corner) * scale - 0.5).astype(np.float32),
+        camera=camera,
+        head_size=None if person.head_size is None else person.head_size * float(scale.mean()),
+    )
+
+
+def _window(bbox: NDArray[np.floating], margin: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Pixel rectangle (left, top, right, bottom) around a box, inside the image; at least one pixel."""
+    x, y, width, height = (float(value) for value in bbox)
+    half = margin * max(width, height) / 2
+    left = int(np.clip(np.floor(x + width / 2 - half), 0, shape[1] - 1))
+    top = int(np.clip(np.floor(y + height / 2 - half), 0, shape[0] - 1))
+    right = int(np.clip(np.ceil(x + width / 2 + half), left + 1, shape[1]))
+    bottom = int(np.clip(np.ceil(y + height / 2 + half), top + 1, shape[0]))
+    return left, top, right, bottom
+
+
+def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:
+    """BGR picture as JPEG of that quality, or PNG for 0."""
+    suffix, flags = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]) if quality else (".png", [])
+    done, content = cv2.imencode(suffix, image, flags)
+    assert done
+    return content.tobytes()
+
+
+def packed_row(person: Annotation, image: NDArray[np.uint8], quality: int, root: Path) -> dict[str, Any]:
+    """A row of PACKED_SCHEMA."""
+    return {**to_row(person, root), "content": encode_image(image, quality)}
+
+
+def _write_shard(
+    shard: Path, index: AnnotationIndex, rows: range, config: PackConfig, workers: int, source: dict[str, Any]
+) -> list[str]:
+    """Write one shard; returns "key: reason" for each person whose picture could not be read."""
+    unreadable: list[str] = []
+    packed = (row for row in _pack_rows(index, rows, config, workers) if _readable(row, unreadable))
+    metadata = {name: str(value) for name, value in source.items()}
+    write_index(shard, packed, PACKED_SCHEMA, metadata)
+    return unreadable
+
+
+def _readable(row: dict[str, Any], unreadable: list[str]) -> bool:
+    if "unreadable" in row:
+        unreadable.append(row["unreadable"])
+    return "unreadable" not in row
+
+
+def _pack_rows(index: AnnotationIndex, rows: range, config: PackConfig, workers: int) -> Iterator[dict[str, Any]]:
+    work = partial(_pack_row, index, config)
+    if workers <= 1:
+        yield from map(work, rows)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(work, rows, chunksize=50)
+
+
+def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str, Any]:
+    person = index[row]
+    try:
+        moved, image = packed_person(person, config)
+    except DataError as error:
+        return {"unreadable": f"{person.key}: {error}"}
+    return packed_row(moved, image, config.quality, index.root)
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
+    """Remember what a folder is being packed with; a resumed pack must be the same one."""
+    if path.is_file() and json.loads(path.read_text()) != settings:
+        raise DataError(
+            path, f"the settings of this pack, {settings}", found=path.read_text(), fix="Choose another --out"
+        )
+    write_atomically(path, json.dumps(settings).encode())
+
+
+def _too_many(unreadable: list[str], index: AnnotationIndex) -> DataError:
+    named = "; ".join(islice(unreadable, 5))
+    return DataError(
+        index.root,
+        f"at most {UNREADABLE_LIMIT:.0%} unreadable pictures of {len(index)}",
+        found=f"{len(unreadable)} so far: {named}",
+    )

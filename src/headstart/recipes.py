@@ -1,0 +1,199 @@
+"""Recipes: named functions that return a whole Experiment. Each says its claim, command, cost and measured result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from headstart import datasets
+from headstart.augment import AugmentConfig
+from headstart.budget import Budget
+from headstart.errors import ConfigError
+from headstart.loader import Data
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig
+from headstart.optimisation import Optimiser, Schedule
+from headstart.train import Experiment, Stage, Validation
+
+# The split of each data set that training uses, and the protocol that scores it.
+_TRAIN_SPLIT = {"coco": "train2017", "h36m": "train"}
+_PROTOCOL = {
+    "mpii": "mpii_pckh",
+    "lsp": "lsp_pck",
+    "lsp_extended": "lsp_extended_pck12",
+    "flic": "flic_pck",
+    "coco": "coco_pck",
+    "h36m": "h36m_standard",
+    "mpi_inf_3dhp": "mpi_inf_3dhp",
+    "threedpw": "threedpw",
+    "occlusion_person": "occlusion_person",
+    "aspset": "aspset",
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Which data sets a recipe draws from, and where they lie."""
+
+    two_d: tuple[str, ...] = ("mpii",)
+    """Data sets with 2D labels."""
+    three_d: tuple[str, ...] = ("h36m",)
+    """Data sets with 3D labels."""
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """Data set -> folder; ``data/NAME`` where not given."""
+
+    def data(self, names: tuple[str, ...], share: float = 1.0, use_3d: bool = True) -> tuple[Data, ...]:
+        """Training splits of the data sets, ``share`` of the draws divided among them equally."""
+        weight = share / max(len(names), 1)
+        return tuple(Data(name, self.root(name), train_split(name), weight, use_3d) for name in names)
+
+    def root(self, name: str) -> str:
+        """Folder of a data set; raises :class:`ConfigError` for one that is not known."""
+        if name not in datasets.DATASETS:
+            raise ConfigError(f"unknown data set {name!r}; known: {', '.join(datasets.DATASETS)}")
+        return self.roots.get(name, f"data/{name}")
+
+    def validation(self, names: tuple[str, ...]) -> tuple[Validation, ...]:
+        """The usual protocol of each data set, 1,000 people while training."""
+        return tuple(Validation(_PROTOCOL[name], self.root(name), limit=1000) for name in names)
+
+
+def train_split(name: str) -> str:
+    """The split that recipes train on."""
+    return _TRAIN_SPLIT.get(name, "train")
+
+
+def zhou2017(sources: Sources) -> Experiment:
+    """The published scheme, exactly: Zhou et al. 2017 in its three stages.
+
+    Claim: 64.9 mm (paper), 64.55 mm (authors' PyTorch code) and < 64.5 mm (the 2D pre-training study) on Human3.6M
+    under ``h36m_zhou2017``. Command: ``headstart train zhou2017 --root mpii=DIR --root h36m=DIR --out runs/zhou``.
+    Cost: ResNet-50, 256 px; about 3.1M samples in stage 1, then 70 epochs of MPII and Human3.6M together.
+    Measured: not run yet (the data lie behind a form); only its mechanics are tested, on files in official format.
+    """
+    model = ModelConfig(backbone="resnet50", skeleton="mpii_16")
+    heatmaps, both = {"heatmap_mse": 1.0}, {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1}
+    mixed = (*sources.data(sources.two_d), *sources.data(sources.three_d))
+    adam = Optimiser("adam", learning_rate=1e-3, weight_decay=0.0, clip_norm=None)
+    stages = (
+        Stage(
+            "2d",
+            sources.data(sources.two_d, use_3d=False),
+            Budget(epochs=140),
+            heatmaps,
+            adam,
+            Schedule("step", (90 / 140, 120 / 140)),
+        ),
+        Stage("2d+3d", mixed, Budget(epochs=60), both, adam, Schedule("step", (45 / 60,))),
+        Stage(
+            "geometric",
+            mixed,
+            Budget(epochs=10),
+            {**both, "bone_ratio": 0.01},
+            replace(adam, learning_rate=1e-4),
+            Schedule("constant"),
+        ),
+    )
+    # The published augmentation, without the occluders and truncation that ours adds.
+    augment = AugmentConfig(
+        truncation_probability=0.0,
+        occluder_probability=0.0,
+        shift=0.0,
+        brightness=0.0,
+        contrast=0.0,
+        colour=0.2,
+        gamma=0.0,
+    )
+    validation = (
+        *(Validation("h36m_zhou2017", sources.root("h36m"), limit=1000) for name in sources.three_d if name == "h36m"),
+        *sources.validation(tuple(name for name in sources.three_d if name != "h36m")),
+        *sources.validation(sources.two_d),
+    )
+    return Experiment("zhou2017", model, stages, validation, augment, average_decay=None, flip_test=True)
+
+
+def pretrain_2d(sources: Sources) -> Experiment:
+    """2D only: heatmaps by cross-entropy from any mix of 2D data.
+
+    Claim: quick to a useful 2D pose where compute is short (LOG.md has MSE beside it). Command: ``headstart train
+    pretrain_2d --two-d lsp_extended --root lsp_extended=DIR --out runs/2d``. Cost: 200,000 samples.
+    Measured: see README, "Results".
+    """
+    return Experiment("pretrain_2d", _model(), (_stage_2d(sources, Budget(samples=200_000)),), _validation_2d(sources))
+
+
+def scratch_3d(sources: Sources) -> Experiment:
+    """The control arm: 3D data alone, from the start, for the same number of samples as ``pretrain_2d_then_3d``.
+
+    Claim: what 2D pre-training has to beat. Command: ``headstart train scratch_3d --three-d h36m --root h36m=DIR
+    --out runs/scratch``. Cost: 400,000 samples. Measured: not on real data yet.
+    """
+    stage = Stage("3d", sources.data(sources.three_d), Budget(samples=400_000), _LOSSES, schedule=_WARM_COSINE)
+    return Experiment("scratch_3d", _model(), (stage,), _validation_3d(sources))
+
+
+def pretrain_2d_then_3d(sources: Sources) -> Experiment:
+    """2D first, then 2D and 3D one to one, then the geometric loss: the scheme with a modern optimiser.
+
+    Claim: beats ``scratch_3d`` at equal samples. Command: ``headstart train pretrain_2d_then_3d --two-d mpii --three-d
+    h36m --root mpii=DIR --root h36m=DIR --out runs/then``. Cost: 400,000 samples. Measured: not on real data yet.
+    """
+    mixed = (*sources.data(sources.two_d), *sources.data(sources.three_d))
+    geometric = Stage(
+        "geometric",
+        mixed,
+        Budget(samples=40_000),
+        {**_LOSSES, "bone_ratio": 0.1},
+        Optimiser(learning_rate=1e-4),
+        Schedule("constant"),
+    )
+    together = Stage("2d+3d", mixed, Budget(samples=160_000), _LOSSES, schedule=_WARM_COSINE)
+    stages = (_stage_2d(sources, Budget(samples=200_000)), together, geometric)
+    return Experiment("pretrain_2d_then_3d", _model(), stages, _validation_3d(sources))
+
+
+def integral(sources: Sources) -> Experiment:
+    """Integral regression (Sun et al. 2018): soft-argmax over a volume, 2D and 3D data one to one, L1.
+
+    Claim: Human3.6M 86.5 mm alone, 62.2 mm with MPII (ResNet-50, ECCV-18 split). Command: ``headstart train integral
+    --root mpii=DIR --root h36m=DIR --out runs/integral``. Cost: 400,000 samples. Measured: not on real data yet.
+    """
+    model = replace(_model(), head=HeadConfig(kind="integral"))
+    mixed = (*sources.data(sources.two_d), *sources.data(sources.three_d))
+    stage = Stage("2d+3d", mixed, Budget(samples=400_000), {"integral_l1": 1.0}, schedule=_WARM_COSINE)
+    return Experiment("integral", model, (stage,), _validation_3d(sources))
+
+
+#: Name on the command line -> recipe.
+RECIPES: dict[str, Callable[[Sources], Experiment]] = {
+    recipe.__name__: recipe for recipe in (zhou2017, scratch_3d, pretrain_2d, pretrain_2d_then_3d, integral)
+}
+
+
+def build(name: str, sources: Sources) -> Experiment:
+    """The experiment of a recipe; raises :class:`ConfigError` naming the recipes there are."""
+    if name not in RECIPES:
+        raise ConfigError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+    return RECIPES[name](sources)
+
+
+# Depths in crop widths give smooth-L1 values near 0.001 where the cross-entropy is near 5: hence the weight.
+_LOSSES = {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 20.0}
+_WARM_COSINE = Schedule("cosine", warmup=0.02)
+
+
+def _model() -> ModelConfig:
+    return ModelConfig(head=HeadConfig(heatmap="cross_entropy"))
+
+
+def _stage_2d(sources: Sources, budget: Budget) -> Stage:
+    data = sources.data(sources.two_d, use_3d=False)
+    return Stage("2d", data, budget, {"heatmap_cross_entropy": 1.0}, schedule=_WARM_COSINE)
+
+
+def _validation_2d(sources: Sources) -> tuple[Validation, ...]:
+    return sources.validation(sources.two_d)
+
+
+def _validation_3d(sources: Sources) -> tuple[Validation, ...]:
+    return (*sources.validation(sources.three_d), *sources.validation(sources.two_d))

@@ -1,0 +1,91 @@
+"""A checkpoint on disk to scores under a protocol, with the predictions and a picture of them on the side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.checkpoint import find_checkpoint, load_model
+from headstart.display import ProgressDisplay
+from headstart.draw import draw_pose, sheet
+from headstart.evaluate import Predictions, predict, protocol_rows, score
+from headstart.geometry import Crop
+from headstart.images import decode_image, read_image
+from headstart.index import AnnotationIndex, open_index
+from headstart.inspection import write_picture
+from headstart.protocols import protocol
+from headstart.results import Scores
+from headstart.skeleton import CANONICAL, Skeleton
+
+
+def evaluate_checkpoint(
+    checkpoint: Path,
+    protocol_name: str,
+    root: Path,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    flip_test: bool | None = None,
+    batch_size: int = 64,
+    workers: int = 2,
+    limit: int | None = None,
+    predictions_path: Path | None = None,
+    picture_path: Path | None = None,
+) -> Scores:
+    """Predict and score; the arguments are those of ``headstart eval``. Uses the accelerator that torch finds."""
+    from accelerate import PartialState
+
+    wanted = protocol(protocol_name)
+    wanted = replace(
+        wanted,
+        dataset=dataset or wanted.dataset,
+        split=split or wanted.split,
+        flip_test=wanted.flip_test if flip_test is None else flip_test,
+    )
+    path = find_checkpoint(checkpoint)
+    model, _ = load_model(path)
+    index = open_index(wanted.dataset, root, wanted.split)
+    rows = protocol_rows(index, wanted, limit)
+    device = PartialState().device
+    with ProgressDisplay(f"{wanted.name}", len(rows), "people") as display:
+        predictions = predict(
+            model.to(device),
+            model.codec,
+            index,
+            rows,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            flip_test=wanted.flip_test,
+            decode=wanted.decode,
+            on_progress=display.update,
+        )
+    about = {"checkpoint": str(path), "dataset": wanted.dataset, "split": wanted.split}
+    predictions = replace(predictions, about={**predictions.about, **about})
+    if predictions_path:
+        predictions.save(predictions_path)
+    if picture_path:
+        write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
+    return score(predictions, index, wanted, rows)
+
+
+def picture_of_predictions(
+    predictions: Predictions, index: AnnotationIndex, rows: NDArray[np.int64], count: int = 12
+) -> NDArray[np.uint8]:
+    """A sheet of people, evenly spread over ``rows``: each label with the prediction to its right."""
+    skeleton, pictures = Skeleton("predicted", predictions.joints), []
+    joints, titles = CANONICAL.indices(predictions.joints), []
+    for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
+        row = int(rows[position])
+        person, content = index[row], index.content(row)
+        image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
+        crop = Crop.from_box(person.bbox_xywh, (256, 256))
+        pixels = np.ascontiguousarray(crop.warp(image)[..., ::-1])
+        label = crop.to_crop(person.keypoints[joints])
+        pictures.append(draw_pose(pixels, label, skeleton, person.visibility[joints]))
+        pictures.append(draw_pose(pixels, crop.to_crop(predictions.keypoints[position]), skeleton))
+        titles += [f"label {person.key}"[:30], "prediction"]
+    return sheet(pictures, columns=8, titles=titles)

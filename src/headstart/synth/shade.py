@@ -1,0 +1,306 @@
+"""Colour of every pixel: texture, sun with soft shadows, fill light, sky as far as it is seen. Numba, one thread.
+
+A pixel whose samples agree on the surface is shaded once; only edges are shaded sample by sample.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Camera
+from headstart.synth.light import LightMaps, Lights
+from headstart.synth.mesh import Mesh
+from headstart.synth.raster import Samples
+from headstart.synth.texture import TextureSet
+
+_inline = numba.njit(cache=True, fastmath=True, inline="always")
+
+
+def shade(
+    mesh: Mesh,
+    materials: NDArray[np.float32],
+    textures: TextureSet,
+    lights: Lights,
+    maps: LightMaps,
+    camera: Camera,
+    samples: Samples,
+    backdrop: NDArray[np.float32],
+    scale: int,
+) -> NDArray[np.float32]:
+    """Linear picture (H, W, 3); ``backdrop`` (H, W, 3) shows where there is no triangle."""
+    picture = np.empty_like(backdrop)
+    eye = -np.asarray(camera.rotation).T @ np.asarray(camera.translation_mm)
+    lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy, scale], np.float32)
+    light = np.stack(
+        [lights.sun_direction, lights.sun_colour, lights.fill_direction, lights.fill_colour]
+        + [lights.sky_colour, lights.bounce_colour]
+    ).astype(np.float32)
+    _shade_all(
+        (mesh.vertices, mesh.normals, mesh.pattern, mesh.tint),
+        (mesh.faces, mesh.material, mesh.axis),
+        materials,
+        (textures.texels, textures.starts, textures.sizes),
+        (light, np.float32(lights.softness)),
+        (maps.near, maps.near_matrix, maps.far, maps.far_matrix, maps.sky, maps.sky_matrices, maps.sky_directions),
+        (np.asarray(camera.rotation, np.float32), eye.astype(np.float32), lens),
+        (samples.face, samples.nearness, samples.first, samples.second),
+        backdrop,
+        picture,
+    )
+    return picture
+
+
+@_inline
+def _hash(x, y, z):  # type: ignore[no-untyped-def]
+    """A number in 0..1 that looks random."""
+    value = (
+        (np.uint32(x) * np.uint32(374761393)) ^ (np.uint32(y) * np.uint32(668265263)) ^ (np.uint32(z) * np.uint32(97))
+    )
+    value = (value ^ (value >> np.uint32(13))) * np.uint32(1274126177)
+    return np.float32((value ^ (value >> np.uint32(16))) & np.uint32(0xFFFF)) / np.float32(65536)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _texel(textures, number, u, v, footprint):  # type: ignore[no-untyped-def]
+    """Bilinear colour at (u, v) in repeats, from the level whose texels are about ``footprint`` repeats wide."""
+    texels, starts, sizes = textures
+    level = int(np.log2(max(footprint * sizes[0], 1.0)) + 0.35)
+    level = min(level, len(sizes) - 1)
+    size = sizes[level]
+    x, y = (u - np.floor(u)) * size - np.float32(0.5), (v - np.floor(v)) * size - np.float32(0.5)
+    x0, y0 = int(np.floor(x)), int(np.floor(y))
+    fx, fy = x - x0, y - y0
+    left, right = x0 & (size - 1), (x0 + 1) & (size - 1)
+    top, bottom = (
+        starts[number, level] + (y0 & (size - 1)) * size,
+        starts[number, level] + ((y0 + 1) & (size - 1)) * size,
+    )
+    a, b, c, d = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
+    p, q, r, s = texels[top + left], texels[top + right], texels[bottom + left], texels[bottom + right]
+    k = np.float32(1 / 255)
+    return (
+        (a * p[0] + b * q[0] + c * r[0] + d * s[0]) * k,
+        (a * p[1] + b * q[1] + c * r[1] + d * s[1]) * k,
+        (a * p[2] + b * q[2] + c * r[2] + d * s[2]) * k,
+    )
+
+
+@numba.njit(cache=True, fastmath=True)
+def _albedo(material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
+    red, green, blue = material[5], material[6], material[7]
+    if material[0] < 0:
+        return red, green, blue
+    cosine, sine = material[1], material[2]
+    m, n, grain = _texel(
+        textures,
+        int(material[0]),
+        u * cosine - v * sine + material[3],
+        u * sine + v * cosine + material[4],
+        footprint * np.sqrt(cosine * cosine + sine * sine),
+    )
+    shine = 1 + material[14] * (2 * grain - 1)
+    red = (red * (1 - m) + material[8] * m) * (1 - n) + material[11] * n
+    green = (green * (1 - m) + material[9] * m) * (1 - n) + material[12] * n
+    blue = (blue * (1 - m) + material[10] * m) * (1 - n) + material[13] * n
+    return red * shine, green * shine, blue * shine
+
+
+@_inline
+def _project(point, axis):  # type: ignore[no-untyped-def]
+    """The two pattern coordinates of a surface that faces ``axis``; the second one runs down walls."""
+    if axis == 0:
+        return point[1], -point[2]
+    if axis == 1:
+        return point[0], -point[2]
+    return point[0], point[1]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _bumped(normal, corners, patterns, axis, material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
+    """The normal (3,) tilted by the bump texture along the surface's own pattern directions."""
+    ua, va = _project(patterns[0], axis)
+    ub, vb = _project(patterns[1], axis)
+    uc, vc = _project(patterns[2], axis)
+    du1, dv1, du2, dv2 = ub - ua, vb - va, uc - ua, vc - va
+    det = du1 * dv2 - du2 * dv1
+    if abs(det) < 1e-12:
+        return
+    frequency = material[18]
+    gu, gv, _ = _texel(textures, int(material[17]), u * frequency, v * frequency, footprint * frequency)
+    gu, gv = (gu - np.float32(0.5)) * material[19], (gv - np.float32(0.5)) * material[19]
+    length_u, length_v = np.float32(0), np.float32(0)
+    for k in range(3):
+        along_u = ((corners[1][k] - corners[0][k]) * dv2 - (corners[2][k] - corners[0][k]) * dv1) / det
+        along_v = ((corners[2][k] - corners[0][k]) * du1 - (corners[1][k] - corners[0][k]) * du2) / det
+        length_u += along_u * along_u
+        length_v += along_v * along_v
+    scale_u, scale_v = gu / np.sqrt(length_u + 1e-9), gv / np.sqrt(length_v + 1e-9)
+    for k in range(3):
+        along_u = ((corners[1][k] - corners[0][k]) * dv2 - (corners[2][k] - corners[0][k]) * dv1) / det
+        along_v = ((corners[2][k] - corners[0][k]) * du1 - (corners[1][k] - corners[0][k]) * du2) / det
+        normal[k] -= along_u * scale_u + along_v * scale_v
+    scale = 1 / np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
+    for k in range(3):
+        normal[k] *= scale
+
+
+@_inline
+def _height(matrix, x, y, z, row):  # type: ignore[no-untyped-def]
+    return matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z + matrix[row, 3]
+
+
+@numba.njit(cache=True, fastmath=True)
+def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def]
+    """Share of the sun that reaches a point: five looks at the sharp map, or one at the coarse one."""
+    near, matrix, far, far_matrix = maps[0], maps[1], maps[2], maps[3]
+    px, py, pz = point[0] + 12 * normal[0], point[1] + 12 * normal[1], point[2] + 12 * normal[2]
+    size = len(near)
+    column, row, height = _height(matrix, px, py, pz, 0), _height(matrix, px, py, pz, 1), _height(matrix, px, py, pz, 2)
+    if 2 < column < size - 3 and 2 < row < size - 3:
+        texels = np.sqrt(matrix[0, 0] ** 2 + matrix[0, 1] ** 2 + matrix[0, 2] ** 2)
+        angle, lit = _hash(x, y, 1) * np.float32(6.2832), np.float32(0)
+        for k in range(6):
+            radius = max(softness * texels, np.float32(0.7)) * np.sqrt((k + np.float32(0.5)) / 6)
+            i = int(row + radius * np.sin(angle + k * np.float32(2.39996)))
+            j = int(column + radius * np.cos(angle + k * np.float32(2.39996)))
+            i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
+            if near[i, j] < height + 10 + softness * np.float32(0.5):
+                lit += np.float32(1 / 6)
+        return lit
+    size = len(far)
+    px, py, pz = point[0] + 80 * normal[0], point[1] + 80 * normal[1], point[2] + 80 * normal[2]
+    column, row = _height(far_matrix, px, py, pz, 0), _height(far_matrix, px, py, pz, 1)
+    i, j = int(row + _hash(x, y, 2) - np.float32(0.5)), int(column + _hash(x, y, 3) - np.float32(0.5))
+    if 0 <= i < size and 0 <= j < size and far[i, j] > _height(far_matrix, px, py, pz, 2) + 60:
+        return np.float32(0)
+    return np.float32(1)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _sky_seen(maps, point, normal, x, y):  # type: ignore[no-untyped-def]
+    """Share of the sky in front of a surface that is not hidden by something near."""
+    sky, matrices, directions = maps[4], maps[5], maps[6]
+    size = sky.shape[1]
+    seen, total = np.float32(0.02), np.float32(0.02)
+    px, py, pz = point[0] + 35 * normal[0], point[1] + 35 * normal[1], point[2] + 35 * normal[2]
+    for k in range(len(sky)):
+        facing = directions[k, 0] * normal[0] + directions[k, 1] * normal[1] + directions[k, 2] * normal[2]
+        facing = facing * np.float32(0.8) + np.float32(0.2)
+        if facing <= 0:
+            continue
+        total += facing
+        j = int(_height(matrices[k], px, py, pz, 0) + _hash(x, y, 5 + k) * 2 - 1)
+        i = int(_height(matrices[k], px, py, pz, 1) + _hash(y, x, 9 + k) * 2 - 1)
+        if not (0 <= i < size and 0 <= j < size) or sky[k, i, j] < _height(matrices[k], px, py, pz, 2) + 30:
+            seen += facing
+    return seen / total
+
+
+@numba.njit(cache=True, fastmath=True)
+def _surface(geometry, topology, materials, textures, lighting, maps, view, hit, out):  # type: ignore[no-untyped-def]
+    """Colour ``out`` (3,) of one sample; ``hit`` is (triangle, nearness, first, second, column, row in samples)."""
+    vertices, normals, pattern, tint = geometry
+    faces, material_of, axes = topology
+    light, softness = lighting
+    rotation, eye, lens = view
+    face, near, wa, wb, column, row = hit
+    a, b, c = faces[face]
+    wc = 1 - wa - wb
+    material = materials[material_of[face]]
+    normal, point, rest = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    ray = np.empty(3, np.float32)
+    dx = ((column + np.float32(0.5)) / lens[4] - np.float32(0.5) - lens[2]) / lens[0]
+    dy = ((row + np.float32(0.5)) / lens[4] - np.float32(0.5) - lens[3]) / lens[1]
+    for k in range(3):
+        normal[k] = normals[a, k] * wa + normals[b, k] * wb + normals[c, k] * wc
+        rest[k] = pattern[a, k] * wa + pattern[b, k] * wb + pattern[c, k] * wc
+        ray[k] = rotation[0, k] * dx + rotation[1, k] * dy + rotation[2, k]
+        point[k] = eye[k] + ray[k] / near
+    length = np.sqrt(ray[0] ** 2 + ray[1] ** 2 + ray[2] ** 2)
+    scale = 1 / np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2 + np.float32(1e-12))
+    facing = (normal[0] * ray[0] + normal[1] * ray[1] + normal[2] * ray[2]) * scale / length
+    if facing > 0:
+        scale = -scale
+    for k in range(3):
+        normal[k] *= scale
+    # Metres of surface that one pixel covers, less than half as wide as long at grazing angles.
+    footprint = np.float32(0.001) / (near * lens[0] * max(abs(facing), np.float32(0.12)) ** np.float32(0.7))
+    axis = axes[face]
+    u, v = _project(rest, axis)
+    red, green, blue = _albedo(material, textures, u, v, footprint)
+    if material[17] >= 0:
+        corners = (vertices[a], vertices[b], vertices[c])
+        _bumped(normal, corners, (pattern[a], pattern[b], pattern[c]), axis, material, textures, u, v, footprint)
+    red *= tint[a, 0] * wa + tint[b, 0] * wb + tint[c, 0] * wc
+    green *= tint[a, 1] * wa + tint[b, 1] * wb + tint[c, 1] * wc
+    blue *= tint[a, 2] * wa + tint[b, 2] * wb + tint[c, 2] * wc
+    sun = light[0, 0] * normal[0] + light[0, 1] * normal[1] + light[0, 2] * normal[2]
+    shine, lit = np.float32(0), np.float32(0)
+    if sun > 0:
+        lit = _sunlit(maps, point, normal, softness, column, row)
+        half = light[0] - ray / length
+        nh = (normal * half).sum() / np.sqrt((half * half).sum() + np.float32(1e-9))
+        if material[15] > 0 and nh > 0:
+            shine = material[15] * nh ** material[16] * lit
+    lit *= max(sun, np.float32(0))
+    fill = max(light[2, 0] * normal[0] + light[2, 1] * normal[1] + light[2, 2] * normal[2], np.float32(0))
+    seen = _sky_seen(maps, point, normal, column, row)
+    up = np.float32(0.5) + np.float32(0.5) * normal[2]
+    rim = np.float32(0.25) * material[15] * (1 + facing if facing < 0 else 1 - facing) ** 4 * seen
+    closeness = np.float32(0.12) + np.float32(0.88) * seen
+    albedo = (red, green, blue)
+    for k in range(3):
+        sky = (light[4, k] * up + light[5, k] * (1 - up)) * closeness
+        out[k] = (
+            albedo[k] * (sky + light[1, k] * lit + light[3, k] * fill * closeness + material[20])
+            + light[1, k] * shine
+            + light[4, k] * rim
+        )
+
+
+@numba.njit(cache=True, fastmath=True)
+def _shade_all(geometry, topology, materials, textures, lighting, maps, view, samples, backdrop, picture):  # type: ignore[no-untyped-def]
+    face, near, first, second = samples
+    material_of = topology[1]
+    scale = face.shape[0] // picture.shape[0]
+    share = np.float32(1.0 / (scale * scale))
+    colour = np.empty(3, np.float32)
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            row, column = y * scale, x * scale
+            top = face[row, column]
+            one = True
+            lowest, highest = near[row, column], near[row, column]
+            for i in range(scale):
+                for j in range(scale):
+                    other = face[row + i, column + j]
+                    value = near[row + i, column + j]
+                    lowest, highest = min(lowest, value), max(highest, value)
+                    if other != top and (other < 0 or top < 0 or material_of[other] != material_of[top]):
+                        one = False
+            picture[y, x] = 0
+            if one and (top < 0 or highest < lowest * np.float32(1.03)):
+                if top < 0:
+                    picture[y, x] = backdrop[y, x]
+                else:
+                    hit = (top, near[row, column], first[row, column], second[row, column], column, row)
+                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, picture[y, x])
+                continue
+            for i in range(scale):
+                for j in range(scale):
+                    this = face[row + i, column + j]
+                    if this < 0:
+                        picture[y, x] += share * backdrop[y, x]
+                        continue
+                    hit = (
+                        this,
+                        near[row + i, column + j],
+                        first[row + i, column + j],
+                        second[row + i, column + j],
+                        column + j,
+                        row + i,
+                    )
+                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, colour)
+                    picture[y, x] += share * colour

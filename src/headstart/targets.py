@@ -1,0 +1,178 @@
+"""Joints to targets and maps back to joints: one object, so that the round trip can be tested.
+
+Everything is batched on whatever device the points are on; nothing here is made in the loader.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from headstart.records import Batch, Decoded, PoseOutput, Targets
+from headstart.skeleton import Skeleton
+
+Decoding = Literal["subpixel", "argmax"]
+
+
+@dataclass(frozen=True)
+class HeatmapCodec:
+    """Crop pixels <-> heatmaps and depths.
+
+    ``input_size`` (width, height) of the crop in px; ``stride`` crop px per heatmap px; ``sigma`` of the Gaussian
+    in heatmap px (2 as published). Pixel centres are integers on both grids: heatmap = (crop + 0.5) / stride - 0.5.
+    """
+
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    stride: int = 4
+    sigma: float = 2.0
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """(h, w) of the maps."""
+        return self.input_size[1] // self.stride, self.input_size[0] // self.stride
+
+    def to_map(self, crop_pixels: Tensor) -> Tensor:
+        """Crop px (..., 2) -> heatmap px."""
+        return (crop_pixels + 0.5) / self.stride - 0.5
+
+    def to_crop(self, map_pixels: Tensor) -> Tensor:
+        """Heatmap px (..., 2) -> crop px."""
+        return (map_pixels + 0.5) * self.stride - 0.5
+
+    def encode(self, batch: Batch, heatmaps: bool = True) -> Targets:
+        """Targets of a batch. Joints outside the map get weight 0: a cut-off Gaussian is not a label."""
+        points = self.to_map(batch.keypoints)
+        height, width = self.map_size
+        limit = points.new_tensor([width, height]) - 0.5
+        inside = ((points >= -0.5) & (points <= limit)).all(-1)
+        weight = batch.weight_2d * inside
+        depth = batch.xyz[..., 2] * batch.pixels_per_mm[:, None] / self.input_size[0]
+        return Targets(
+            heatmaps=self.gaussians(points) if heatmaps else None,
+            keypoints=points,
+            weight_2d=weight,
+            depth=depth,
+            weight_depth=batch.weight_3d * weight,
+            map_size=self.map_size,
+            skeleton=self.skeleton,
+        )
+
+    def gaussians(self, points: Tensor) -> Tensor:
+        """Gaussians (B, J, h, w) with peak 1 at sub-pixel heatmap points (B, J, 2)."""
+        height, width = self.map_size
+        columns, rows = _axis(width, points), _axis(height, points)
+        along_x = torch.exp(-((columns - points[..., :1]) ** 2) / (2 * self.sigma**2))
+        along_y = torch.exp(-((rows - points[..., 1:]) ** 2) / (2 * self.sigma**2))
+        return along_y[..., :, None] * along_x[..., None, :]
+
+    def decode(self, output: PoseOutput, decoding: Decoding = "subpixel") -> Decoded:
+        """Joints of an output.
+
+        ``subpixel`` fits a parabola to the logarithm of the map around its maximum, which is exact for a Gaussian;
+        ``argmax`` takes the maximum's own pixel (Zhou et al. 2017) and reads the depth there.
+        """
+        if output.coordinates is not None:
+            assert output.confidence is not None
+            points, depth = output.coordinates[..., :2], output.coordinates[..., 2]
+            return Decoded(self.to_crop(points.float()), depth.float(), output.confidence.float())
+        assert output.heatmaps is not None
+        heatmaps = output.heatmaps.float()
+        points = peak_pixels(heatmaps)
+        confidence = self._confidence(heatmaps, output.is_logits)
+        if decoding == "subpixel":
+            points = points + _parabola_offset(heatmaps, points, output.is_logits)
+        depth = torch.zeros_like(confidence)
+        if output.depth_maps is not None:
+            depth = read_maps(output.depth_maps.float(), points)
+        return Decoded(self.to_crop(points), depth, confidence)
+
+    def _confidence(self, heatmaps: Tensor, is_logits: bool) -> Tensor:
+        """Peak of the map relative to that of a perfect one, in 0..1."""
+        if not is_logits:
+            return heatmaps.amax((-1, -2)).clamp(0, 1)
+        peak = heatmaps.flatten(2).softmax(-1).amax(-1)
+        return (peak * (2 * math.pi * self.sigma**2)).clamp(0, 1)
+
+
+def peak_pixels(heatmaps: Tensor) -> Tensor:
+    """Integer position (B, J, 2), x then y, of each map's maximum."""
+    width = heatmaps.shape[-1]
+    index = heatmaps.flatten(2).argmax(-1)
+    return torch.stack([index % width, torch.div(index, width, rounding_mode="floor")], -1).to(heatmaps.dtype)
+
+
+def read_maps(maps: Tensor, points: Tensor) -> Tensor:
+    """Values (B, J) of maps (B, J, h, w) at sub-pixel points (B, J, 2), bilinear, clamped to the border.
+
+    Written with hat functions instead of ``grid_sample``: the backward pass is deterministic on every device.
+    """
+    height, width = maps.shape[-2:]
+    x = points[..., :1].clamp(0, width - 1)
+    y = points[..., 1:].clamp(0, height - 1)
+    along_x = (1 - (_axis(width, points) - x).abs()).clamp(min=0)
+    along_y = (1 - (_axis(height, points) - y).abs()).clamp(min=0)
+    return torch.einsum("bjhw,bjh,bjw->bj", maps, along_y.to(maps.dtype), along_x.to(maps.dtype))
+
+
+def mirror_output(output: PoseOutput, skeleton: Skeleton, map_width: int) -> PoseOutput:
+    """The output for mirrored images, brought back: maps and coordinates mirrored, left and right exchanged."""
+    order = list(skeleton.flip_index)
+    coordinates = output.coordinates
+    if coordinates is not None:
+        x, y, depth = coordinates[:, order].unbind(-1)
+        coordinates = torch.stack([map_width - 1 - x, y, depth], -1)
+    return PoseOutput(
+        heatmaps=None if output.heatmaps is None else output.heatmaps.flip(-1)[:, order],
+        depth_maps=None if output.depth_maps is None else output.depth_maps.flip(-1)[:, order],
+        coordinates=coordinates,
+        confidence=None if output.confidence is None else output.confidence[:, order],
+        is_logits=output.is_logits,
+    )
+
+
+def average_outputs(first: PoseOutput, second: PoseOutput) -> PoseOutput:
+    """Mean of two outputs of one head, field by field (flip test)."""
+
+    def mean(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+        return None if a is None or b is None else (a + b) / 2
+
+    return PoseOutput(
+        mean(first.heatmaps, second.heatmaps),
+        mean(first.depth_maps, second.depth_maps),
+        mean(first.coordinates, second.coordinates),
+        mean(first.confidence, second.confidence),
+        first.is_logits,
+    )
+
+
+def _axis(length: int, like: Tensor) -> Tensor:
+    return torch.arange(length, device=like.device, dtype=like.dtype)
+
+
+def _parabola_offset(heatmaps: Tensor, peaks: Tensor, is_logits: bool) -> Tensor:
+    """Offset (B, J, 2) from the maximum to the top of the parabola through it and its neighbours, within half a pixel.
+
+    Logits are logarithms already; values are floored so that an empty map gives no offset. Zero at the border.
+    """
+    height, width = heatmaps.shape[-2:]
+    logs = heatmaps if is_logits else heatmaps.clamp(min=1e-10).log()
+    flat = logs.flatten(2)
+    x, y = peaks.long().unbind(-1)
+
+    def value(column: Tensor, row: Tensor) -> Tensor:
+        index = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
+        return flat.gather(2, index[..., None])[..., 0]
+
+    def vertex(before: Tensor, here: Tensor, after: Tensor, interior: Tensor) -> Tensor:
+        curvature = (before - 2 * here + after).clamp(max=-1e-6)
+        return torch.where(interior, ((before - after) / (2 * curvature)).clamp(-0.5, 0.5), 0.0)
+
+    here = value(x, y)
+    along_x = vertex(value(x - 1, y), here, value(x + 1, y), (x > 0) & (x < width - 1))
+    along_y = vertex(value(x, y - 1), here, value(x, y + 1), (y > 0) & (y < height - 1))
+    return torch.stack([along_x, along_y], -1)
