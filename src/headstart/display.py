@@ -39,8 +39,8 @@ class ProgressDisplay:
             )
             self.bar = Progress(*columns, console=Console(stderr=True))
             self.bar.start()
-            fields = {"unit": self.unit, "note": ""}
-            self.task = self.bar.add_task(self.title, total=self.total, completed=self.start, **fields)
+            start = int(self.start)  # rich's own type; what a resumed run had done, so that the rate is this run's
+            self.task = self.bar.add_task(self.title, total=self.total, completed=start, unit=self.unit, note="")
         return self
 
     def __exit__(

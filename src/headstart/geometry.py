@@ -160,7 +160,8 @@ class Crop:
         while _similarity_scale(matrix) < 0.5 and min(picture.shape[:2]) > 2:
             height, width = (side // 2 for side in picture.shape[:2])
             # Odd rows and columns go first, so that one small pixel is exactly four large ones.
-            picture = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+            even = picture[: 2 * height, : 2 * width]
+            picture = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
             matrix = _after_halving(matrix)
         return cv2.warpAffine(picture, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
 

@@ -117,7 +117,8 @@ def build_backbone(
         return Backbone(_from_hub(name), input_size)
     if weights is not None:
         return Backbone(_from_hub(weights), input_size)
-    return Backbone(ResNetBackbone(ResNetConfig(**_RESNETS[name], out_features=["stage4"])), input_size)
+    settings = {**_RESNETS[name], "out_features": ["stage4"]}
+    return Backbone(ResNetBackbone(ResNetConfig(**settings)), input_size)
 
 
 def _from_config(values: dict[str, Any]) -> nn.Module:
