@@ -75,7 +75,7 @@ class RunResult:
             scores = [Scores(**score) for score in raw.pop("scores")]
             known = {f.name for f in fields(cls)}
             return cls(stages=stages, scores=scores, **{k: v for k, v in raw.items() if k in known})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(path, "a result.json written by headstart", found=str(error)) from error
 
 

@@ -1,0 +1,27 @@
+"""Messages that a user reads: one line that names file, record, what was expected, what was found and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from headstart.errors import ConfigError, DataError, HeadstartError, TrainingError
+
+
+def test_a_full_data_error_is_one_line_in_a_fixed_order():
+    error = DataError("mpii.mat", "16 joints", record=7, found="15 joints", fix="Download it again.")
+    assert str(error) == "mpii.mat, record 7: expected 16 joints, found 15 joints. Download it again."
+    assert error.path == Path("mpii.mat")
+
+
+def test_parts_that_are_not_known_leave_no_trace():
+    assert str(DataError(Path("a/b.json"), "a list")) == "a/b.json: expected a list"
+
+
+def test_record_zero_and_an_empty_finding_are_still_named():
+    assert str(DataError("x", "a number", record=0, found="''")) == "x, record 0: expected a number, found ''"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError])
+def test_every_error_that_a_user_can_mend_has_one_base(kind: type[Exception]):
+    assert issubclass(kind, HeadstartError)
+    assert not issubclass(kind, (OSError, ValueError)), "a broad except for disk errors must not swallow it"

@@ -1,0 +1,106 @@
+"""Results on disk: round trip, refusal of anything else, and writing in one step."""
+
+import json
+import math
+import os
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headstart.errors import DataError
+from headstart.results import RunResult, Scores, StageCost, read_runs, write_atomically
+
+
+def run_result(name: str = "first") -> RunResult:
+    """A result with every field filled."""
+    score = Scores(
+        protocol="mpii-pckh",
+        description="Percentage of joints within half a head size.",
+        metric="pckh",
+        unit="%",
+        value=81.25,
+        better="higher",
+        n=3,
+        per_joint={"neck": 100.0, "left_knee": math.nan},
+        per_action={"sitting": 50.0},
+        strata={"visible": 90.0, "occluded": 60.5},
+        others={"pck": 77.0},
+    )
+    return RunResult(
+        name=name,
+        seed=3,
+        config={"stages": [{"budget": {"samples": 64}}], "note": "größer"},
+        git_sha="abc",
+        device="cpu",
+        stages=[StageCost("2d", 2, 64, 1.5e9, 0.25)],
+        scores=[score],
+        history=[{"step": 1, "loss": 0.5}],
+        versions={"torch": "2"},
+        unreadable_images=["a.jpg"],
+    )
+
+
+def refuse_to_replace(*_: object) -> None:
+    raise OSError("disk full")
+
+
+class TestRunResult:
+    def test_round_trip(self, tmp_path: Path):
+        path = tmp_path / "deep" / "result.json"
+        run_result().save(path)
+        loaded = RunResult.load(path)
+        assert math.isnan(loaded.scores[0].per_joint.pop("left_knee"))
+        expected = run_result()
+        expected.scores[0].per_joint.pop("left_knee")
+        assert loaded == expected
+
+    def test_a_field_of_a_later_version_is_ignored(self, tmp_path: Path):
+        path = tmp_path / "result.json"
+        run_result().save(path)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"weather": "fine"}))
+        assert RunResult.load(path).seed == 3
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"stages": [{"wrong": 1}], "scores": []}', "3"])
+    def test_anything_else_is_a_data_error_that_names_the_file(self, tmp_path: Path, content: str):
+        path = tmp_path / "result.json"
+        path.write_text(content)
+        with pytest.raises(DataError, match=r"result\.json: expected a result\.json written by headstart"):
+            RunResult.load(path)
+
+    def test_a_missing_file_is_a_data_error(self, tmp_path: Path):
+        with pytest.raises(DataError, match=r"none\.json"):
+            RunResult.load(tmp_path / "none.json")
+
+    def test_read_runs_goes_through_sub_folders_in_order_of_paths(self, tmp_path: Path):
+        for name in ("b", "a", "c/nested"):
+            run_result(name).save(tmp_path / name / "result.json")
+        (tmp_path / "a" / "other.json").write_text("not a run")
+        assert [run.name for run in read_runs(tmp_path)] == ["a", "b", "c/nested"]
+
+
+class TestWriteAtomically:
+    def test_replaces_and_is_readable_by_others(self, tmp_path: Path):
+        path = tmp_path / "file"
+        write_atomically(path, b"old")
+        write_atomically(path, b"new")
+        assert path.read_bytes() == b"new"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        path = tmp_path / "file"
+        path.write_bytes(b"old")
+        monkeypatch.setattr(os, "replace", refuse_to_replace)
+        with pytest.raises(OSError, match="disk full"):
+            write_atomically(path, b"new")
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_failed_save_of_a_result_keeps_the_last_one(self, tmp_path: Path):
+        path = tmp_path / "result.json"
+        run_result().save(path)
+        with pytest.raises(TypeError):
+            replace(run_result(), config={"not": object()}).save(path)
+        assert RunResult.load(path).name == "first"
