@@ -97,7 +97,10 @@ def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path, ("model", "ema"))
-    config = model_config_from_dict(checkpoint.header["model"])
+    try:
+        config = model_config_from_dict(checkpoint.header["model"])
+    except (KeyError, TypeError) as error:
+        raise DataError(path, "a model that this version of headstart knows", found=str(error)) from error
     model = PoseNet(config, checkpoint.header.get("backbone_config") or {})
     load_weights(model, checkpoint.part("ema") or checkpoint.part("model"), path)
     return model.eval(), checkpoint.header
