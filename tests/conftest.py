@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from sticks import write_h36m, write_lsp_extended
 
 from headstart.index import AnnotationIndex, open_index
+from sticks import write_h36m, write_lsp_extended
 
 
 @pytest.fixture(scope="session", autouse=True)

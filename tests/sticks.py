@@ -30,10 +30,12 @@ def random_pose(rng: np.random.Generator) -> Pose:
     """A standing person with arms and legs anywhere that arms and legs go."""
     up, pelvis = np.array([0.0, 0, 1]), np.array([0.0, 0, 880])
     pose = {"pelvis": pelvis, "spine": pelvis + 250 * up, "thorax": pelvis + 500 * up, "neck": pelvis + 570 * up}
-    pose |= {"head_top": pelvis + 750 * up, "nose": pelvis + 640 * up + [0, 70, 0]}
+    pose |= {"head_top": pelvis + 750 * up, "nose": pelvis + 640 * up + np.array([0, 70, 0])}
     for side, sign in (("left", -1.0), ("right", 1.0)):
-        pose |= _limb(rng, pelvis + [130 * sign, 0, 0], sign, (430, 420), (0, 45), f"{side}_hip", "knee", "ankle")
-        shoulder = pose["thorax"] + [180 * sign, 0, -10]
+        pose |= _limb(
+            rng, pelvis + np.array([130 * sign, 0, 0]), sign, (430, 420), (0, 45), f"{side}_hip", "knee", "ankle"
+        )
+        shoulder = pose["thorax"] + np.array([180 * sign, 0, -10])
         pose |= _limb(rng, shoulder, sign, (290, 260), (10, 150), f"{side}_shoulder", "elbow", "wrist")
     angle = rng.uniform(-0.5, 0.5)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

@@ -7,11 +7,13 @@ can score them later. What is compared is always matched by key.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -73,7 +75,7 @@ class Predictions:
                     confidence=file["confidence"],
                     about=json.loads(str(file["about"])),
                 )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
             raise DataError(path, "predictions (.npz) written by headstart", found=str(error)) from error
 
 
