@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import MODEL
 from torch import nn
 
 from headstart import checkpoint
@@ -33,6 +32,7 @@ from headstart.checkpoint import (
 from headstart.errors import DataError, TrainingError
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, Optimiser, build_optimiser
+from tiny import MODEL
 
 HEADER = {"progress": {"step": 3}, "note": "ä"}
 

@@ -1,0 +1,128 @@
+"""Recipes: every one builds, and the published one has the published numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from headstart import datasets
+from headstart.budget import Budget
+from headstart.errors import ConfigError
+from headstart.losses import LOSSES
+from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.optimisation import Optimiser, Schedule
+from headstart.protocols import PROTOCOLS, protocol
+from headstart.recipes import RECIPES, Sources, build, train_split
+
+ALL = Sources(two_d=("mpii", "lsp_extended"), three_d=("h36m", "mpi_inf_3dhp"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_names_things_that_exist(name: str) -> None:
+    experiment = build(name, ALL)
+    assert experiment.name == name
+    assert experiment.stages
+    for stage in experiment.stages:
+        assert set(stage.losses) <= set(LOSSES)
+        for data in stage.data:
+            assert data.dataset in datasets.DATASETS
+            assert data.split in datasets.splits(data.dataset)
+        needs_logits = any(loss == "heatmap_cross_entropy" for loss in stage.losses)
+        if any(loss.startswith("heatmap") for loss in stage.losses):
+            assert experiment.model.head.heatmap == ("cross_entropy" if needs_logits else "mse")
+        if "integral_l1" in stage.losses:
+            assert experiment.model.head.kind == "integral"
+    assert experiment.validation
+    assert all(one.protocol in PROTOCOLS for one in experiment.validation)
+    json.dumps(asdict(experiment))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_docstring_says_claim_command_cost_and_result(name: str) -> None:
+    text = " ".join((RECIPES[name].__doc__ or "").split())
+    assert all(word in text for word in ("Claim:", f"Command: ``headstart train {name}", "Cost:", "Measured:"))
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_every_data_set_can_be_trained_on_and_scored(name: str) -> None:
+    sources = Sources(roots={name: "/there"})
+    (data,), (validation,) = sources.data((name,)), sources.validation((name,))
+    assert data.root == validation.root == "/there"
+    assert data.split == train_split(name)
+    assert data.split in datasets.splits(name)
+    assert protocol(validation.protocol).dataset == name
+    assert protocol(validation.protocol).split in datasets.splits(name)
+
+
+def test_zhou2017_is_the_published_scheme() -> None:
+    """Zhou et al. 2017: stage by stage, as in the design notes and the authors' PyTorch code."""
+    experiment = build("zhou2017", Sources())
+    first, second, third = experiment.stages
+    assert experiment.model == ModelConfig(backbone="resnet50", skeleton="mpii_16")
+    assert (experiment.model.input_size, experiment.model.sigma) == ((256, 256), 2.0)
+    assert (experiment.model.head.kind, experiment.model.head.channels, experiment.model.head.output_stride) == (
+        "heatmap_depth",
+        256,
+        4,
+    )
+    assert experiment.model.head.heatmap == "mse"
+    adam = Optimiser("adam", learning_rate=1e-3, weight_decay=0.0, clip_norm=None)
+    assert [stage.optimiser for stage in experiment.stages] == [
+        adam,
+        adam,
+        Optimiser("adam", 1e-4, 0.0, clip_norm=None),
+    ]
+    assert [stage.budget for stage in experiment.stages] == [Budget(epochs=140), Budget(epochs=60), Budget(epochs=10)]
+    assert first.schedule == Schedule("step", (90 / 140, 120 / 140), 0.1)
+    assert second.schedule == Schedule("step", (45 / 60,), 0.1)
+    assert third.schedule == Schedule("constant")
+    assert first.losses == {"heatmap_mse": 1.0}
+    assert second.losses == {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1}
+    assert third.losses == {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1, "bone_ratio": 0.01}
+    assert [(data.dataset, data.split, data.weight, data.use_3d) for data in first.data] == [
+        ("mpii", "train", 1.0, False)
+    ]
+    for stage in (second, third):
+        assert [(data.dataset, data.weight, data.use_3d) for data in stage.data] == [
+            ("mpii", 1.0, True),
+            ("h36m", 1.0, True),
+        ]
+    assert (experiment.batch_size, experiment.average_decay, experiment.flip_test) == (32, None, True)
+    augment = experiment.augment
+    assert (augment.scale, augment.rotation_degrees, augment.rotation_probability, augment.flip_probability) == (
+        0.25,
+        30.0,
+        0.6,
+        0.5,
+    )
+    assert augment.truncation_probability == augment.occluder_probability == augment.shift == 0
+    assert [one.protocol for one in experiment.validation] == ["h36m_zhou2017", "mpii_pckh"]
+
+
+def test_zhou2017_has_the_published_number_of_parameters() -> None:
+    network = PoseNet(build("zhou2017", Sources()).model)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 34_003_552
+
+
+def test_the_two_arms_cost_the_same() -> None:
+    """The control sees as many samples as the scheme that it is compared with, by the same losses."""
+    control, scheme = build("scratch_3d", Sources()), build("pretrain_2d_then_3d", Sources())
+    assert sum(stage.budget.samples or 0 for stage in scheme.stages) == control.stages[0].budget.samples
+    assert control.model == scheme.model
+    assert control.augment == scheme.augment
+    assert control.stages[0].losses == scheme.stages[1].losses
+
+
+def test_2d_and_3d_are_drawn_one_to_one() -> None:
+    """However many data sets there are on either side."""
+    data = build("integral", Sources(("mpii", "lsp", "coco"), ("h36m",))).stages[0].data
+    assert sum(one.weight for one in data[:3]) == pytest.approx(data[3].weight)
+
+
+def test_names_that_do_not_exist() -> None:
+    with pytest.raises(ConfigError, match="unknown recipe 'zhou'; known: zhou2017, scratch_3d, pretrain_2d"):
+        build("zhou", Sources())
+    with pytest.raises(ConfigError, match="unknown data set 'lspet'; known: "):
+        build("pretrain_2d", Sources(two_d=("lspet",)))
