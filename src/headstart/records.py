@@ -89,7 +89,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Targets:
-    """What losses compare with, made on the device from a :class:`Batch`."""
+    """What losses compare with, made on the device from a :class:`Batch`. Finite everywhere, weight 0 included."""
 
     heatmaps: Tensor | None
     """(B, J, h, w) unnormalised Gaussians with peak 1; None for heads without heatmaps."""

@@ -45,18 +45,22 @@ class HeatmapCodec:
         return (map_pixels + 0.5) * self.stride - 0.5
 
     def encode(self, batch: Batch, heatmaps: bool = True) -> Targets:
-        """Targets of a batch. Joints outside the map get weight 0: a cut-off Gaussian is not a label."""
-        points = self.to_map(batch.keypoints)
+        """Targets of a batch. Joints outside the map get weight 0: a cut-off Gaussian is not a label.
+
+        Targets are finite where there is no label, whatever the batch holds there: weight 0 makes a loss 0, but in
+        its gradient 0 * NaN would be NaN.
+        """
+        points = self.to_map(torch.where(batch.weight_2d[..., None] > 0, batch.keypoints, 0.0))
         height, width = self.map_size
         limit = points.new_tensor([width, height]) - 0.5
         inside = ((points >= -0.5) & (points <= limit)).all(-1)
         weight = batch.weight_2d * inside
-        depth = batch.xyz[..., 2] * batch.pixels_per_mm[:, None] / self.input_size[0]
+        depth = torch.where(batch.weight_3d > 0, batch.xyz[..., 2] * batch.pixels_per_mm[:, None], 0.0)
         return Targets(
             heatmaps=self.gaussians(points) if heatmaps else None,
             keypoints=points,
             weight_2d=weight,
-            depth=depth,
+            depth=depth / self.input_size[0],
             weight_depth=batch.weight_3d * weight,
             map_size=self.map_size,
             skeleton=self.skeleton,
