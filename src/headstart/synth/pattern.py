@@ -142,17 +142,25 @@ def _facade(rng: np.random.Generator) -> Picture:
     return picture
 
 
+def _put_text(picture: Picture, word: str, at: tuple[int, int], font: int, size: float, width: int, channel: int) -> None:
+    """One word in one colour channel; OpenCV draws text on bytes only."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.putText(mask, word, at, font, size, 255, width, cv2.LINE_AA)
+    colour = np.array([0.0, 0.0, 0.5], np.float32)
+    colour[channel] = 1.0
+    share = mask[:, :, None].astype(np.float32) / 255
+    picture += share * (colour - picture)
+
+
 def write_text(rng: np.random.Generator, picture: Picture, channel: int, lines: int) -> None:
     """Random words in one channel."""
     letters = np.array(list(string.ascii_uppercase + string.digits))
-    colour = [0.0, 0.0, 0.5]
-    colour[channel] = 1.0
     for _ in range(lines):
         word = "".join(rng.choice(letters, rng.integers(2, 9)))
         size = float(rng.uniform(0.7, 3.2))
         at = (int(rng.integers(0, SIZE // 2)), int(rng.integers(SIZE // 6, SIZE)))
         font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
-        cv2.putText(picture, word, at, font, size, colour, max(1, int(size * rng.uniform(1, 4))), cv2.LINE_AA)
+        _put_text(picture, word, at, font, size, max(1, int(size * rng.uniform(1, 4))), channel)
 
 
 def draw_shapes(rng: np.random.Generator, picture: Picture, count: int, largest: float) -> None:
@@ -268,9 +276,7 @@ def _print(rng: np.random.Generator) -> Picture:
     scale = float(rng.uniform(1.5, 4.5)) / max(len(word) / 2, 1)
     (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, scale, 8)
     at = (SIZE // 2 - width // 2, SIZE // 2 + height // 2)
-    cv2.putText(
-        picture, word, at, cv2.FONT_HERSHEY_DUPLEX, scale, (0.0, 1.0, 0.5), int(rng.integers(4, 12)), cv2.LINE_AA
-    )
+    _put_text(picture, word, at, cv2.FONT_HERSHEY_DUPLEX, scale, int(rng.integers(4, 12)), 1)
     return picture
 
 

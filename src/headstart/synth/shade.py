@@ -15,6 +15,12 @@ from headstart.synth.mesh import Mesh
 from headstart.synth.raster import Samples
 from headstart.synth.texture import TextureSet
 
+#: Six points of the unit disc, evenly spread (golden angle).
+_SPIRAL = np.array(
+    [(np.sqrt((k + 0.5) / 6) * np.cos(2.39996 * k), np.sqrt((k + 0.5) / 6) * np.sin(2.39996 * k)) for k in range(6)],
+    np.float32,
+)
+
 _inline = numba.njit(cache=True, fastmath=True, inline="always")
 
 
@@ -161,10 +167,11 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
     if 2 < column < size - 3 and 2 < row < size - 3:
         texels = np.sqrt(matrix[0, 0] ** 2 + matrix[0, 1] ** 2 + matrix[0, 2] ** 2)
         angle, lit = _hash(x, y, 1) * np.float32(6.2832), np.float32(0)
+        radius = max(softness * texels, np.float32(0.7))
+        cosine, sine = radius * np.cos(angle), radius * np.sin(angle)
         for k in range(6):
-            radius = max(softness * texels, np.float32(0.7)) * np.sqrt((k + np.float32(0.5)) / 6)
-            i = int(row + radius * np.sin(angle + k * np.float32(2.39996)))
-            j = int(column + radius * np.cos(angle + k * np.float32(2.39996)))
+            i = int(row + sine * _SPIRAL[k, 0] + cosine * _SPIRAL[k, 1])
+            j = int(column + cosine * _SPIRAL[k, 0] - sine * _SPIRAL[k, 1])
             i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
             if near[i, j] < height + 10 + softness * np.float32(0.5):
                 lit += np.float32(1 / 6)
@@ -185,21 +192,23 @@ def _sky_seen(maps, point, normal, x, y):  # type: ignore[no-untyped-def]
     size = sky.shape[1]
     seen, total = np.float32(0.02), np.float32(0.02)
     px, py, pz = point[0] + 35 * normal[0], point[1] + 35 * normal[1], point[2] + 35 * normal[2]
+    across, down = _hash(x, y, 5) * 2 - 1, _hash(y, x, 9) * 2 - 1
     for k in range(len(sky)):
         facing = directions[k, 0] * normal[0] + directions[k, 1] * normal[1] + directions[k, 2] * normal[2]
         facing = facing * np.float32(0.8) + np.float32(0.2)
         if facing <= 0:
             continue
         total += facing
-        j = int(_height(matrices[k], px, py, pz, 0) + _hash(x, y, 5 + k) * 2 - 1)
-        i = int(_height(matrices[k], px, py, pz, 1) + _hash(y, x, 9 + k) * 2 - 1)
+        j = int(_height(matrices[k], px, py, pz, 0) + across)
+        i = int(_height(matrices[k], px, py, pz, 1) + down)
+        across, down = down, -across
         if not (0 <= i < size and 0 <= j < size) or sky[k, i, j] < _height(matrices[k], px, py, pz, 2) + 30:
             seen += facing
     return seen / total
 
 
 @numba.njit(cache=True, fastmath=True)
-def _surface(geometry, topology, materials, textures, lighting, maps, view, hit, out):  # type: ignore[no-untyped-def]
+def _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, out):  # type: ignore[no-untyped-def]
     """Colour ``out`` (3,) of one sample; ``hit`` is (triangle, nearness, first, second, column, row in samples)."""
     vertices, normals, pattern, tint = geometry
     faces, material_of, axes = topology
@@ -209,8 +218,7 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
     a, b, c = faces[face]
     wc = 1 - wa - wb
     material = materials[material_of[face]]
-    normal, point, rest = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
-    ray = np.empty(3, np.float32)
+    normal, point, rest, ray = scratch[0], scratch[1], scratch[2], scratch[3]
     dx = ((column + np.float32(0.5)) / lens[4] - np.float32(0.5) - lens[2]) / lens[0]
     dy = ((row + np.float32(0.5)) / lens[4] - np.float32(0.5) - lens[3]) / lens[1]
     for k in range(3):
@@ -240,10 +248,12 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
     shine, lit = np.float32(0), np.float32(0)
     if sun > 0:
         lit = _sunlit(maps, point, normal, softness, column, row)
-        half = light[0] - ray / length
-        nh = (normal * half).sum() / np.sqrt((half * half).sum() + np.float32(1e-9))
-        if material[15] > 0 and nh > 0:
-            shine = material[15] * nh ** material[16] * lit
+        if material[15] > 0 and lit > 0:
+            # Blinn: between the ways to the light and to the eye.
+            hx, hy, hz = light[0, 0] - ray[0] / length, light[0, 1] - ray[1] / length, light[0, 2] - ray[2] / length
+            near_half = normal[0] * hx + normal[1] * hy + normal[2] * hz
+            if near_half > 0:
+                shine = material[15] * (near_half / np.sqrt(hx * hx + hy * hy + hz * hz)) ** material[16] * lit
     lit *= max(sun, np.float32(0))
     fill = max(light[2, 0] * normal[0] + light[2, 1] * normal[1] + light[2, 2] * normal[2], np.float32(0))
     seen = _sky_seen(maps, point, normal, column, row)
@@ -266,7 +276,7 @@ def _shade_all(geometry, topology, materials, textures, lighting, maps, view, sa
     material_of = topology[1]
     scale = face.shape[0] // picture.shape[0]
     share = np.float32(1.0 / (scale * scale))
-    colour = np.empty(3, np.float32)
+    colour, scratch = np.empty(3, np.float32), np.empty((4, 3), np.float32)
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
             row, column = y * scale, x * scale
@@ -286,7 +296,7 @@ def _shade_all(geometry, topology, materials, textures, lighting, maps, view, sa
                     picture[y, x] = backdrop[y, x]
                 else:
                     hit = (top, near[row, column], first[row, column], second[row, column], column, row)
-                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, picture[y, x])
+                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, picture[y, x])
                 continue
             for i in range(scale):
                 for j in range(scale):
@@ -302,5 +312,5 @@ def _shade_all(geometry, topology, materials, textures, lighting, maps, view, sa
                         column + j,
                         row + i,
                     )
-                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, colour)
+                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, colour)
                     picture[y, x] += share * colour

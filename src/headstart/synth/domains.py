@@ -1,0 +1,309 @@
+"""Domains: which bodies, poses, places and cameras a picture shows. A new domain is one function and one entry.
+
+``generate(domain, split, seed, index, size)`` is pure: the same arguments give the same bytes on any worker. Splits
+share no body, recording, texture, scene or camera: each draws from streams of its own.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError
+from headstart.geometry import Camera
+from headstart.skeleton import CANONICAL
+from headstart.synth.backdrop import paint_backdrop
+from headstart.synth.body import Posed, Shape, load_body, sample_shape
+from headstart.synth.dress import Person, add_person
+from headstart.synth.framing import draw_framing, framed, look_at, position, roaming_camera
+from headstart.synth.ground import moved
+from headstart.synth.labels import joint_states
+from headstart.synth.lens import draw_development, photograph
+from headstart.synth.light import cast_light
+from headstart.synth.material import Palette
+from headstart.synth.mesh import OTHER_PERSON, SUBJECT, MeshBuilder
+from headstart.synth.outfit import draw_outfit
+from headstart.synth.pose import SPLITS, Stance, sample_stance
+from headstart.synth.props import Stage
+from headstart.synth.render import Scene, render
+from headstart.synth.scene import (
+    add_ground,
+    add_occluder,
+    add_room,
+    add_support,
+    add_things,
+    draw_light,
+    extent,
+    ledge_height,
+)
+from headstart.synth.texture import TextureSet, load_textures
+
+
+@dataclass(frozen=True)
+class SyntheticImage:
+    """One labelled picture. Axes and pixels as in ``headstart.geometry``; joints as ``skeleton.CANONICAL``."""
+
+    key: str
+    image: NDArray[np.uint8]
+    """(size, size, 3) RGB."""
+    keypoints: NDArray[np.float64]
+    """(22, 2) px; they may lie outside the picture."""
+    states: NDArray[np.uint8]
+    """(22,) of ``labels.State``."""
+    camera_xyz: NDArray[np.float64]
+    """(22, 3) mm in camera axes."""
+    camera: Camera
+    mask: NDArray[np.bool_]
+    """(size, size): pixels that show the person."""
+    bbox_xywh: NDArray[np.float64]
+    """(4,) px: the whole body as projected, hidden parts included, clipped to the picture."""
+    subject: str
+    action: str
+    sequence: str
+    """Recording behind the pose; empty for postures."""
+    frame: int
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A scene with its person and a camera, before the picture is taken."""
+
+    scene: Scene
+    stance: Stance
+    camera: Camera
+    subject: str
+    studio: bool = False
+    """Whether pictures are taken alike."""
+
+
+Domain = Callable[[str, int, int, int], Shot]
+
+
+def stream(*key: str | int) -> np.random.Generator:
+    """A generator for this key and no other."""
+    return np.random.default_rng([zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key])
+
+
+def textures_of(domain: str, split: str) -> TextureSet:
+    """The textures of one split of a domain."""
+    return load_textures(zlib.crc32(f"{domain}/{split}/textures".encode()))
+
+
+def body_points(posed: Posed) -> NDArray[np.float32]:
+    """Vertices of the naked body."""
+    return posed.vertices[: load_body().faces["body"].max() + 1]
+
+
+def new_stage(domain: str, split: str, rng: np.random.Generator, ground: float) -> Stage:
+    """An empty scene with the textures of the split."""
+    return Stage(MeshBuilder(), Palette(), textures_of(domain, split), rng, ground)
+
+
+def finish_scene(stage: Stage, indoor: bool, posed: Posed) -> Scene:
+    """Light the furnished stage."""
+    mesh = stage.builder.build()
+    lights = draw_light(stage.rng, indoor, posed)
+    return Scene(mesh, stage.palette.table(), stage.textures, lights, cast_light(mesh, lights, stage.rng))
+
+
+def add_bystander(stage: Stage, split: str, subject: Posed, camera: Camera, in_front: bool) -> None:
+    """Another person: beside, behind, or between the camera and a part of the subject."""
+    rng = stage.rng
+    shape = sample_shape(rng)
+    stance = sample_stance(rng, shape, split, recorded_share=0.7)
+    low, high = extent(subject)
+    eye, centre = position(camera), (low + high) / 2
+    view = centre - eye
+    distance = float(np.hypot(*view[:2]))
+    view = np.array([view[0], view[1], 0.0]) / max(distance, 1.0)
+    aside = np.array([-view[1], view[0], 0.0]) * (1 if rng.random() < 0.5 else -1)
+    own = float(np.hypot(*(high - low)[:2])) / 2 + 650
+    if in_front:
+        at = centre - view * distance * rng.uniform(0.2, 0.5) + aside * rng.uniform(150, 600)
+    else:
+        at = centre + view * rng.uniform(-300, 6000) + aside * own * rng.uniform(1.0, 1.8)
+    at[2] = stage.ground
+    if np.hypot(*(at - centre)[:2]) > own and np.hypot(*(at - eye)[:2]) > 700:
+        outfit = draw_outfit(rng, stage.textures, shape.woman)
+        person = Person(shape, moved(stance.posed, np.eye(3), at), outfit, OTHER_PERSON)
+        add_person(stage.builder, stage.palette, stage.textures, person, rng)
+
+
+def wild(split: str, seed: int, index: int, size: int) -> Shot:
+    """Everything varies: people, clothes, sports, places, light, lens, truncation, occluders, other people."""
+    rng = stream("wild", split, seed, index)
+    shape = sample_shape(rng)
+    stance = sample_stance(rng, shape, split, recorded_share=0.22)
+    indoor = bool(rng.random() < 0.3)
+    stage = new_stage("wild", split, rng, -ledge_height(rng, stance, 0.25))
+    camera = roaming_camera(rng, body_points(stance.posed), stage.ground, size)
+    camera = framed(camera, body_points(stance.posed), size, *draw_framing(rng, 0.1))
+    add_ground(stage, indoor)
+    add_support(stage, stance)
+    if indoor:
+        add_room(stage, position(camera), (rng.uniform(2500, 9000), rng.uniform(2500, 9000)), rng.uniform(2800, 7000))
+    reach = float(np.exp(rng.uniform(np.log(3000), np.log(25000))))
+    add_things(stage, position(camera), stance.posed, int(rng.integers(1, 10)), indoor, min(reach, 8000) if indoor else reach)
+    person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
+    add_person(stage.builder, stage.palette, stage.textures, person, rng)
+    if rng.random() < 0.3:
+        add_bystander(stage, split, stance.posed, camera, in_front=bool(rng.random() < 0.15))
+    if rng.random() < 0.15:
+        _occlude(stage, stance.posed, camera)
+    return Shot(finish_scene(stage, indoor, stance.posed), stance, camera, f"wild-{split}-{seed}-{index}")
+
+
+def _occlude(stage: Stage, posed: Posed, camera: Camera) -> None:
+    low, high = extent(posed)
+    joint = posed.joints[stage.rng.integers(len(posed.joints))]
+    size = float(np.linalg.norm(high - low)) * stage.rng.uniform(0.12, 0.35)
+    add_occluder(stage, position(camera), joint + stage.rng.normal(0, 80, 3), size)
+
+
+#: Named subjects of the studio, as many as Human3.6M has.
+STUDIO_SUBJECTS = {"train": ("S1", "S5", "S6", "S7"), "val": ("S8",), "test": ("S9", "S11")}
+#: Scripted actions -> recorded actions (none: postures are drawn).
+STUDIO_ACTIONS: dict[str, tuple[str, ...]] = {
+    "walking": ("walking", "walking_extra"),
+    "directions": ("basketball_signal",),
+    "running": ("running",),
+    "playing": ("basketball", "soccer"),
+    "jumping": ("jumping",),
+    "exercising": (),
+}
+_STUDIO_VIEWS, _RING_VIEWS = 4, 8
+
+
+@lru_cache(maxsize=32)
+def studio_subject(name: str) -> Shape:
+    """The body of a named subject, always the same."""
+    return sample_shape(stream("studio subject", name), woman=name in ("S5", "S8", "S11"))
+
+
+def studio_cameras(split: str, size: int) -> tuple[Camera, ...]:
+    """Four fixed cameras at the corners, calibrated anew for each split's session."""
+    rng = stream("studio cameras", split)
+    cameras = []
+    for corner in range(_STUDIO_VIEWS):
+        azimuth = np.deg2rad(45 + 90 * corner + rng.normal(0, 6))
+        eye = np.array([5200 * np.cos(azimuth), 4300 * np.sin(azimuth), rng.normal(1550, 90)])
+        target = np.array([*rng.normal(0, 120, 2), rng.normal(900, 50)])
+        cameras.append(look_at(eye, target, 1.145 * size * rng.normal(1, 0.004), size, float(rng.normal(0, 0.01))))
+    return tuple(cameras)
+
+
+@lru_cache(maxsize=2)
+def _studio_moment(split: str, seed: int, moment: int) -> tuple[Scene, Stance, str]:
+    rng = stream("studio", split, seed, moment)
+    name = str(rng.choice(STUDIO_SUBJECTS[split]))
+    action = str(rng.choice(list(STUDIO_ACTIONS)))
+    recorded = STUDIO_ACTIONS[action]
+    stance = sample_stance(rng, studio_subject(name), split, 1.0 if recorded else 0.0, recorded or None)
+    # Jumps start from the floor of the studio, and nothing but a chair is there to sit on or to hang from.
+    place = np.array([*rng.uniform(-900, 900, 2), 0.0])
+    stance = Stance(moved(stance.posed, np.eye(3), place), stance.support, action, stance.recording, stance.frame)
+    room = stream("studio room", split)
+    stage = new_stage("studio", split, room, 0.0)
+    add_ground(stage, True)
+    add_room(stage, np.zeros(3), (6200.0, 5200.0), 3400.0)
+    stage = Stage(stage.builder, stage.palette, stage.textures, rng, 0.0)
+    if stance.support in ("seat", "hang", "wall"):
+        add_support(stage, stance)
+    session = stream("studio outfit", split, name, int(rng.integers(2)))
+    outfit = draw_outfit(session, stage.textures, studio_subject(name).woman)
+    add_person(stage.builder, stage.palette, stage.textures, Person(studio_subject(name), stance.posed, outfit, SUBJECT), session)
+    lit = Stage(stage.builder, stage.palette, stage.textures, stream("studio light", split), 0.0)
+    return finish_scene(lit, True, stance.posed), stance, name
+
+
+def studio(split: str, seed: int, index: int, size: int) -> Shot:
+    """Like Human3.6M: named subjects, one room, four fixed cameras that see the same moments, scripted actions.
+
+    Pictures are crops around the person, so the intrinsics differ from picture to picture as those of crops do.
+    """
+    moment, view = divmod(index, _STUDIO_VIEWS)
+    scene, stance, name = _studio_moment(split, seed, moment)
+    rng = stream("studio view", split, seed, index)
+    camera = framed(studio_cameras(split, size)[view], body_points(stance.posed), size, float(rng.uniform(0.7, 0.82)), (0.0, 0.0))
+    return Shot(scene, stance, camera, name, studio=True)
+
+
+@lru_cache(maxsize=2)
+def _ring_moment(split: str, seed: int, moment: int, size: int) -> tuple[Scene, Stance, tuple[Camera, ...]]:
+    rng = stream("occluded", split, seed, moment)
+    shape = sample_shape(rng)
+    stance = sample_stance(rng, shape, split, recorded_share=0.6)
+    stage = new_stage("occluded", split, rng, 0.0)
+    low, high = extent(stance.posed)
+    turn, cameras = rng.uniform(0, 2 * np.pi), []
+    for number in range(_RING_VIEWS):
+        azimuth, away = turn + number * 2 * np.pi / _RING_VIEWS, rng.uniform(3000, 4200)
+        eye = np.array([away * np.cos(azimuth), away * np.sin(azimuth), rng.choice([rng.uniform(900, 1800), rng.uniform(2200, 3000)])])
+        cameras.append(look_at(eye, (low + high) / 2, size, size))
+    add_ground(stage, True)
+    add_room(stage, np.zeros(3), (rng.uniform(4600, 6500), rng.uniform(4600, 6500)), rng.uniform(3100, 4000))
+    add_support(stage, stance)
+    for camera in rng.permutation(np.arange(_RING_VIEWS))[: int(rng.integers(5, 9))]:
+        _occlude(stage, stance.posed, cameras[camera])
+    person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
+    add_person(stage.builder, stage.palette, stage.textures, person, rng)
+    return finish_scene(stage, True, stance.posed), stance, tuple(cameras)
+
+
+def occluded(split: str, seed: int, index: int, size: int) -> Shot:
+    """Like Occlusion-Person: eight cameras around a furnished room, things in front of the person in most views."""
+    moment, view = divmod(index, _RING_VIEWS)
+    scene, stance, cameras = _ring_moment(split, seed, moment, size)
+    rng = stream("occluded view", split, seed, index)
+    fill, shift = draw_framing(rng, 0.05)
+    camera = framed(cameras[view], body_points(stance.posed), size, fill, shift)
+    return Shot(scene, stance, camera, f"occluded-{split}-{seed}-{moment}")
+
+
+DOMAINS: dict[str, Domain] = {"wild": wild, "studio": studio, "occluded": occluded}
+
+
+def compose(domain: str, split: str, seed: int, index: int, size: int) -> Shot:
+    """The scene and camera of one picture, not yet rendered."""
+    if domain not in DOMAINS or split not in SPLITS:
+        raise ConfigError(f"no {domain!r} split {split!r}; domains: {', '.join(DOMAINS)}; splits: {', '.join(SPLITS)}")
+    return DOMAINS[domain](split, seed, index, size)
+
+
+def generate(domain: str, split: str, seed: int, index: int, size: int = 256) -> SyntheticImage:
+    """One labelled picture of (size, size) px."""
+    shot = compose(domain, split, seed, index, size)
+    rng = stream("picture", domain, split, seed, index)
+    backdrop = paint_backdrop(rng, shot.scene.textures, shot.camera, size, size)
+    rendered = render(shot.scene, shot.camera, size, size, backdrop)
+    camera_xyz = shot.camera.to_camera(shot.stance.posed.joints)
+    keypoints = shot.camera.project(camera_xyz)
+    pelvis = float(camera_xyz[CANONICAL.index("pelvis"), 2])
+    picture = photograph(rendered.linear, rendered.depth, pelvis, draw_development(rng, shot.studio), rng)
+    return SyntheticImage(
+        key=f"{domain}-{split}-{seed}-{index:07d}",
+        image=picture,
+        keypoints=keypoints,
+        states=joint_states(shot.scene.mesh, shot.camera, camera_xyz, keypoints, size, size),
+        camera_xyz=camera_xyz,
+        camera=shot.camera,
+        mask=rendered.subject,
+        bbox_xywh=_box(shot, size),
+        subject=shot.subject,
+        action=shot.stance.action,
+        sequence=shot.stance.recording,
+        frame=shot.stance.frame,
+    )
+
+
+def _box(shot: Shot, size: int) -> NDArray[np.float64]:
+    pixels = shot.camera.project(shot.camera.to_camera(body_points(shot.stance.posed)))
+    low = np.clip(np.nanmin(pixels, 0), -0.5, size - 0.5)
+    high = np.clip(np.nanmax(pixels, 0), -0.5, size - 0.5)
+    # Outer corners: the pixel centre (0, 0) lies half a pixel inside the picture.
+    return np.concatenate([low + 0.5, high - low])

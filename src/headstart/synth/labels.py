@@ -1,0 +1,126 @@
+"""Exact labels of a rendered person: what the line of sight to each joint meets first."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import lru_cache
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Array, Camera
+from headstart.skeleton import CANONICAL
+from headstart.synth.body import PARTS
+from headstart.synth.mesh import SUBJECT, Mesh
+
+
+class State(IntEnum):
+    """Why a joint is seen or not."""
+
+    VISIBLE = 0
+    SELF_OCCLUDED = 1
+    OBJECT_OCCLUDED = 2
+    OUT_OF_FRAME = 3
+
+
+#: Parts whose skin or cloth shows a joint, and the greatest depth of the joint under it in mm.
+_SHOWN_BY: dict[str, tuple[tuple[str, ...], float]] = {
+    "ankle": (("shin", "foot"), 110),
+    "knee": (("thigh", "shin"), 150),
+    "hip": (("torso", "thigh"), 260),
+    "wrist": (("forearm", "hand"), 80),
+    "elbow": (("upper_arm", "forearm"), 120),
+    "shoulder": (("torso", "upper_arm"), 170),
+    "pelvis": (("torso", "left_thigh", "right_thigh"), 290),
+    "spine": (("torso",), 290),
+    "thorax": (("torso", "head"), 220),
+    "neck": (("torso", "head"), 160),
+    "head_top": (("head",), 150),
+    "nose": (("head",), 35),
+    "eye": (("head",), 45),
+    "ear": (("head",), 45),
+}
+
+
+@lru_cache(maxsize=1)
+def shown_by() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """(22, parts) whether a part shows a joint, and (22,) how deep the joint may lie, mm."""
+    shows = np.zeros((len(CANONICAL), len(PARTS)), np.bool_)
+    depth = np.zeros(len(CANONICAL))
+    for row, name in enumerate(CANONICAL.names):
+        side, _, joint = name.partition("_")
+        key = joint if side in ("left", "right") else name
+        parts, depth[row] = _SHOWN_BY[key]
+        for part in parts:
+            shows[row, PARTS.index(part if part in PARTS else f"{side}_{part}")] = True
+    return shows, depth
+
+
+def first_hits(mesh: Mesh, camera: Camera, pixels: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The nearest triangle (N,) (-1 none) on the line of sight through each pixel (N, 2), and its depth z in mm."""
+    view = camera.to_camera(mesh.vertices)
+    flat = np.stack([camera.fx * view[:, 0] + camera.cx * view[:, 2], camera.fy * view[:, 1] + camera.cy * view[:, 2]], 1)
+    points = np.concatenate([flat, view[:, 2:]], 1)
+    faces, depths = np.full(len(pixels), -1, np.int64), np.full(len(pixels), np.inf)
+    _search(points, mesh.faces, mesh.cut, np.asarray(pixels, np.float64), faces, depths)
+    return faces, depths
+
+
+@numba.njit(cache=True)
+def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyped-def]
+    weight = np.empty(3)
+    for index in range(len(faces)):
+        a, b, c = points[faces[index, 0]], points[faces[index, 1]], points[faces[index, 2]]
+        if a[2] < 60 and b[2] < 60 and c[2] < 60:
+            continue
+        ready = False
+        if a[2] > 1 and b[2] > 1 and c[2] > 1:
+            x0, x1 = min(a[0] / a[2], b[0] / b[2], c[0] / c[2]), max(a[0] / a[2], b[0] / b[2], c[0] / c[2])
+            y0, y1 = min(a[1] / a[2], b[1] / b[2], c[1] / c[2]), max(a[1] / a[2], b[1] / b[2], c[1] / c[2])
+        else:
+            x0, x1, y0, y1 = -np.inf, np.inf, -np.inf, np.inf
+        for number in range(len(pixels)):
+            x, y = pixels[number]
+            if not (x0 <= x <= x1 and y0 <= y <= y1):
+                continue
+            if not ready:
+                ab, bc, ca = np.cross(a, b), np.cross(b, c), np.cross(c, a)
+                volume = (a * bc).sum()
+                ready = True
+            if volume == 0:
+                continue
+            for corner, edge in enumerate((bc, ca, ab)):
+                weight[corner] = (edge[0] * x + edge[1] * y + edge[2]) / volume
+            near = weight.sum()
+            if weight.min() < 0 or near <= 0 or 1 / near >= depths[number] or 1 / near < 60:
+                continue
+            across = 0.0
+            for corner in range(3):
+                across += weight[corner] / near * cut[faces[index, corner]]
+            if across <= 0:
+                depths[number], found[number] = 1 / near, index
+
+
+def joint_states(
+    mesh: Mesh, camera: Camera, camera_xyz: Array, pixels: Array, width: int, height: int
+) -> NDArray[np.uint8]:
+    """:class:`State` of each canonical joint at camera_xyz (22, 3) mm, pixels (22, 2)."""
+    faces, depths = first_hits(mesh, camera, pixels)
+    shows, reach = shown_by()
+    states = np.full(len(pixels), State.VISIBLE, np.uint8)
+    for joint, (face, depth) in enumerate(zip(faces, depths)):
+        x, y = pixels[joint]
+        z = float(camera_xyz[joint, 2])
+        if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5) or z <= 0:
+            states[joint] = State.OUT_OF_FRAME
+        elif face >= 0 and depth < z:
+            states[joint] = _state_behind(mesh, int(face), z - depth, shows[joint], reach[joint])
+    return states
+
+
+def _state_behind(mesh: Mesh, face: int, buried: float, shows: NDArray[np.bool_], reach: float) -> State:
+    """State of a joint that lies ``buried`` mm behind the triangle that is seen in its place."""
+    if mesh.owner[face] != SUBJECT:
+        return State.OBJECT_OCCLUDED
+    return State.VISIBLE if shows[mesh.part[face]] and buried <= reach else State.SELF_OCCLUDED
