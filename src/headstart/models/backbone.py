@@ -129,11 +129,14 @@ def _from_config(values: dict[str, Any]) -> nn.Module:
 
 
 def _from_hub(name: str) -> nn.Module:
-    from transformers import AutoBackbone
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
 
     try:
-        return AutoBackbone.from_pretrained(name)
-    except (OSError, ValueError) as error:
+        # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
+        config = AutoConfig.from_pretrained(name)
+        network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
+        return network.from_pretrained(name, config=config)
+    except (OSError, ValueError, KeyError) as error:
         known = ", ".join([*_RESNETS, "efficientnet_lite0"])
         raise ConfigError(
             f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone"

