@@ -22,8 +22,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
-    """Tiny tensors: more threads only wait for each other."""
-    torch.set_num_threads(2)
+    """Tiny tensors: threads would only wait for each other, the more so where several tests run at once."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

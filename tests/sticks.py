@@ -1,4 +1,8 @@
-"""Stick people: random 3D poses, drawn with left and right in different colours, written in official formats."""
+"""Stick people: random 3D poses, drawn with a colour for each kind of limb, written in official formats.
+
+Left and right look alike, as on people: a mirrored picture must be as good as the picture. All face the camera, more
+or less, so their left is on the right.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,9 @@ SIZE = 128
 ROTATION = np.array([[-1.0, 0, 0], [0, 0, -1.0], [0, -1.0, 0]])
 CAMERA = Camera(210.0, 214.0, 63.0, 66.0, rotation=ROTATION, translation_mm=np.array([0.0, 900.0, 4000.0]))
 
-# BGR by side of the body, brighter towards the hands and feet.
-_COLOURS = {"left": (40, 60, 250), "right": (250, 120, 30), "": (60, 220, 60)}
+# BGR of the bone that ends at a joint; the trunk is green.
+_COLOURS = {"elbow": (40, 60, 250), "wrist": (60, 200, 250), "knee": (250, 120, 30), "ankle": (250, 60, 200)}
+_TRUNK = (60, 220, 60)
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
@@ -77,10 +82,8 @@ def draw(pose: Pose, rng: np.random.Generator, camera: Camera = CAMERA) -> NDArr
     pixels = dict(zip(H36M_17.names, project(pose, H36M_17, camera)))
     for parent, child in H36M_17.edges:
         first, second = (tuple(np.round(pixels[H36M_17.names[i]]).astype(int).tolist()) for i in (parent, child))
-        side = H36M_17.names[child].partition("_")[0]
-        colour = _COLOURS.get(side, _COLOURS[""])
-        far = H36M_17.names[child].endswith(("wrist", "ankle"))
-        cv2.line(image, first, second, tuple(c // 2 for c in colour) if far else colour, 4, cv2.LINE_AA)
+        colour = _COLOURS.get(H36M_17.names[child].rpartition("_")[2], _TRUNK)
+        cv2.line(image, first, second, colour, 4, cv2.LINE_AA)
     head = tuple(np.round(pixels["nose"]).astype(int).tolist())
     cv2.circle(image, head, 4, (240, 240, 240), -1, cv2.LINE_AA)
     return image

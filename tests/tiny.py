@@ -48,6 +48,7 @@ def stage_2d(root: Path, samples: int = 32, **fields: Any) -> Stage:
 def experiment(*stages: Stage, **fields: Any) -> Experiment:
     """No loader processes, no tracker, everything logged."""
     settings: dict[str, Any] = {
+        "model": MODEL,
         "batch_size": 4,
         "workers": 0,
         "tracker": "none",
@@ -56,7 +57,7 @@ def experiment(*stages: Stage, **fields: Any) -> Experiment:
         "validate_samples": 1_000_000,
         "average_decay": 0.9,
     }
-    return Experiment("tiny", MODEL, tuple(stages), **(settings | fields))
+    return Experiment("tiny", stages=tuple(stages), **(settings | fields))
 
 
 def three_stages(root_2d: Path, root_3d: Path, samples: int) -> tuple[Stage, ...]:

@@ -127,8 +127,17 @@ def total(
         count = mean_over_processes(label_weights.sum())
         # where, not multiplication: a value at a label that does not exist may be NaN.
         parts[name] = torch.where(label_weights > 0, values * label_weights, 0.0).sum() / count.clamp(min=1e-6)
-    loss = sum((weights[name] * part for name, part in parts.items()), start=targets.keypoints.new_zeros(()))
+    loss = sum((weights[name] * part for name, part in parts.items()), start=_touch(output))
     return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def _touch(output: PoseOutput) -> Tensor:
+    """0 with zero gradient to every output: processes that share gradients wait for each parameter's.
+
+    Sums of nothing, because 0 times a value that is infinite would be NaN.
+    """
+    parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
+    return torch.stack([part.flatten()[:0].float().sum() for part in parts]).sum()
 
 
 def _maps(output: PoseOutput) -> Tensor:

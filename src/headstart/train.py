@@ -20,7 +20,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 
 from headstart import losses
 from headstart.augment import AugmentConfig
@@ -160,7 +160,11 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
 
     AcceleratorState._reset_state(reset_partial_state=True)
     tracker = None if experiment.tracker == "none" else experiment.tracker
-    accelerator = Accelerator(mixed_precision=experiment.precision, log_with=tracker, project_dir=out)
+    # Some backbones of the hub have parameters that features do not depend on.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(
+        mixed_precision=experiment.precision, log_with=tracker, project_dir=out, kwargs_handlers=[unused]
+    )
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
     if main:
@@ -169,6 +173,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     if tracker:
         accelerator.init_trackers("logs", config={"config": json.dumps(resolved)})
 
+    sha = git_sha()
     torch.manual_seed(experiment.seed)
     progress = _Progress(**saved.header["progress"]) if saved else _Progress()
     network = _build_network(experiment, saved.header if saved else None)
@@ -194,7 +199,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
             "model": resolved["model"],
             "backbone_config": network.backbone.config,
             "progress": dataclasses.asdict(progress),
-            "git_sha": git_sha(),
+            "git_sha": sha,
         }
         save_checkpoint(path, tensors, header)
 
@@ -278,25 +283,28 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                     now = time.perf_counter()
                     progress.seconds, began = progress.seconds + now - began, now
                     if steps is None:
-                        # Every process must stop at the same step: the slowest clock decides.
+                        # Every process must stop at the same step: the mean of their clocks decides.
                         clock = torch.tensor(progress.seconds, device=device)
                         progress.seconds = float(accelerator.reduce(clock, "mean"))
                         finished = progress.seconds >= (stage.budget.seconds or 0)
                         due = {name: finished or is_due for name, is_due in due.items()}
                     stopping = interrupted()
+                    if processes > 1:
+                        # They must also agree on a signal, which reaches each at a step of its own.
+                        stopping = due["log"] and bool(accelerator.reduce(torch.tensor(stopping, device=device).int()))
                     if any(due.values()) or stopping:
-                        _require_finite(pending, progress, stage, sampler, mixture)
+                        _require_finite(pending, network, progress, stage, sampler, mixture)
                         pending.clear()
                     if due["log"]:
                         now = time.perf_counter()
+                        means = accelerator.reduce({"loss": loss.detach(), **parts}, "mean")
                         rate = (progress.step - logged_at) * experiment.batch_size / max(now - log_began, 1e-9)
                         row: dict[str, Any] = {
                             "stage": stage.name,
                             "step": progress.step,
                             "samples": progress.step * experiment.batch_size,
                             "flops": progress.step * experiment.batch_size * flops_per_sample,
-                            "loss": loss.item(),
-                            **{name: value.item() for name, value in parts.items()},
+                            **{name: value.item() for name, value in means.items()},
                             "learning_rate": optimiser.param_groups[0]["lr"],
                             "images_per_second": rate,
                             "waiting_for_data": waited / max(now - log_began, 1e-9),
@@ -343,13 +351,13 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         name=experiment.name,
         seed=experiment.seed,
         config=resolved,
-        git_sha=git_sha(),
+        git_sha=sha,
         device=_device_name(device),
         stages=[StageCost(**cost) for cost in progress.costs],
         scores=scores,
         history=progress.history,
         versions={module.__name__: module.__version__ for module in (torch, transformers, accelerate, np)},
-        unreadable_images=progress.unreadable,
+        unreadable_images=list(dict.fromkeys(gather_object(progress.unreadable))),
     )
     if main:
         result.save(out / "result.json")
@@ -438,16 +446,26 @@ def _note_unreadable(progress: _Progress, batch: Batch, mixture: Mixture, batch_
 
 
 def _require_finite(
-    pending: list[torch.Tensor], progress: _Progress, stage: Stage, sampler: MixtureSampler, mixture: Mixture
+    pending: list[torch.Tensor],
+    network: PoseNet,
+    progress: _Progress,
+    stage: Stage,
+    sampler: MixtureSampler,
+    mixture: Mixture,
 ) -> None:
-    """Raises :class:`TrainingError` naming the first step whose loss is not finite, and what it was made of."""
-    position = first_not_finite(pending) if pending else None
+    """Raises :class:`TrainingError` naming the first step whose loss is not finite, and what it was made of.
+
+    The weights are looked at too: the last step may have spoilt them, which no loss has shown yet.
+    """
+    position, what = first_not_finite(pending) if pending else None, "loss is"
     if position is None:
-        return
+        if first_not_finite([tensor.float().sum() for tensor in network.state_dict().values()]) is None:
+            return
+        position, what = max(len(pending) - 1, 0), "weights are"
     step = progress.step - len(pending) + position
     keys = [mixture.indexes[draw.dataset][draw.row].key for draw in sampler.batch(step)]
     raise TrainingError(
-        f"loss is not finite at step {step} of stage {stage.name} (samples {', '.join(keys[:4])} ...); nothing was"
+        f"{what} not finite at step {step + 1} of stage {stage.name} (samples {', '.join(keys[:4])} ...); nothing was"
         " saved after it. Lower the learning rate or clip gradients, then go on with --resume"
     )
 

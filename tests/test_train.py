@@ -1,0 +1,408 @@
+"""The training loop in this process: it learns, stops where it should, and never loses a good checkpoint."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headstart import train
+from headstart.augment import AugmentConfig
+from headstart.budget import Budget
+from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint
+from headstart.errors import ConfigError, DataError, TrainingError
+from headstart.optimisation import Optimiser, Schedule
+from headstart.results import RunResult, Scores
+from headstart.train import Interrupted, run
+from sticks import write_lsp_extended
+from tiny import BOTH, HEATMAP, MODEL, data_2d, data_3d, experiment, mpjpe_of, pck_of, stage_2d, three_stages
+
+FLIPS = AugmentConfig(**{**dict.fromkeys(AugmentConfig.__dataclass_fields__, 0.0), "flip_probability": 0.5})
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(path).tensors
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def losses_of(result: RunResult, stage: str) -> list[float]:
+    return [row["loss"] for row in result.history if row["stage"] == stage and "loss" in row]
+
+
+# --- it learns ---
+
+
+def test_eight_pictures_are_learnt_by_heart(tmp_path: Path) -> None:
+    """The sanity check of every change: if this fails, no run is worth its cost. The flip test needs mirrored ones."""
+    root = write_lsp_extended(tmp_path / "eight", 8)
+    stage = stage_2d(root, 2400, schedule=Schedule("cosine"))
+    result = run(
+        experiment(stage, validation=(pck_of(root),), augment=FLIPS, batch_size=8, checkpoint_samples=10_000),
+        tmp_path / "run",
+    )
+    (scores,) = result.scores
+    assert scores.value > 90
+    first, *_, last = losses_of(result, "2d")
+    assert last < 3.0 < 4.5 < first  # the loss of perfect maps is log(2 pi e) = 2.84
+
+
+def test_three_stages(stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path) -> None:
+    stages = three_stages(stick_people_2d, stick_people_3d, 160)
+    checks = (mpjpe_of(stick_people_3d), pck_of(stick_people_2d))
+    result = run(experiment(*stages, batch_size=8, log_samples=40, validation=checks), tmp_path)
+
+    assert losses_of(result, "geometric")[-1] < losses_of(result, "2d+3d")[0] < losses_of(result, "2d")[0]
+    assert [(cost.name, cost.steps, cost.samples) for cost in result.stages] == [
+        ("2d", 20, 160),
+        ("2d+3d", 20, 160),
+        ("geometric", 20, 160),
+    ]
+    assert all(cost.flops > 1e9 and cost.seconds > 0 for cost in result.stages)
+    assert [(scores.protocol, scores.n) for scores in result.scores] == [("h36m_standard", 6), ("lsp_extended_pck", 20)]
+    rows = [row for row in result.history if row["stage"] == "geometric" and "loss" in row]
+    assert set(BOTH) | {"bone_ratio", "images_per_second", "waiting_for_data", "learning_rate"} <= rows[-1].keys()
+    validated = [row for row in result.history if "h36m_standard" in row]
+    assert [(row["stage"], row["step"]) for row in validated] == [("2d", 20), ("2d+3d", 20), ("geometric", 20)]
+    assert RunResult.load(tmp_path / "result.json") == result
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "best.safetensors",
+        "last.safetensors",
+        "config.json",
+        "result.json",
+    }
+    model, header = load_model(tmp_path)
+    assert model.config == MODEL
+    assert header["progress"]["best"] == min(row["h36m_standard"] for row in validated)
+
+
+def test_a_3d_stage_alone_and_the_integral_head(stick_people_3d: Path, tmp_path: Path) -> None:
+    head = replace(MODEL.head, kind="integral", depth_bins=8)
+    optimiser = Optimiser(learning_rate=1e-2)
+    stage = train.Stage("3d", (data_3d(stick_people_3d),), Budget(samples=160), {"integral_l1": 1.0}, optimiser)
+    result = run(experiment(stage, model=replace(MODEL, head=head), augment=FLIPS), tmp_path)
+    values = losses_of(result, "3d")
+    assert sum(values[-8:]) < sum(values[:8])
+
+
+def test_2d_training_leaves_the_depth_untouched_by_data(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Unused outputs neither fail nor learn."""
+    still = stage_2d(stick_people_2d, 16, optimiser=Optimiser(weight_decay=0.0))
+    run(experiment(still), tmp_path / "a")
+    run(experiment(still, start_from=str(tmp_path / "a"), seed=1), tmp_path / "b")
+    first, second = (weights(tmp_path / name / "last.safetensors") for name in "ab")
+    assert torch.equal(first["model.head.depth_maps.weight"].isfinite(), torch.ones(18, 16, 1, 1, dtype=torch.bool))
+    assert not torch.equal(first["model.head.heatmaps.weight"], second["model.head.heatmaps.weight"])
+    assert torch.equal(first["ema.head.depth_maps.weight"], second["model.head.depth_maps.weight"])
+
+
+def test_start_from_another_model_is_refused(stick_people_2d: Path, tmp_path: Path) -> None:
+    run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "a")
+    other = replace(MODEL, skeleton="mpii_16")
+    with pytest.raises(DataError, match=r"heatmaps\.weight has shape \(18, 16, 1, 1\) instead of \(16, 16, 1, 1\)"):
+        run(experiment(stage_2d(stick_people_2d, 4), model=other, start_from=str(tmp_path / "a")), tmp_path / "b")
+
+
+def test_a_loss_that_the_head_has_no_maps_for(stick_people_2d: Path, tmp_path: Path) -> None:
+    stage = replace(stage_2d(stick_people_2d), losses={"integral_l1": 1.0})
+    with pytest.raises(ConfigError, match=r"integral_l1 needs an integral head; set --model\.head\.kind"):
+        run(experiment(stage), tmp_path)
+
+
+@pytest.mark.parametrize("fields", [{"channels_last": True}, {"precision": "bf16"}, {"average_decay": None}])
+def test_other_ways_to_run(stick_people_2d: Path, tmp_path: Path, fields: dict[str, Any]) -> None:
+    result = run(experiment(stage_2d(stick_people_2d, 64), **fields), tmp_path)
+    values = losses_of(result, "2d")
+    assert values[-1] < values[0]
+    load_model(tmp_path)
+
+
+def test_tensorboard_is_written(stick_people_2d: Path, tmp_path: Path) -> None:
+    run(experiment(stage_2d(stick_people_2d, 8), tracker="tensorboard"), tmp_path)
+    assert list(tmp_path.rglob("events.out.tfevents*"))
+
+
+def test_loader_processes_change_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(experiment(stage_2d(stick_people_2d, 16), workers=workers), tmp_path / str(workers))
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("0", "2")))
+
+
+# --- budgets ---
+
+
+def test_budgets_stop_at_their_step(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Batches of 4; an epoch is 20 people; 3 samples' worth of FLOPs round to one step, 14 samples to 4."""
+    cost = run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "one").stages[0].flops / 4
+    wanted = [(Budget(samples=14), 4), (Budget(epochs=0.6), 3), (Budget(flops=7.9 * cost), 2), (Budget(flops=1.0), 1)]
+    for number, (budget, steps) in enumerate(wanted):
+        stage = replace(stage_2d(stick_people_2d), budget=budget)
+        (spent,) = run(experiment(stage), tmp_path / str(number)).stages
+        assert (spent.steps, spent.samples) == (steps, 4 * steps)
+        assert spent.flops == pytest.approx(cost * 4 * steps)
+
+
+def test_a_budget_in_seconds(stick_people_2d: Path, tmp_path: Path) -> None:
+    stage = replace(stage_2d(stick_people_2d), budget=Budget(seconds=0.5))
+    (spent,) = run(experiment(stage, log_samples=10_000, checkpoint_samples=10_000), tmp_path).stages
+    assert 0.5 <= spent.seconds < 5
+    assert spent.steps > 1
+    assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["stage"] == 1
+
+
+def test_the_schedule_follows_the_budget(stick_people_2d: Path, tmp_path: Path) -> None:
+    stage = stage_2d(stick_people_2d, 16, schedule=Schedule("step", (0.5,)))
+    result = run(experiment(stage), tmp_path)
+    assert [row["learning_rate"] for row in result.history] == pytest.approx([3e-3, 3e-3, 3e-4, 3e-4])
+
+
+# --- best ---
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, values: list[float], better: str) -> list[float]:
+    """Validation gives ``values`` one after another, the last one for ever; returns those still to come."""
+    rest = list(values)
+
+    def validate(*args: Any, **kwargs: Any) -> list[Scores]:
+        value = rest.pop(0) if len(rest) > 1 else rest[0]
+        return [Scores("scripted", "", "metric", "mm", value, better, 1)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(train, "_validate", validate)
+    return rest
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "best"),
+    [
+        ([90.0, 70.0, 80.0, 75.0], "lower", 2),
+        ([50.0, 60.0, 70.0, 65.0], "higher", 3),
+        ([float("nan"), 70.0, float("nan"), 75.0], "lower", 2),
+    ],
+)
+def test_the_best_checkpoint_knows_the_metrics_direction(
+    stick_people_2d: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    values: list[float],
+    better: str,
+    best: int,
+) -> None:
+    """Known defect: the largest MPJPE was kept as the best."""
+    scripted(monkeypatch, values, better)
+    run(experiment(stage_2d(stick_people_2d, 16), validate_samples=4, validation=(pck_of(stick_people_2d),)), tmp_path)
+    header = load_checkpoint(tmp_path / "best.safetensors").header
+    assert (header["progress"]["best"], header["progress"]["step"]) == (values[best - 1], best)
+    assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["best"] == values[best - 1]
+
+
+def test_the_best_survives_a_resumed_run(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known defect: best is forgotten on resume, so that a worse model replaces it."""
+    settings: dict[str, Any] = {"validate_samples": 4, "validation": (pck_of(stick_people_2d),)}
+    stop_after(monkeypatch, 2)
+    scripted(monkeypatch, [90.0, 60.0], "lower")
+    with pytest.raises(Interrupted, match="stopped at step 2 of 2d; go on with --resume"):
+        run(experiment(stage_2d(stick_people_2d, 16), **settings), tmp_path)
+    before = (tmp_path / "best.safetensors").read_bytes()
+    stop_after(monkeypatch, None)
+    scripted(monkeypatch, [70.0, 80.0], "lower")
+    run(experiment(stage_2d(stick_people_2d, 16), **settings), tmp_path, resume=True)
+    assert (tmp_path / "best.safetensors").read_bytes() == before
+    assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["best"] == 60
+
+
+# --- stopping and going on ---
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int | None) -> None:
+    """As if a signal came during step ``steps``."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def signals() -> Any:
+        seen: list[int] = []
+
+        def interrupted() -> bool:
+            seen.append(1)
+            return steps is not None and len(seen) >= steps
+
+        yield interrupted
+
+    monkeypatch.setattr(train, "_signals", signals)
+
+
+@pytest.mark.parametrize("stop", [3, 8, 11])
+def test_a_resumed_run_ends_bit_for_bit_as_one_never_stopped(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Stopped within a stage, at its end and after it; batches of 6 cut epochs of 20 and 36 people anywhere."""
+    whole = experiment(*three_stages(stick_people_2d, stick_people_3d, 48), batch_size=6)
+    run(whole, tmp_path / "whole")
+    stop_after(monkeypatch, stop)
+    with pytest.raises(Interrupted):
+        run(whole, tmp_path / "parts")
+    stop_after(monkeypatch, None)
+    result = run(replace(whole, workers=1, log_samples=6), tmp_path / "parts", resume=True)
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("whole", "parts")))
+    assert [cost.steps for cost in result.stages] == [8, 8, 8]
+
+
+def test_resuming_a_finished_run_changes_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
+    tiny = experiment(stage_2d(stick_people_2d, 8), validation=(pck_of(stick_people_2d),))
+    first = run(tiny, tmp_path)
+    content = (tmp_path / "last.safetensors").read_bytes()
+    second = run(tiny, tmp_path, resume=True)
+    assert (tmp_path / "last.safetensors").read_bytes() == content
+    assert (second.stages, second.scores) == (first.stages, first.scores)
+
+
+def test_another_configuration_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
+    tiny = experiment(stage_2d(stick_people_2d, 8))
+    run(tiny, tmp_path)
+    with pytest.raises(ConfigError, match="another configuration: batch_size was 4, is 8; seed was 0, is 5"):
+        run(replace(tiny, seed=5, batch_size=8), tmp_path, resume=True)
+
+
+def test_an_existing_run_is_not_overwritten(stick_people_2d: Path, tmp_path: Path) -> None:
+    tiny = experiment(stage_2d(stick_people_2d, 8))
+    run(tiny, tmp_path)
+    content = (tmp_path / "last.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds another run; give --resume"):
+        run(replace(tiny, seed=1), tmp_path)
+    assert (tmp_path / "last.safetensors").read_bytes() == content
+
+
+def test_resume_without_a_run_begins_one(stick_people_2d: Path, tmp_path: Path) -> None:
+    assert run(experiment(stage_2d(stick_people_2d, 8)), tmp_path, resume=True).stages[0].steps == 2
+
+
+# --- what goes wrong ---
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_last_good_checkpoint(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 1 and 2 are saved; the loss of step 4 is NaN and is noticed before anything is saved again."""
+    honest, calls = train.losses.total, []
+
+    def total(*args: Any) -> Any:
+        loss, parts = honest(*args)
+        calls.append(1)
+        return (loss * float("nan") if len(calls) == 4 else loss), parts
+
+    monkeypatch.setattr(train.losses, "total", total)
+    settings: dict[str, Any] = {"log_samples": 1000, "checkpoint_samples": 8}
+    with pytest.raises(TrainingError, match=r"loss is not finite at step 4 of stage 2d \(samples im000\d\d\.jpg, "):
+        run(experiment(stage_2d(stick_people_2d, 40), **settings), tmp_path)
+    kept = load_checkpoint(tmp_path / "last.safetensors")
+    assert kept.header["progress"]["step"] == 2
+    assert all(tensor.isfinite().all() for tensor in kept.part("model").values())
+    load_model(tmp_path)
+
+
+def test_weights_that_the_last_step_spoilt_are_not_saved(stick_people_2d: Path, tmp_path: Path) -> None:
+    """The loss of the step itself is finite still, and the checkpoint of that step would have been the last."""
+    wild = stage_2d(stick_people_2d, 4, optimiser=Optimiser("sgd", learning_rate=1e38, weight_decay=1e30))
+    with pytest.raises(TrainingError, match="weights are not finite at step 1 of stage 2d"):
+        run(experiment(wild), tmp_path)
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart import checkpoint
+
+    honest, calls = checkpoint.save_file, []
+
+    def save_file(tensors: Any, path: Path, metadata: Any) -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            Path(path).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        honest(tensors, path, metadata=metadata)
+
+    monkeypatch.setattr(checkpoint, "save_file", save_file)
+    with pytest.raises(TrainingError, match=r"No space left on device.*the previous checkpoint is intact"):
+        run(experiment(stage_2d(stick_people_2d, 40)), tmp_path)
+    assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["step"] == 2
+    assert not [file for file in tmp_path.iterdir() if "writing" in file.name]
+
+
+@pytest.fixture
+def damaged(stick_people_2d: Path, tmp_path: Path) -> Path:
+    """A copy of the stick people whose third picture is no picture."""
+    root = shutil.copytree(stick_people_2d, tmp_path / "damaged")
+    (root / "images" / "im00003.jpg").write_bytes(b"not a picture")
+    return root
+
+
+def test_an_unreadable_picture_is_counted_and_named(
+    damaged: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "headstart"):
+        result = run(experiment(stage_2d(damaged, 80)), tmp_path / "run")
+    assert result.unreadable_images == [str(damaged / "images" / "im00003.jpg")]
+    assert [record.message for record in caplog.records if "unreadable" in record.message] == [
+        f"unreadable image {damaged / 'images' / 'im00003.jpg'} (im00003.jpg): left out"
+    ]
+
+
+def test_more_than_one_percent_of_unreadable_pictures_stop_the_run(damaged: Path, tmp_path: Path) -> None:
+    for number in range(4, 10):
+        (damaged / "images" / f"im{number:05d}.jpg").unlink()
+    with pytest.raises(TrainingError, match=r"more than 1% of images cannot be read: \d+ among 500 samples, e\.g\. /"):
+        run(experiment(stage_2d(damaged, 200)), tmp_path / "run")
+
+
+def test_unreadable_pictures_are_remembered_by_a_resumed_run(
+    damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, 10)
+    with pytest.raises(Interrupted):
+        run(experiment(stage_2d(damaged, 44)), tmp_path / "run")
+    stop_after(monkeypatch, None)
+    assert len(run(experiment(stage_2d(damaged, 44)), tmp_path / "run", resume=True).unreadable_images) == 1
+
+
+def test_missing_data_leaves_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere/joints\.mat"):
+        run(experiment(stage_2d(tmp_path / "nowhere")), tmp_path / "run")
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_truncated_checkpoint_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
+    tiny = experiment(stage_2d(stick_people_2d, 8))
+    run(tiny, tmp_path)
+    path = tmp_path / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"last\.safetensors: expected a checkpoint"):
+        run(tiny, tmp_path, resume=True)
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Known defect: strict=False in silence."""
+    tiny = experiment(stage_2d(stick_people_2d, 8))
+    run(tiny, tmp_path)
+    path = tmp_path / "last.safetensors"
+    loaded = load_checkpoint(path)
+    kept = {name: tensor for name, tensor in loaded.tensors.items() if name != "model.head.heatmaps.bias"}
+    save_checkpoint(path, kept, loaded.header)
+    with pytest.raises(DataError, match=r"head\.heatmaps\.bias is missing"):
+        run(tiny, tmp_path, resume=True)
+
+
+def test_two_limits_of_one_seed_choose_the_same_people(stick_people_2d: Path, tmp_path: Path) -> None:
+    """A data set's ``limit`` is part of the configuration, and of the message when it changes."""
+    tiny = experiment(replace(stage_2d(stick_people_2d, 8), data=(data_2d(stick_people_2d, limit=6),), losses=HEATMAP))
+    run(tiny, tmp_path / "a")
+    run(tiny, tmp_path / "b")
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in "ab"))
