@@ -1,12 +1,19 @@
 """Augmentation: seeded, labels follow pixels, and evaluation has nothing random."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from headstart.augment import NO_AUGMENTATION, AugmentConfig, add_occluders, change_colours, sample_crop
 from headstart.geometry import Crop
+from headstart.loader import CropDataset, Draw
+from headstart.records import Annotation, Visibility
+from headstart.skeleton import CANONICAL, mirrored_name
 
 quick = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -182,3 +189,72 @@ class TestAddOccluders:
             image = np.zeros(shape, np.uint8)
             add_occluders(np.random.default_rng(seed), image, AugmentConfig(occluder_probability=1))
             assert image.shape == shape
+
+
+class OnePerson:
+    """An index of one stick figure: a blurred dot of its own colour at the labelled joints."""
+
+    def __init__(self, joints: dict[str, tuple[float, float]], colours: dict[str, tuple[int, int, int]]) -> None:
+        keypoints = np.full((len(CANONICAL), 2), np.nan, np.float32)
+        visibility = np.zeros(len(CANONICAL), np.uint8)
+        image = np.zeros((240, 200, 3))
+        for joint, point in joints.items():
+            keypoints[CANONICAL.index(joint)], visibility[CANONICAL.index(joint)] = point, Visibility.VISIBLE
+            image = np.maximum(image, dot_image(np.array(point), 3.0) / 255 * np.array(colours[joint]))
+        self.image = cv2.imencode(".png", image.astype(np.uint8))[1]
+        self.person = Annotation("one", Path("one.png"), BOX.astype(np.float32), keypoints, visibility)
+
+    def __getitem__(self, row: int) -> Annotation:
+        return self.person
+
+    def content(self, row: int) -> NDArray[np.uint8]:
+        return self.image
+
+
+# BGR; left and right differ, and only one wrist is labelled.
+COLOURS = {"left_knee": (0, 0, 255), "right_knee": (0, 255, 0), "left_wrist": (255, 0, 0), "neck": (255, 255, 0)}
+PLACES = {"left_knee": (120.0, 130.5), "right_knee": (80.0, 131.0), "left_wrist": (125.25, 80.0), "neck": (99.0, 60.0)}
+
+
+def samples_of(config: AugmentConfig, count: int) -> list[dict[str, np.ndarray]]:
+    dataset = CropDataset([OnePerson(PLACES, COLOURS)], CANONICAL, (128, 128), config)  # type: ignore[list-item]
+    return [dataset[Draw(0, 0, 0, position)] for position in range(count)]
+
+
+class TestLabels:
+    def test_joints_are_on_their_pixels_and_a_flip_renames_sides(self):
+        """Turned, scaled, shifted, mirrored: each joint is where its colour is, or where its mirror's was."""
+        same_pixels = {"brightness": 0, "contrast": 0, "colour": 0, "gamma": 0, "occluder_probability": 0}
+        config = AugmentConfig(**same_pixels, truncation_probability=0)
+        flips = 0
+        for sample in samples_of(config, 40):
+            mirrored = bool(np.linalg.det(sample["crop"][:, :2]) < 0)
+            flips += mirrored
+            for joint, colour in COLOURS.items():
+                j = CANONICAL.index(mirrored_name(joint) if mirrored else joint)
+                assert sample["weight_2d"][j] == 1
+                x, y = sample["keypoints"][j].round().astype(int)
+                if 0 <= x < 128 and 0 <= y < 128:
+                    np.testing.assert_allclose(sample["image"][y, x][::-1], colour, atol=40)
+        assert 10 < flips < 30
+
+    def test_an_unlabelled_joint_stays_unlabelled_when_mirrored(self):
+        """Defect 5: a flip must not turn a missing point into one."""
+        config = AugmentConfig(**{**vars(STILL), "flip_probability": 1})
+        (sample,) = samples_of(config, 1)
+        # The left wrist is labelled, so after the flip the right one is, and the left is not.
+        weights = dict(zip(CANONICAL.names, sample["weight_2d"], strict=True))
+        assert (weights["right_wrist"], weights["left_wrist"]) == (1, 0)
+        assert not sample["keypoints"][CANONICAL.index("left_wrist")].any()
+        assert sum(weights.values()) == len(PLACES)
+
+    def test_occluders_never_change_labels(self):
+        """A hidden joint is still labelled, and the crop is the one without occluders."""
+        bare = AugmentConfig(occluder_probability=0)
+        hidden = AugmentConfig(occluder_probability=1, occluder_size=0.9)
+        changed = 0
+        for plain, covered in zip(samples_of(bare, 10), samples_of(hidden, 10), strict=True):
+            for name in ("keypoints", "weight_2d", "xyz", "weight_3d", "crop"):
+                np.testing.assert_array_equal(covered[name], plain[name])
+            changed += int((covered["image"] != plain["image"]).any())
+        assert changed == 10
