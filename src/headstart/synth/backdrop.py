@@ -28,18 +28,21 @@ class _Canvas:
     haze: Colour
 
 
-def colourful(textures: TextureSet, number: int, colours: tuple[Colour, Colour, Colour], grain: float = 1.0) -> Picture:
-    """A texture (256, 256, 3) with its colours, linear."""
-    red, green, blue = np.moveaxis(textures.picture(number).astype(np.float32) / 255, -1, 0)[..., None]
+def colourful(textures: TextureSet, number: int, colours: tuple[Colour, Colour, Colour], level: int = 0) -> Picture:
+    """A texture (256 >> level, 256 >> level, 3) with its colours, linear."""
+    red, green, blue = np.moveaxis(textures.picture(number, level).astype(np.float32) / 255, -1, 0)[..., None]
     first, second, third = (np.array(colour, np.float32) for colour in colours)
-    return ((first * (1 - red) + second * red) * (1 - green) + third * green) * (1 + grain * (2 * blue - 1))
+    return ((first * (1 - red) + second * red) * (1 - green) + third * green) * (2 * blue)
 
 
-def _tiled(canvas: _Canvas, role: str, colours: tuple[Colour, Colour, Colour], shape: tuple[int, int], repeat: float) -> Picture:
+def _tiled(
+    canvas: _Canvas, role: str, colours: tuple[Colour, Colour, Colour], shape: tuple[int, int], repeat: float
+) -> Picture:
     """A texture filling ``shape``, each repeat ``repeat`` px wide."""
-    picture = colourful(canvas.textures, canvas.textures.pick(canvas.rng, role), colours)
     size = int(np.clip(repeat, 12, 400))
-    picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    level = int(np.clip(np.log2(256 / size), 0, 4))
+    picture = colourful(canvas.textures, canvas.textures.pick(canvas.rng, role), colours, level)
+    picture = np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.float32)
     rows, columns = -(-shape[0] // size), -(-shape[1] // size)
     return np.tile(picture, (rows, columns, 1))[: shape[0], : shape[1]]
 
@@ -71,7 +74,11 @@ def _sky(rng: np.random.Generator, canvas_size: int, horizon: int) -> tuple[Pict
         "dusk": from_hsv(rng.uniform(0.58, 0.75), 0.5, rng.uniform(0.2, 0.5)),
         "dark": from_hsv(0.62, 0.5, rng.uniform(0.03, 0.15)),
     }[str(kind)]
-    low = from_hsv(rng.uniform(0.02, 0.13), rng.uniform(0.3, 0.7), 0.9) if kind == "dusk" else _hazy(zenith, (0.75, 0.8, 0.85), 0.6)
+    low = (
+        from_hsv(rng.uniform(0.02, 0.13), rng.uniform(0.3, 0.7), 0.9)
+        if kind == "dusk"
+        else _hazy(zenith, (0.75, 0.8, 0.85), 0.6)
+    )
     low = zenith if kind == "dark" else low
     share = np.clip((horizon - np.arange(canvas_size)) / canvas_size, 0, 1)[:, None, None].astype(np.float32) ** 0.7
     sky = np.array(low, np.float32) * (1 - share) + np.array(zenith, np.float32) * share
@@ -161,6 +168,7 @@ def paint_backdrop(rng: np.random.Generator, textures: TextureSet, camera: Camer
     for painter, chance in ((_hills, 0.4), (_houses, 0.45), (_trees, 0.6), (_band, 0.45), (_trees, 0.2)):
         if rng.random() < chance and 0 < horizon < 2 * size:
             painter(canvas)
-    turn = cv2.getRotationMatrix2D((size / 2, size / 2), -np.degrees(roll), 1.0)
-    turn[:, 2] += (width / 2 - size / 2, height / 2 - size / 2)
-    return cv2.warpAffine(canvas.picture, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    turn = np.asarray(cv2.getRotationMatrix2D((size / 2, size / 2), -np.degrees(roll), 1.0), np.float64)
+    turn[:, 2] += np.array([width / 2 - size / 2, height / 2 - size / 2])
+    turned = cv2.warpAffine(canvas.picture, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.float32)

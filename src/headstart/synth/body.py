@@ -203,7 +203,7 @@ def bone_transforms(heads: Array, rotations: Array) -> NDArray[np.float64]:
     return _chain(np.asarray(heads, np.float64), np.asarray(rotations, np.float64), load_body().parents)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _chain(heads, rotations, parents):  # type: ignore[no-untyped-def]
     bones = len(heads)
     out = np.empty((bones, 3, 4))
@@ -221,7 +221,7 @@ def _chain(heads, rotations, parents):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _blend_vertices(rest, rows, weight_bones, weights, transforms, out):  # type: ignore[no-untyped-def]
     for index in range(len(rest)):
         row = rows[index]
@@ -256,10 +256,11 @@ def skin(shape: Shape, rotations: Array) -> Posed:
     """The body in a pose given by bone rotations (B, 3, 3)."""
     transforms = bone_transforms(shape.heads, rotations)
     vertices = skin_points(shape.rest, np.arange(len(shape.rest)), transforms)
-    return Posed(vertices, _named_joints(shape, vertices, transforms), transforms)
+    return Posed(vertices, named_joints(shape, vertices, transforms), transforms)
 
 
-def _named_joints(shape: Shape, vertices: Array, transforms: Array) -> NDArray[np.float64]:
+def named_joints(shape: Shape, vertices: Array, transforms: Array) -> NDArray[np.float64]:
+    """Canonical joints (22, 3) mm from vertices (V, 3) and bone transforms (B, 3, 4) of one pose."""
     heads = np.einsum("bij,bj->bi", transforms[:, :, :3], shape.heads) + transforms[:, :, 3]
     return np.stack([_joint(name, heads, vertices) for name in CANONICAL.names])
 

@@ -34,7 +34,7 @@ _PER_PART = 40
 
 
 @dataclass(frozen=True)
-class _Solids:
+class Solids:
     """Solids of one body at rest, mm."""
 
     radii: NDArray[np.float64]
@@ -109,20 +109,20 @@ def _slab(points: NDArray[np.float32], low: float, high: float) -> list[float]:
     return [low, high, *((least + most) / 2), *((most - least) / 2)]
 
 
-def _fit(shape: Shape, joints: NDArray[np.float64]) -> _Solids:
+def fit_solids(shape: Shape, joints: NDArray[np.float64]) -> Solids:
+    """Solids of a body from its canonical joints (22, 3) at rest."""
     asset = load_body()
     levels = [shape.heads[asset.bone(bone), 2] for bone in _TRUNK_BONES] + [shape.heads[asset.bone("neck01"), 2] - 40]
     torso, head = shape.rest[_body_rows()["torso"]], shape.rest[_body_rows()["head"]]
     slabs = [_slab(torso, min(low, high - 20), high) for low, high in itertools.pairwise(levels)]
     slabs[0][0] -= 60
     slabs.append(_slab(head, head[:, 2].min() + 60, head[:, 2].max()))
-    return _Solids(_capsule_radii(shape.rest, joints), np.array(slabs))
+    return Solids(_capsule_radii(shape.rest, joints), np.array(slabs))
 
 
-def intersects(shape: Shape, posed: Posed, rest_joints: NDArray[np.float64]) -> bool:
-    """Whether a limb or the head lies inside another part. ``rest_joints`` (22, 3): canonical joints at rest."""
+def intersects(posed: Posed, solids: Solids) -> bool:
+    """Whether a limb or the head lies inside another part."""
     asset = load_body()
-    solids = _fit(shape, rest_joints)
     rows, parts = _test_points()
     points = posed.vertices[rows].astype(np.float64)
     bones = [asset.bone(bone) for bone in (*_TRUNK_BONES, "head")]
@@ -133,7 +133,7 @@ def intersects(shape: Shape, posed: Posed, rest_joints: NDArray[np.float64]) -> 
     return bool((share > TOLERANCE).any())
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _mark_inside(points, checked, ends, radii, transforms, slabs, shrink, inside):  # type: ignore[no-untyped-def]
     limbs = len(ends)
     for index in range(len(points)):

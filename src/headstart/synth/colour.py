@@ -39,7 +39,7 @@ def cloth_colour(rng: np.random.Generator) -> Colour:
         return from_hsv(rng.normal(0.61, 0.025), rng.uniform(0.3, 0.75), rng.uniform(0.15, 0.6))
     if kind < 0.6:
         return from_hsv(rng.normal(0.1, 0.02), rng.uniform(0.2, 0.5), rng.uniform(0.4, 0.8))
-    return from_hsv(rng.random(), rng.uniform(0.3, 0.95), rng.uniform(0.25, 0.95))
+    return from_hsv(rng.random(), 0.2 + 0.75 * rng.beta(1.5, 1.5), rng.uniform(0.2, 0.9))
 
 
 def earth_colour(rng: np.random.Generator, low: float = 0.2, high: float = 0.85) -> Colour:
@@ -50,14 +50,14 @@ def earth_colour(rng: np.random.Generator, low: float = 0.2, high: float = 0.85)
 
 def thing_colour(rng: np.random.Generator) -> Colour:
     """Paint, plastic, wood: as dull as walls or as bright as toys."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         return earth_colour(rng, 0.1, 0.95)
-    return from_hsv(rng.random(), rng.uniform(0.3, 0.95), rng.uniform(0.25, 0.95))
+    return from_hsv(rng.random(), 0.2 + 0.7 * rng.beta(1.3, 1.6), rng.uniform(0.2, 0.85))
 
 
 def leaf_colour(rng: np.random.Generator) -> Colour:
     """Grass and leaves, from fresh to dry."""
-    return from_hsv(rng.normal(0.235, 0.035), rng.uniform(0.3, 0.75), rng.uniform(0.22, 0.6))
+    return from_hsv(rng.normal(0.215, 0.035), rng.uniform(0.25, 0.62), rng.uniform(0.22, 0.55))
 
 
 def skin_colour(rng: np.random.Generator) -> Colour:

@@ -6,7 +6,6 @@ share no body, recording, texture, scene or camera: each draws from streams of i
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,32 +15,21 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
 from headstart.geometry import Camera
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth.backdrop import paint_backdrop
-from headstart.synth.body import Posed, Shape, load_body, sample_shape
+from headstart.synth.body import Shape, sample_shape
 from headstart.synth.dress import Person, add_person
-from headstart.synth.framing import draw_framing, framed, look_at, position, roaming_camera
+from headstart.synth.framing import draw_framing, framed, look_at, pixel_range, position, roaming_camera
 from headstart.synth.ground import moved
-from headstart.synth.labels import joint_states
+from headstart.synth.labels import State
 from headstart.synth.lens import draw_development, photograph
-from headstart.synth.light import cast_light
-from headstart.synth.material import Palette
-from headstart.synth.mesh import OTHER_PERSON, SUBJECT, MeshBuilder
+from headstart.synth.mesh import SUBJECT
 from headstart.synth.outfit import draw_outfit
 from headstart.synth.pose import SPLITS, Stance, sample_stance
 from headstart.synth.props import Stage
 from headstart.synth.render import Scene, render
-from headstart.synth.scene import (
-    add_ground,
-    add_occluder,
-    add_room,
-    add_support,
-    add_things,
-    draw_light,
-    extent,
-    ledge_height,
-)
-from headstart.synth.texture import TextureSet, load_textures
+from headstart.synth.scene import add_ground, add_room, add_support, add_things, extent, front_of, ledge_height
+from headstart.synth.shot import Shot, add_bystander, aim, body_points, finish_scene, hide_joint, new_stage, stream
 
 
 @dataclass(frozen=True)
@@ -69,100 +57,45 @@ class SyntheticImage:
     frame: int
 
 
-@dataclass(frozen=True)
-class Shot:
-    """A scene with its person and a camera, before the picture is taken."""
-
-    scene: Scene
-    stance: Stance
-    camera: Camera
-    subject: str
-    studio: bool = False
-    """Whether pictures are taken alike."""
-
-
 Domain = Callable[[str, int, int, int], Shot]
-
-
-def stream(*key: str | int) -> np.random.Generator:
-    """A generator for this key and no other."""
-    return np.random.default_rng([zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key])
-
-
-def textures_of(domain: str, split: str) -> TextureSet:
-    """The textures of one split of a domain."""
-    return load_textures(zlib.crc32(f"{domain}/{split}/textures".encode()))
-
-
-def body_points(posed: Posed) -> NDArray[np.float32]:
-    """Vertices of the naked body."""
-    return posed.vertices[: load_body().faces["body"].max() + 1]
-
-
-def new_stage(domain: str, split: str, rng: np.random.Generator, ground: float) -> Stage:
-    """An empty scene with the textures of the split."""
-    return Stage(MeshBuilder(), Palette(), textures_of(domain, split), rng, ground)
-
-
-def finish_scene(stage: Stage, indoor: bool, posed: Posed) -> Scene:
-    """Light the furnished stage."""
-    mesh = stage.builder.build()
-    lights = draw_light(stage.rng, indoor, posed)
-    return Scene(mesh, stage.palette.table(), stage.textures, lights, cast_light(mesh, lights, stage.rng))
-
-
-def add_bystander(stage: Stage, split: str, subject: Posed, camera: Camera, in_front: bool) -> None:
-    """Another person: beside, behind, or between the camera and a part of the subject."""
-    rng = stage.rng
-    shape = sample_shape(rng)
-    stance = sample_stance(rng, shape, split, recorded_share=0.7)
-    low, high = extent(subject)
-    eye, centre = position(camera), (low + high) / 2
-    view = centre - eye
-    distance = float(np.hypot(*view[:2]))
-    view = np.array([view[0], view[1], 0.0]) / max(distance, 1.0)
-    aside = np.array([-view[1], view[0], 0.0]) * (1 if rng.random() < 0.5 else -1)
-    own = float(np.hypot(*(high - low)[:2])) / 2 + 650
-    if in_front:
-        at = centre - view * distance * rng.uniform(0.2, 0.5) + aside * rng.uniform(150, 600)
-    else:
-        at = centre + view * rng.uniform(-300, 6000) + aside * own * rng.uniform(1.0, 1.8)
-    at[2] = stage.ground
-    if np.hypot(*(at - centre)[:2]) > own and np.hypot(*(at - eye)[:2]) > 700:
-        outfit = draw_outfit(rng, stage.textures, shape.woman)
-        person = Person(shape, moved(stance.posed, np.eye(3), at), outfit, OTHER_PERSON)
-        add_person(stage.builder, stage.palette, stage.textures, person, rng)
+_ATTEMPTS = 5
+_LIMB_JOINTS = CANONICAL.indices(LSP_14.names)
 
 
 def wild(split: str, seed: int, index: int, size: int) -> Shot:
     """Everything varies: people, clothes, sports, places, light, lens, truncation, occluders, other people."""
-    rng = stream("wild", split, seed, index)
+    for attempt in range(_ATTEMPTS):
+        shot = _wild_once(split, seed, index, size, stream("wild", split, seed, index, attempt))
+        # Photographers step aside when something stands in the way.
+        if (shot.states[_LIMB_JOINTS] < State.OBJECT_OCCLUDED).sum() >= len(_LIMB_JOINTS) // 2:
+            break
+    return shot
+
+
+def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Generator) -> Shot:
     shape = sample_shape(rng)
     stance = sample_stance(rng, shape, split, recorded_share=0.22)
     indoor = bool(rng.random() < 0.3)
     stage = new_stage("wild", split, rng, -ledge_height(rng, stance, 0.25))
-    camera = roaming_camera(rng, body_points(stance.posed), stage.ground, size)
+    behind = front_of(stance.posed) if stance.support == "wall" else None
+    camera = roaming_camera(rng, body_points(stance.posed), stage.ground, size, behind)
     camera = framed(camera, body_points(stance.posed), size, *draw_framing(rng, 0.1))
     add_ground(stage, indoor)
     add_support(stage, stance)
     if indoor:
         add_room(stage, position(camera), (rng.uniform(2500, 9000), rng.uniform(2500, 9000)), rng.uniform(2800, 7000))
     reach = float(np.exp(rng.uniform(np.log(3000), np.log(25000))))
-    add_things(stage, position(camera), stance.posed, int(rng.integers(1, 10)), indoor, min(reach, 8000) if indoor else reach)
+    add_things(
+        stage, position(camera), stance.posed, int(rng.integers(1, 10)), indoor, min(reach, 8000) if indoor else reach
+    )
     person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
     add_person(stage.builder, stage.palette, stage.textures, person, rng)
     if rng.random() < 0.3:
         add_bystander(stage, split, stance.posed, camera, in_front=bool(rng.random() < 0.15))
     if rng.random() < 0.15:
-        _occlude(stage, stance.posed, camera)
-    return Shot(finish_scene(stage, indoor, stance.posed), stance, camera, f"wild-{split}-{seed}-{index}")
-
-
-def _occlude(stage: Stage, posed: Posed, camera: Camera) -> None:
-    low, high = extent(posed)
-    joint = posed.joints[stage.rng.integers(len(posed.joints))]
-    size = float(np.linalg.norm(high - low)) * stage.rng.uniform(0.12, 0.35)
-    add_occluder(stage, position(camera), joint + stage.rng.normal(0, 80, 3), size)
+        hide_joint(stage, stance.posed, camera)
+    scene = finish_scene(stage, indoor, stance.posed)
+    return aim(scene, stance, camera, f"wild-{split}-{seed}-{index}", size)
 
 
 #: Named subjects of the studio, as many as Human3.6M has.
@@ -216,7 +149,13 @@ def _studio_moment(split: str, seed: int, moment: int) -> tuple[Scene, Stance, s
         add_support(stage, stance)
     session = stream("studio outfit", split, name, int(rng.integers(2)))
     outfit = draw_outfit(session, stage.textures, studio_subject(name).woman)
-    add_person(stage.builder, stage.palette, stage.textures, Person(studio_subject(name), stance.posed, outfit, SUBJECT), session)
+    add_person(
+        stage.builder,
+        stage.palette,
+        stage.textures,
+        Person(studio_subject(name), stance.posed, outfit, SUBJECT),
+        session,
+    )
     lit = Stage(stage.builder, stage.palette, stage.textures, stream("studio light", split), 0.0)
     return finish_scene(lit, True, stance.posed), stance, name
 
@@ -229,8 +168,10 @@ def studio(split: str, seed: int, index: int, size: int) -> Shot:
     moment, view = divmod(index, _STUDIO_VIEWS)
     scene, stance, name = _studio_moment(split, seed, moment)
     rng = stream("studio view", split, seed, index)
-    camera = framed(studio_cameras(split, size)[view], body_points(stance.posed), size, float(rng.uniform(0.7, 0.82)), (0.0, 0.0))
-    return Shot(scene, stance, camera, name, studio=True)
+    camera = framed(
+        studio_cameras(split, size)[view], body_points(stance.posed), size, float(rng.uniform(0.7, 0.82)), (0.0, 0.0)
+    )
+    return aim(scene, stance, camera, name, size, studio=True)
 
 
 @lru_cache(maxsize=2)
@@ -243,13 +184,19 @@ def _ring_moment(split: str, seed: int, moment: int, size: int) -> tuple[Scene, 
     turn, cameras = rng.uniform(0, 2 * np.pi), []
     for number in range(_RING_VIEWS):
         azimuth, away = turn + number * 2 * np.pi / _RING_VIEWS, rng.uniform(3000, 4200)
-        eye = np.array([away * np.cos(azimuth), away * np.sin(azimuth), rng.choice([rng.uniform(900, 1800), rng.uniform(2200, 3000)])])
+        eye = np.array(
+            [
+                away * np.cos(azimuth),
+                away * np.sin(azimuth),
+                rng.choice([rng.uniform(900, 1800), rng.uniform(2200, 3000)]),
+            ]
+        )
         cameras.append(look_at(eye, (low + high) / 2, size, size))
     add_ground(stage, True)
     add_room(stage, np.zeros(3), (rng.uniform(4600, 6500), rng.uniform(4600, 6500)), rng.uniform(3100, 4000))
     add_support(stage, stance)
     for camera in rng.permutation(np.arange(_RING_VIEWS))[: int(rng.integers(5, 9))]:
-        _occlude(stage, stance.posed, cameras[camera])
+        hide_joint(stage, stance.posed, cameras[camera])
     person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
     add_person(stage.builder, stage.palette, stage.textures, person, rng)
     return finish_scene(stage, True, stance.posed), stance, tuple(cameras)
@@ -262,7 +209,7 @@ def occluded(split: str, seed: int, index: int, size: int) -> Shot:
     rng = stream("occluded view", split, seed, index)
     fill, shift = draw_framing(rng, 0.05)
     camera = framed(cameras[view], body_points(stance.posed), size, fill, shift)
-    return Shot(scene, stance, camera, f"occluded-{split}-{seed}-{moment}")
+    return aim(scene, stance, camera, f"occluded-{split}-{seed}-{moment}", size)
 
 
 DOMAINS: dict[str, Domain] = {"wild": wild, "studio": studio, "occluded": occluded}
@@ -279,18 +226,18 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
     """One labelled picture of (size, size) px."""
     shot = compose(domain, split, seed, index, size)
     rng = stream("picture", domain, split, seed, index)
-    backdrop = paint_backdrop(rng, shot.scene.textures, shot.camera, size, size)
-    rendered = render(shot.scene, shot.camera, size, size, backdrop)
-    camera_xyz = shot.camera.to_camera(shot.stance.posed.joints)
-    keypoints = shot.camera.project(camera_xyz)
-    pelvis = float(camera_xyz[CANONICAL.index("pelvis"), 2])
+    far = stream("backdrop", domain, split, seed, index)
+    rendered = render(
+        shot.scene, shot.camera, size, size, lambda: paint_backdrop(far, shot.scene.textures, shot.camera, size, size)
+    )
+    pelvis = float(shot.camera_xyz[CANONICAL.index("pelvis"), 2])
     picture = photograph(rendered.linear, rendered.depth, pelvis, draw_development(rng, shot.studio), rng)
     return SyntheticImage(
         key=f"{domain}-{split}-{seed}-{index:07d}",
         image=picture,
-        keypoints=keypoints,
-        states=joint_states(shot.scene.mesh, shot.camera, camera_xyz, keypoints, size, size),
-        camera_xyz=camera_xyz,
+        keypoints=shot.keypoints,
+        states=shot.states,
+        camera_xyz=shot.camera_xyz,
         camera=shot.camera,
         mask=rendered.subject,
         bbox_xywh=_box(shot, size),
@@ -302,8 +249,6 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
 
 
 def _box(shot: Shot, size: int) -> NDArray[np.float64]:
-    pixels = shot.camera.project(shot.camera.to_camera(body_points(shot.stance.posed)))
-    low = np.clip(np.nanmin(pixels, 0), -0.5, size - 0.5)
-    high = np.clip(np.nanmax(pixels, 0), -0.5, size - 0.5)
+    low, high = (np.clip(end, -0.5, size - 0.5) for end in pixel_range(shot.camera, body_points(shot.stance.posed)))
     # Outer corners: the pixel centre (0, 0) lies half a pixel inside the picture.
     return np.concatenate([low + 0.5, high - low])

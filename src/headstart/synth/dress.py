@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.synth.body import Posed, Shape, load_body, skin_points
+from headstart.synth.colour import scaled
 from headstart.synth.hair import add_hair
 from headstart.synth.material import Material, Palette
-from headstart.synth.mesh import MeshBuilder
+from headstart.synth.mesh import MeshBuilder, some_corner
 from headstart.synth.outfit import Outfit
 from headstart.synth.tailor import Measures, helper, measures, rest_normals, waves
 from headstart.synth.texture import TextureSet
@@ -52,7 +53,7 @@ def _face_tint(outfit: Outfit, rng: np.random.Generator) -> NDArray[np.float32]:
     """Colour (V, 3) that multiplies the skin: lips, nails, brows, beard, eyes."""
     asset, at = load_body(), measures()
     points = asset.mean[: asset.vertices]
-    tint = np.ones((asset.vertices, 3), np.float32) * (1 + 0.05 * waves(rng, points, 90)[:, None])
+    tint = np.ones((asset.vertices, 3), np.float32)
     lips, nails, ears = asset.masks.T
     tint *= 1 + lips[:, None] * (np.array([rng.uniform(0.85, 1.25), 0.55, 0.6]) - 1)
     tint *= 1 + nails[:, None] * 0.15 + ears[:, None] * np.array([0.05, -0.06, -0.06])
@@ -64,13 +65,29 @@ def _face_tint(outfit: Outfit, rng: np.random.Generator) -> NDArray[np.float32]:
     return (tint * (1 - beard * (1 - hair))).astype(np.float32)
 
 
-def _add_skin(builder: MeshBuilder, palette: Palette, textures: TextureSet, person: Person, hidden: Array, rng: np.random.Generator) -> None:
+def _add_skin(
+    builder: MeshBuilder,
+    palette: Palette,
+    textures: TextureSet,
+    person: Person,
+    hidden: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> None:
     asset, at, outfit = load_body(), measures(), person.outfit
-    faces = asset.faces["body"]
-    faces = faces[~hidden[faces].all(1)]
+    piece = helper("body")
+    shown = some_corner(~hidden, piece.faces)
+    faces = piece.faces[shown]
     tint = _face_tint(outfit, rng)
     skin = palette.add(
-        Material(outfit.skin, tuple(0.9 * c for c in outfit.skin), texture=textures.pick(rng, "skin"), period_m=0.35, grain=0.5, sheen=float(rng.uniform(0.02, 0.1)), gloss=12)  # type: ignore[arg-type]
+        Material(
+            outfit.skin,
+            scaled(outfit.skin, 0.9),
+            texture=textures.pick(rng, "skin"),
+            period_m=0.35,
+            grain=0.5,
+            sheen=float(rng.uniform(0.02, 0.1)),
+            gloss=12,
+        )
     )
     material = np.full(len(faces), skin, np.int32)
     if outfit.gloves:
@@ -78,7 +95,14 @@ def _add_skin(builder: MeshBuilder, palette: Palette, textures: TextureSet, pers
     points, rest = person.posed.vertices, asset.mean[: asset.vertices]
     count = int(faces.max()) + 1
     builder.add(
-        points[:count], faces, material, pattern=rest[:count], tint=tint[:count], part=asset.part[faces[:, 0]], owner=person.owner
+        points[:count],
+        faces,
+        material,
+        pattern=rest[:count],
+        tint=tint[:count],
+        part=piece.part[shown],
+        owner=person.owner,
+        axis=piece.axis[shown],
     )
     _add_eyes(builder, palette, person, rng)
 
@@ -86,7 +110,9 @@ def _add_skin(builder: MeshBuilder, palette: Palette, textures: TextureSet, pers
 def _add_eyes(builder: MeshBuilder, palette: Palette, person: Person, rng: np.random.Generator) -> None:
     asset = load_body()
     white = palette.add(Material((0.55, 0.52, 0.5), sheen=0.2, gloss=40))
-    iris = np.array([(0.05, 0.03, 0.02), (0.08, 0.15, 0.25), (0.07, 0.1, 0.05)][rng.choice(3, p=[0.65, 0.2, 0.15])]) / 0.5
+    iris = (
+        np.array([(0.05, 0.03, 0.02), (0.08, 0.15, 0.25), (0.07, 0.1, 0.05)][rng.choice(3, p=[0.65, 0.2, 0.15])]) / 0.5
+    )
     for name in ("left_eye", "right_eye"):
         faces = asset.faces[name]
         low, high = int(faces.min()), int(faces.max()) + 1
@@ -101,7 +127,7 @@ def _add_eyes(builder: MeshBuilder, palette: Palette, person: Person, rng: np.ra
 def _add_layer(builder: MeshBuilder, material: int, person: Person, name: str, offset: Array, cut: Array) -> None:
     """A helper mesh of the body, moved outwards by ``offset`` (N,) mm at rest and skinned; ``cut`` (N,) mm."""
     piece = helper(name)
-    kept = (cut[piece.faces] <= 0).any(1)
+    kept = some_corner(cut <= 0, piece.faces)
     rest = person.shape.rest[piece.rows] + rest_normals(person.shape.rest, piece) * offset[:, None]
     builder.add(
         skin_points(rest, piece.rows, person.posed.transforms),
@@ -110,12 +136,13 @@ def _add_layer(builder: MeshBuilder, material: int, person: Person, name: str, o
         pattern=load_body().mean[piece.rows],
         cut=cut,
         part=piece.part[kept],
+        axis=piece.axis[kept],
         owner=person.owner,
     )
 
 
 def _hang(slack: float, fall: Array, rng: np.random.Generator, points: Array) -> NDArray[np.float32]:
-    """How far cloth stands off (N,) mm: it lies on shoulders and hips (``fall`` 0) and hangs free below (1), in folds."""
+    """How far cloth stands off (N,) mm: it lies on shoulders and hips (``fall`` 0), hangs free below (1)."""
     folds = 1 + 0.3 * waves(rng, points * (1, 1, 0.5), 190)
     return np.maximum(2.5 + slack * fall * folds, 2.0).astype(np.float32)
 
@@ -137,7 +164,7 @@ def _add_shoes(builder: MeshBuilder, palette: Palette, person: Person, limit: fl
     """Shoes: the feet of the tights with a level sole, the lower edge in the sole's colour."""
     piece, at = helper("tights"), measures()
     cut = _foot_cut(limit, at)[piece.rows]
-    kept = (cut[piece.faces] <= 0).any(1)
+    kept = some_corner(cut <= 0, piece.faces)
     normals = rest_normals(person.shape.rest, piece)
     rest = person.shape.rest[piece.rows] + normals * 8.0
     floor = rest[:, 2].min()
@@ -152,6 +179,7 @@ def _add_shoes(builder: MeshBuilder, palette: Palette, person: Person, limit: fl
         tint=np.clip(tint, 0.1, 8),
         cut=cut,
         part=piece.part[kept],
+        axis=piece.axis[kept],
         owner=person.owner,
     )
 
@@ -161,7 +189,14 @@ def _add_skirt(builder: MeshBuilder, material: int, person: Person, hem: float, 
     height = at.height[piece.rows]
     folds = 1 + 0.6 * waves(rng, load_body().mean[piece.rows] * (1, 1, 0.1), 120)
     fall = np.clip((100 - height) / 500, 0, 1)
-    _add_layer(builder, material, person, "skirt", 10 + person.outfit.slack_bottom * fall * folds, (hem - height).astype(np.float32))
+    _add_layer(
+        builder,
+        material,
+        person,
+        "skirt",
+        10 + person.outfit.slack_bottom * fall * folds,
+        (hem - height).astype(np.float32),
+    )
 
 
 def add_person(
@@ -184,7 +219,14 @@ def add_person(
         sock = _foot_cut(min(outfit.sock, outfit.shoe), at)[tights.rows]
         _add_layer(builder, palette.add(outfit.socks), person, "tights", np.full(len(points), 1.5, np.float32), sock)
     cut = bottom[tights.rows]
-    _add_layer(builder, palette.add(outfit.bottom), person, "tights", _hang(outfit.slack_bottom, _bottom_fall(here), rng, points), cut)
+    _add_layer(
+        builder,
+        palette.add(outfit.bottom),
+        person,
+        "tights",
+        _hang(outfit.slack_bottom, _bottom_fall(here), rng, points),
+        cut,
+    )
     if outfit.skirt_hem is not None:
         _add_skirt(builder, palette.add(outfit.bottom), person, outfit.skirt_hem, rng)
     _add_skin(builder, palette, textures, person, hidden, rng)

@@ -26,13 +26,19 @@ def position(camera: Camera) -> NDArray[np.float64]:
     return np.asarray(-np.asarray(camera.rotation).T @ np.asarray(camera.translation_mm))
 
 
+def pixel_range(camera: Camera, points: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest pixel (2,) of points (N, 3) in world mm, through an ideal lens; all must lie in front."""
+    view = camera.to_camera(points)
+    pixels = view[:, :2] / np.maximum(view[:, 2:], 1.0) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    return pixels.min(0), pixels.max(0)
+
+
 def framed(camera: Camera, points: Array, size: int, fill: float, shift: tuple[float, float]) -> Camera:
     """The same camera zoomed and cropped so that the points (N, 3) mm fill the share ``fill`` of the picture.
 
     ``shift`` moves their middle by that share of the picture. This is what a crop of a larger photograph is.
     """
-    pixels = camera.project(camera.to_camera(points))
-    low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
+    low, high = pixel_range(camera, points)
     zoom = fill * size / max(float((high - low).max()), 1e-6)
     middle = (low + high) / 2
     wanted = (size - 1) / 2 + np.array(shift) * size
@@ -45,8 +51,13 @@ def framed(camera: Camera, points: Array, size: int, fill: float, shift: tuple[f
     )
 
 
-def roaming_camera(rng: np.random.Generator, points: Array, ground: float, size: int) -> Camera:
-    """A hand-held camera anywhere around the person: mostly level, sometimes from above or from the ground."""
+def roaming_camera(
+    rng: np.random.Generator, points: Array, ground: float, size: int, behind: Array | None = None
+) -> Camera:
+    """A hand-held camera anywhere around the person: mostly level, sometimes from above or from the ground.
+
+    ``behind`` (3,) is a direction in which a wall stands: the camera keeps to the other side.
+    """
     low, high = points.min(0), points.max(0)
     reach = float(np.linalg.norm(high - low))
     distance = reach * float(np.exp(rng.uniform(np.log(1.3), np.log(5.5))))
@@ -54,7 +65,9 @@ def roaming_camera(rng: np.random.Generator, points: Array, ground: float, size:
     elevation = np.deg2rad(rng.normal(4, 8) if rng.random() < 0.7 else rng.uniform(-22, 48))
     target = (low + high) / 2
     offset = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    eye = target + distance * offset
+    if behind is not None and offset @ behind > -0.2:
+        offset = offset - 1.6 * max(float(offset @ behind), 0.4) * np.asarray(behind)
+    eye = target + distance * unit(offset)
     eye[2] = max(eye[2], ground + 200)
     roll = np.deg2rad(rng.normal(0, 3) if rng.random() < 0.9 else rng.uniform(-20, 20))
     return look_at(eye, target, size * distance / reach, size, float(roll))

@@ -9,7 +9,7 @@ from headstart.geometry import Array
 from headstart.synth.body import Posed, Shape, load_body, skin_points
 from headstart.synth.colour import scaled
 from headstart.synth.material import Material, Palette
-from headstart.synth.mesh import MeshBuilder
+from headstart.synth.mesh import MeshBuilder, some_corner
 from headstart.synth.outfit import Outfit
 from headstart.synth.primitives import ball
 from headstart.synth.tailor import helper, measures, rest_normals, waves
@@ -34,14 +34,23 @@ def _add_shell(
     builder: MeshBuilder, material: int, shape: Shape, posed: Posed, owner: int, offset: NDArray[np.float32], cut: Array
 ) -> None:
     piece = helper("scalp")
-    kept = (cut[piece.faces] <= 0).any(1)
+    kept = some_corner(cut <= 0, piece.faces)
     pattern = load_body().mean[piece.rows]
     builder.add(
-        _shell(shape, posed, offset), piece.faces[kept], material, pattern=pattern, cut=cut, part=_HEAD_PART, owner=owner
+        _shell(shape, posed, offset),
+        piece.faces[kept],
+        material,
+        pattern=pattern,
+        cut=cut,
+        part=_HEAD_PART,
+        owner=owner,
+        axis=piece.axis[kept],
     )
 
 
-def _add_tail(builder: MeshBuilder, material: int, shape: Shape, posed: Posed, owner: int, rng: np.random.Generator) -> None:
+def _add_tail(
+    builder: MeshBuilder, material: int, shape: Shape, posed: Posed, owner: int, rng: np.random.Generator
+) -> None:
     """A tail or a bun at the back of the head, made of balls at rest."""
     head = shape.heads[load_body().bone("head")]
     back = shape.rest[helper("scalp").rows]
@@ -54,7 +63,9 @@ def _add_tail(builder: MeshBuilder, material: int, shape: Shape, posed: Posed, o
         builder.add(_on_head(points + centre, posed), faces, material, pattern=points, part=_HEAD_PART, owner=owner)
 
 
-def _add_brim(builder: MeshBuilder, material: int, shape: Shape, posed: Posed, owner: int, rng: np.random.Generator) -> None:
+def _add_brim(
+    builder: MeshBuilder, material: int, shape: Shape, posed: Posed, owner: int, rng: np.random.Generator
+) -> None:
     """The peak of a cap: half a disc, forward or backward."""
     scalp = shape.rest[helper("scalp").rows]
     width, level = 0.9 * (scalp[:, 0].max()), scalp[:, 2].max() - 72
@@ -107,7 +118,7 @@ def add_hair(
         piece = helper("hair")
         height = load_body().mean[piece.rows, 2]
         cut = (rng.uniform(430, 670) - height + 8 * waves(rng, load_body().mean[piece.rows], 60)).astype(np.float32)
-        kept = (cut[piece.faces] <= 0).any(1)
+        kept = some_corner(cut <= 0, piece.faces)
         rest = shape.rest[piece.rows] + rest_normals(shape.rest, piece) * 4.0
         strands = skin_points(rest, piece.rows, posed.transforms)
         pattern = load_body().mean[piece.rows]

@@ -60,26 +60,32 @@ def shown_by() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
 def first_hits(mesh: Mesh, camera: Camera, pixels: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The nearest triangle (N,) (-1 none) on the line of sight through each pixel (N, 2), and its depth z in mm."""
     view = camera.to_camera(mesh.vertices)
-    flat = np.stack([camera.fx * view[:, 0] + camera.cx * view[:, 2], camera.fy * view[:, 1] + camera.cy * view[:, 2]], 1)
+    flat = np.stack(
+        [camera.fx * view[:, 0] + camera.cx * view[:, 2], camera.fy * view[:, 1] + camera.cy * view[:, 2]], 1
+    )
     points = np.concatenate([flat, view[:, 2:]], 1)
     faces, depths = np.full(len(pixels), -1, np.int64), np.full(len(pixels), np.inf)
     _search(points, mesh.faces, mesh.cut, np.asarray(pixels, np.float64), faces, depths)
     return faces, depths
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyped-def]
     weight = np.empty(3)
+    left, right, top, bottom = pixels[:, 0].min(), pixels[:, 0].max(), pixels[:, 1].min(), pixels[:, 1].max()
     for index in range(len(faces)):
         a, b, c = points[faces[index, 0]], points[faces[index, 1]], points[faces[index, 2]]
         if a[2] < 60 and b[2] < 60 and c[2] < 60:
             continue
         ready = False
         if a[2] > 1 and b[2] > 1 and c[2] > 1:
-            x0, x1 = min(a[0] / a[2], b[0] / b[2], c[0] / c[2]), max(a[0] / a[2], b[0] / b[2], c[0] / c[2])
-            y0, y1 = min(a[1] / a[2], b[1] / b[2], c[1] / c[2]), max(a[1] / a[2], b[1] / b[2], c[1] / c[2])
+            na, nb, nc = 1 / a[2], 1 / b[2], 1 / c[2]
+            x0, x1 = min(a[0] * na, b[0] * nb, c[0] * nc), max(a[0] * na, b[0] * nb, c[0] * nc)
+            y0, y1 = min(a[1] * na, b[1] * nb, c[1] * nc), max(a[1] * na, b[1] * nb, c[1] * nc)
         else:
             x0, x1, y0, y1 = -np.inf, np.inf, -np.inf, np.inf
+        if x1 < left or x0 > right or y1 < top or y0 > bottom:
+            continue
         for number in range(len(pixels)):
             x, y = pixels[number]
             if not (x0 <= x <= x1 and y0 <= y <= y1):

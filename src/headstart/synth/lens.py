@@ -39,27 +39,29 @@ def draw_development(rng: np.random.Generator, studio: bool = False) -> Developm
     """A random camera and photographer; a studio's pictures vary little."""
     spread = 0.3 if studio else 1.0
     warm, green = rng.normal(0, 0.07 * spread), rng.normal(0, 0.025 * spread)
-    poor = 0.0 if studio else float(rng.random() < 0.2)
+    poor = 0.0 if studio else float(rng.random() < 0.1)
     return Development(
-        exposure=float(np.clip(rng.normal(0.46, 0.11 * spread), 0.2, 0.75)),
-        contrast=float(rng.uniform(0.9, 1.0 + 0.45 * spread)),
-        saturation=float(rng.normal(1.08, 0.2 * spread)),
+        exposure=float(np.clip(rng.normal(0.5, 0.1 * spread), 0.3, 0.68)),
+        contrast=float(rng.uniform(1.0, 1.1 + 0.4 * spread)),
+        saturation=float(rng.normal(0.98, 0.16 * spread)),
         balance=(float(np.exp(warm)), float(np.exp(green)), float(np.exp(-warm))),
         blur_px=float(rng.uniform(0.3, 0.6) + poor * rng.uniform(0, 0.7)),
-        far_blur_px=float(rng.uniform(0.5, 4) if rng.random() < 0.4 * spread else 0.0),
+        far_blur_px=float(rng.uniform(0.5, 3) if rng.random() < 0.28 * spread else 0.0),
         motion_px=float(rng.uniform(1.5, 5) if rng.random() < 0.07 * spread else 0.0),
         motion_angle=float(rng.uniform(0, np.pi)),
-        noise=float(rng.uniform(0.003, 0.012) + poor * rng.uniform(0, 0.025)),
+        noise=float(rng.uniform(0.002, 0.009) + poor * rng.uniform(0, 0.025)),
         chroma_noise=float(rng.uniform(0, 0.008) + poor * rng.uniform(0, 0.015)),
-        shrink=float(rng.uniform(0.45, 0.9)) if rng.random() < 0.15 * spread else 1.0,
+        shrink=float(rng.uniform(0.5, 0.9)) if rng.random() < 0.12 * spread else 1.0,
         sharpen=float(rng.uniform(0, 0.9)),
         vignette=float(rng.uniform(0, 0.35) if rng.random() < 0.4 else 0.0),
         quality=int(rng.integers(55, 97)),
-        grey=bool(rng.random() < 0.04 * spread),
+        grey=bool(rng.random() < 0.025 * spread),
     )
 
 
-def defocus(linear: NDArray[np.float32], depth: NDArray[np.float32], focus_mm: float, blur_px: float) -> NDArray[np.float32]:
+def defocus(
+    linear: NDArray[np.float32], depth: NDArray[np.float32], focus_mm: float, blur_px: float
+) -> NDArray[np.float32]:
     """Blur (H, W, 3) what lies behind the subject, more the farther; sharp edges of the subject stay."""
     if blur_px <= 0:
         return linear
@@ -104,7 +106,8 @@ def _grade(picture: NDArray[np.float32], how: Development) -> NDArray[np.float32
     return picture
 
 
-def _optics(picture: NDArray[np.float32], how: Development) -> NDArray[np.float32]:
+def _optics(sharp: NDArray[np.float32], how: Development) -> NDArray[np.float32]:
+    picture: cv2.typing.MatLike = sharp
     if how.motion_px:
         picture = cv2.filter2D(picture, -1, _streak(how.motion_px, how.motion_angle))
     picture = cv2.GaussianBlur(picture, (0, 0), how.blur_px)
@@ -114,7 +117,7 @@ def _optics(picture: NDArray[np.float32], how: Development) -> NDArray[np.float3
         picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     if how.sharpen:
         picture = picture + np.float32(how.sharpen) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0))
-    return picture
+    return np.asarray(picture, np.float32)
 
 
 def _sensor(picture: NDArray[np.float32], how: Development, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -122,7 +125,7 @@ def _sensor(picture: NDArray[np.float32], how: Development, rng: np.random.Gener
     luma = rng.standard_normal(shape, dtype=np.float32) * np.float32(how.noise)
     half = (shape[1] // 2 + 1, shape[0] // 2 + 1)
     chroma = rng.standard_normal((half[1], half[0], 3), dtype=np.float32) * np.float32(how.chroma_noise)
-    return picture + luma[..., None] + cv2.resize(chroma, shape[::-1])
+    return np.asarray(picture + luma[..., None] + cv2.resize(chroma, (shape[1], shape[0])), np.float32)
 
 
 def photograph(
@@ -135,4 +138,4 @@ def photograph(
     if not how.quality:
         return stored
     _, packed = cv2.imencode(".jpg", stored[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, how.quality])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])

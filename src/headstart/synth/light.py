@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array
-from headstart.synth.mesh import Mesh
+from headstart.synth.mesh import Mesh, some_corner
 from headstart.synth.raster import depth_map
 from headstart.synth.rotation import unit
 
@@ -80,7 +80,7 @@ def sky_directions(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def cast_light(mesh: Mesh, lights: Lights, rng: np.random.Generator) -> LightMaps:
     """Depth maps of everything that casts shadows, seen from the sun (sharp and coarse) and from the sky."""
-    solid = mesh.faces[mesh.casts & ~(mesh.cut[mesh.faces] > 0).all(1)]
+    solid = mesh.faces[mesh.casts & some_corner(mesh.cut <= 0, mesh.faces)]
     centre, reach = lights.centre, lights.reach_mm
     near = _along(lights.sun_direction, centre, reach, _NEAR_SIZE)
     far = _along(lights.sun_direction, centre, reach * 5, _FAR_SIZE)

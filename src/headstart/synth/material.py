@@ -41,8 +41,10 @@ class Material:
         """The numbers that ``shade`` reads, in its order."""
         turn = (np.cos(self.angle) / self.period_m, np.sin(self.angle) / self.period_m)
         return np.array(
-            [self.texture, *turn, *self.offset, *self.first, *self.second, *self.third, self.grain]
-            + [self.sheen, self.gloss, self.bump, 1 / self.bump_period_m, self.bump_strength, self.glow],
+            [
+                *(self.texture, *turn, *self.offset, *self.first, *self.second, *self.third, self.grain),
+                *(self.sheen, self.gloss, self.bump, 1 / self.bump_period_m, self.bump_strength, self.glow),
+            ],
             np.float32,
         )
 

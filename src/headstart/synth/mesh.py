@@ -92,11 +92,17 @@ class MeshBuilder:
         return Mesh(normals=vertex_normals(joined["vertices"], joined["faces"]), **joined)
 
 
+def some_corner(flags: NDArray[np.bool_], faces: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Faces (F,) with at least one corner of which ``flags`` (V,) is true."""
+    return flags[faces[:, 0]] | flags[faces[:, 1]] | flags[faces[:, 2]]
+
+
 def projection_axis(rest: NDArray[np.float32], faces: NDArray[np.integer]) -> NDArray[np.uint8]:
     """The axis (F,) that each triangle faces most in its rest."""
     corners = rest[faces]
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return np.argmax(np.abs(normal), 1).astype(np.uint8)
+    u, v = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+    normal = np.abs(np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]))
+    return np.argmax(normal, 0).astype(np.uint8)
 
 
 def vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -106,7 +112,7 @@ def vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> N
     return normals
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _accumulate_normals(vertices, faces, normals):  # type: ignore[no-untyped-def]
     for index in range(len(faces)):
         a, b, c = faces[index]

@@ -10,8 +10,18 @@ from headstart.synth.colour import cloth_colour, hair_colour, scaled, skin_colou
 from headstart.synth.material import Colour, Material
 from headstart.synth.texture import TextureSet
 
-_CLOTHS = (("weave", 0.48), ("print", 0.17), ("stripes", 0.1), ("plaid", 0.06), ("denim", 0.05), ("camouflage", 0.04))
-_CLOTHS += (("floral", 0.05), ("dots", 0.03), ("graffiti", 0.02))
+#: How often each cloth is worn.
+_CLOTHS = {
+    "weave": 0.48,
+    "print": 0.17,
+    "stripes": 0.1,
+    "plaid": 0.06,
+    "denim": 0.05,
+    "floral": 0.05,
+    "camouflage": 0.04,
+    "dots": 0.03,
+    "graffiti": 0.02,
+}
 
 
 @dataclass(frozen=True)
@@ -49,15 +59,17 @@ class Outfit:
 
 def cloth(rng: np.random.Generator, textures: TextureSet, plain: float = 0.0) -> Material:
     """A random cloth; ``plain`` is the chance that it has no pattern."""
-    names, odds = zip(*_CLOTHS)
-    role = "weave" if rng.random() < plain else names[rng.choice(len(names), p=np.array(odds) / sum(odds))]
+    names, odds = list(_CLOTHS), np.array(list(_CLOTHS.values()))
+    role = "weave" if rng.random() < plain else names[rng.choice(len(names), p=odds / odds.sum())]
     first = cloth_colour(rng)
     if role in ("weave", "denim"):
         second, third = scaled(first, rng.uniform(0.7, 1.3)), scaled(first, 1.5)
     else:
         second, third = cloth_colour(rng), cloth_colour(rng)
     # A print shows once on the chest: its repeat is as wide as the trunk, its middle on the breastbone.
-    period, offset = (0.46, (0.5, 0.5 + 0.40 / 0.46)) if role == "print" else (float(rng.uniform(0.12, 0.7)), (0.0, 0.0))
+    period, offset = (
+        (0.46, (0.5, 0.5 + 0.40 / 0.46)) if role == "print" else (float(rng.uniform(0.12, 0.7)), (0.0, 0.0))
+    )
     return Material(
         first,
         second,
@@ -101,7 +113,12 @@ def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> 
     skirted = bool(rng.random() < (0.13 if woman else 0.005))
     shoe_colour = cloth_colour(rng)
     shoes = Material(
-        shoe_colour, cloth_colour(rng), scaled(shoe_colour, 1.4), textures.pick(rng, "graffiti", "weave"), 0.25, sheen=0.06
+        shoe_colour,
+        cloth_colour(rng),
+        scaled(shoe_colour, 1.4),
+        textures.pick(rng, "graffiti", "weave"),
+        0.25,
+        sheen=0.06,
     )
     plain = Material(cloth_colour(rng), texture=textures.pick(rng, "weave"), period_m=0.3, bump=-1)
     return Outfit(
@@ -113,7 +130,9 @@ def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> 
         trouser=_bottom_length(rng),
         waist=float(rng.uniform(60, 130)),
         skirt_hem=float(rng.uniform(-650, -160)) if skirted else None,
-        shoe=None if rng.random() < 0.16 else float(rng.uniform(1.9, 1.97) if rng.random() < 0.75 else rng.uniform(1.6, 1.88)),
+        shoe=None
+        if rng.random() < 0.16
+        else float(rng.uniform(1.9, 1.97) if rng.random() < 0.75 else rng.uniform(1.6, 1.88)),
         sock=float(rng.choice([2.2, 1.85, 1.5], p=[0.5, 0.35, 0.15])),
         gloves=bool(rng.random() < 0.06),
         slack_top=slack_top,

@@ -33,7 +33,10 @@ def noise(
     return np.clip(0.5 + 0.21 * field / field.std(), 0, 1).astype(np.float32)
 
 
-def _stack(second: Picture, third: Picture | float = 0.0, grain: Picture | float = 0.5) -> Picture:
+def stacked(
+    second: NDArray[np.floating], third: NDArray[np.floating] | float = 0.0, grain: NDArray[np.floating] | float = 0.5
+) -> Picture:
+    """A texture (256, 256, 3) from its channels."""
     full = np.zeros((SIZE, SIZE), np.float32)
     return np.stack([full + second, full + third, full + grain], -1).astype(np.float32)
 
@@ -51,69 +54,69 @@ def _grid(rng: np.random.Generator, columns: int, rows: int, joint: float, shift
 
 def _grass(rng: np.random.Generator) -> Picture:
     blades = noise(rng, 0.5, (1, 0.45), 6)
-    return _stack(np.clip(noise(rng, 1.7) * 1.6 - 0.3, 0, 1), (blades > 0.78) * 0.6, 0.15 + 0.7 * blades)
+    return stacked(np.clip(noise(rng, 1.7) * 1.6 - 0.3, 0, 1), (blades > 0.78) * 0.6, 0.15 + 0.7 * blades)
 
 
 def _gravel(rng: np.random.Generator) -> Picture:
     stones = noise(rng, 0.9, low=9)
-    return _stack(np.clip(noise(rng, 1.8), 0, 1) * 0.7, np.clip(stones * 4 - 2.4, 0, 1) * 0.7, 0.1 + 0.8 * stones)
+    return stacked(np.clip(noise(rng, 1.8), 0, 1) * 0.7, np.clip(stones * 4 - 2.4, 0, 1) * 0.7, 0.1 + 0.8 * stones)
 
 
 def _asphalt(rng: np.random.Generator) -> Picture:
-    return _stack(noise(rng, 1.5) * 0.6, (noise(rng, 0.1) > 0.9) * 0.5, 0.3 + 0.4 * noise(rng, 0.2))
+    return stacked(noise(rng, 1.5) * 0.6, (noise(rng, 0.1) > 0.9) * 0.5, 0.3 + 0.4 * noise(rng, 0.2))
 
 
 def _sand(rng: np.random.Generator) -> Picture:
     ripples = noise(rng, 1.3, (0.5, 1.6), 3)
-    return _stack(ripples, noise(rng, 2) * 0.4, 0.35 + 0.3 * noise(rng, 0.4))
+    return stacked(ripples, noise(rng, 2) * 0.4, 0.35 + 0.3 * noise(rng, 0.4))
 
 
 def _concrete(rng: np.random.Generator) -> Picture:
     joints, value = _grid(rng, int(rng.integers(1, 3)), int(rng.integers(1, 3)), 0.008, False)
     stains = np.clip(noise(rng, 1.7, (1, 3)) * 2 - 0.8, 0, 1)
-    return _stack(0.5 * stains + 0.2 * value, joints * 0.8, 0.4 + 0.2 * noise(rng, 0.8))
+    return stacked(0.5 * stains + 0.2 * value, joints * 0.8, 0.4 + 0.2 * noise(rng, 0.8))
 
 
 def _tiles(rng: np.random.Generator) -> Picture:
     count = int(rng.integers(2, 7))
     joints, value = _grid(rng, count, count, 0.012, bool(rng.random() < 0.3))
-    return _stack(value * rng.uniform(0.1, 1.0), joints, 0.45 + 0.1 * noise(rng, 1))
+    return stacked(value * rng.uniform(0.1, 1.0), joints, 0.45 + 0.1 * noise(rng, 1))
 
 
 def _checker(rng: np.random.Generator) -> Picture:
     y, x = np.mgrid[0:SIZE, 0:SIZE] * int(rng.integers(1, 4)) * 2 // SIZE
-    return _stack(((x + y) % 2).astype(np.float32), 0.2 * noise(rng), 0.45 + 0.1 * noise(rng, 1))
+    return stacked(((x + y) % 2).astype(np.float32), 0.2 * noise(rng), 0.45 + 0.1 * noise(rng, 1))
 
 
 def _bricks(rng: np.random.Generator) -> Picture:
     rows = int(rng.integers(3, 7)) * 2
     joints, value = _grid(rng, rows // 2, rows, 0.014, True)
-    return _stack(value, joints, 0.3 + 0.4 * noise(rng, 0.8))
+    return stacked(value, joints, 0.3 + 0.4 * noise(rng, 0.8))
 
 
 def _stones(rng: np.random.Generator) -> Picture:
     """A wall of field stones: cells around random points."""
     points = rng.random((int(rng.integers(20, 60)), 2)) * SIZE
     mask = np.ones((SIZE, SIZE), np.uint8)
-    around = np.concatenate([points + (dx * SIZE, dy * SIZE) for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
+    around = np.concatenate([points + np.array([dx * SIZE, dy * SIZE]) for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
     y, x = np.mgrid[0:SIZE:2, 0:SIZE:2].astype(np.float32)
     distance = np.stack([np.hypot(x - px, 1.3 * (y - py)) for px, py in around if -60 < px < 316 and -60 < py < 316])
     nearest = np.sort(np.partition(distance, 1, 0)[:2], 0)
     cell = np.argmin(distance, 0)
     joints = cv2.resize(np.clip(1 - (nearest[1] - nearest[0]) / 5, 0, 1), mask.shape)
     value = cv2.resize((cell * 0.6180339 % 1).astype(np.float32), mask.shape, interpolation=cv2.INTER_NEAREST)
-    return _stack(value * 0.8, joints, 0.25 + 0.5 * noise(rng, 1))
+    return stacked(value * 0.8, joints, 0.25 + 0.5 * noise(rng, 1))
 
 
 def _planks(rng: np.random.Generator) -> Picture:
     count = int(rng.integers(2, 9))
     joints, value = _grid(rng, count, int(rng.integers(1, 3)), 0.008, True)
     fibres = noise(rng, 1.1, (0.25, 5))
-    return _stack(0.5 * value + 0.5 * fibres, joints, 0.3 + 0.4 * fibres)
+    return stacked(0.5 * value + 0.5 * fibres, joints, 0.3 + 0.4 * fibres)
 
 
 def _plaster(rng: np.random.Generator) -> Picture:
-    return _stack(
+    return stacked(
         np.clip(noise(rng, 1.9) * 1.4 - 0.4, 0, 1), (noise(rng, 1.6) > 0.86) * 0.4, 0.43 + 0.14 * noise(rng, 0.7)
     )
 
@@ -123,12 +126,12 @@ def _siding(rng: np.random.Generator) -> Picture:
     count = int(rng.integers(4, 25))
     wave = (np.arange(SIZE) * count / SIZE) % 1
     lines = np.tile((wave if rng.random() < 0.5 else np.abs(wave - 0.5) * 2).astype(np.float32), (SIZE, 1))
-    return _stack(lines if rng.random() < 0.5 else lines.T, 0.3 * noise(rng), 0.45 + 0.1 * noise(rng, 0.8))
+    return stacked(lines if rng.random() < 0.5 else lines.T, 0.3 * noise(rng), 0.45 + 0.1 * noise(rng, 0.8))
 
 
 def _facade(rng: np.random.Generator) -> Picture:
     """Windows in rows: second colour is glass, third the frames."""
-    picture = _stack(0.1 * noise(rng), 0.0, 0.42 + 0.16 * noise(rng, 1.2))
+    picture = stacked(0.1 * noise(rng), 0.0, 0.42 + 0.16 * noise(rng, 1.2))
     columns, rows = rng.integers(2, 6, 2)
     width, height = rng.uniform(0.4, 0.8, 2) * (SIZE / columns, SIZE / rows)
     for column in range(columns):
@@ -142,7 +145,9 @@ def _facade(rng: np.random.Generator) -> Picture:
     return picture
 
 
-def _put_text(picture: Picture, word: str, at: tuple[int, int], font: int, size: float, width: int, channel: int) -> None:
+def put_text(
+    picture: Picture, word: str, at: tuple[int, int], font: int, size: float, width: int, channel: int
+) -> None:
     """One word in one colour channel; OpenCV draws text on bytes only."""
     mask = np.zeros((SIZE, SIZE), np.uint8)
     cv2.putText(mask, word, at, font, size, 255, width, cv2.LINE_AA)
@@ -160,7 +165,7 @@ def write_text(rng: np.random.Generator, picture: Picture, channel: int, lines: 
         size = float(rng.uniform(0.7, 3.2))
         at = (int(rng.integers(0, SIZE // 2)), int(rng.integers(SIZE // 6, SIZE)))
         font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
-        _put_text(picture, word, at, font, size, max(1, int(size * rng.uniform(1, 4))), channel)
+        put_text(picture, word, at, font, size, max(1, int(size * rng.uniform(1, 4))), channel)
 
 
 def draw_shapes(rng: np.random.Generator, picture: Picture, count: int, largest: float) -> None:
@@ -181,14 +186,14 @@ def draw_shapes(rng: np.random.Generator, picture: Picture, count: int, largest:
 
 
 def _graffiti(rng: np.random.Generator) -> Picture:
-    picture = _stack(0.25 * noise(rng), 0.0, 0.42 + 0.16 * noise(rng))
+    picture = stacked(0.25 * noise(rng), 0.0, 0.42 + 0.16 * noise(rng))
     draw_shapes(rng, picture, int(rng.integers(5, 20)), 60)
     write_text(rng, picture, int(rng.integers(2)), int(rng.integers(1, 5)))
     return picture
 
 
 def _poster(rng: np.random.Generator) -> Picture:
-    picture = _stack(np.zeros((SIZE, SIZE), np.float32))
+    picture = stacked(np.zeros((SIZE, SIZE), np.float32))
     draw_shapes(rng, picture, int(rng.integers(0, 8)), 70)
     write_text(rng, picture, int(rng.integers(2)), int(rng.integers(1, 5)))
     return picture
@@ -196,7 +201,7 @@ def _poster(rng: np.random.Generator) -> Picture:
 
 def _crowd(rng: np.random.Generator) -> Picture:
     """Heads and shirts in rows: spectators from far away."""
-    picture = _stack(np.full((SIZE, SIZE), 0.2, np.float32), 0.1, 0.25)
+    picture = stacked(np.full((SIZE, SIZE), 0.2, np.float32), 0.1, 0.25)
     for row in range(0, SIZE + 20, 20):
         for x in range(int(rng.integers(0, 9)), SIZE, 14):
             shirt = tuple(float(v) for v in (*rng.choice([0.0, 0.5, 1.0], 2), rng.uniform(0.2, 0.9)))
@@ -208,85 +213,14 @@ def _crowd(rng: np.random.Generator) -> Picture:
 
 def _leaves(rng: np.random.Generator) -> Picture:
     fine, coarse = noise(rng, 0.7, low=5), noise(rng, 1.4, low=2)
-    return _stack(
+    return stacked(
         np.clip(coarse * 2 - 0.5, 0, 1), np.clip(fine * 4 - 2.6, 0, 1) * 0.8, np.clip(fine * 1.4 - 0.25, 0, 1)
     )
 
 
 def _bark(rng: np.random.Generator) -> Picture:
     ridges = noise(rng, 1.0, (0.3, 2.5), 4)
-    return _stack(ridges, 0.3 * noise(rng), ridges)
-
-
-def _weave(rng: np.random.Generator) -> Picture:
-    return _stack(0.5 * noise(rng, 1.9), 0.0, 0.42 + 0.16 * noise(rng, 0.3))
-
-
-def _denim(rng: np.random.Generator) -> Picture:
-    worn = np.clip(noise(rng, 1.7, (1, 2)) * 2 - 0.7, 0, 1)
-    return _stack(worn, 0.0, 0.35 + 0.3 * noise(rng, 0.3, (0.4, 2)))
-
-
-def _stripes(rng: np.random.Generator) -> Picture:
-    count = int(rng.integers(2, 14))
-    wave = (np.arange(SIZE) * count / SIZE) % 1
-    second = (wave < rng.uniform(0.15, 0.6)).astype(np.float32)
-    third = (np.abs(wave - 0.75) < rng.uniform(0, 0.12)).astype(np.float32)
-    lines = _stack(
-        np.tile(second[:, None], (1, SIZE)), np.tile(third[:, None], (1, SIZE)), 0.45 + 0.1 * noise(rng, 0.5)
-    )
-    return lines if rng.random() < 0.7 else np.ascontiguousarray(lines.transpose(1, 0, 2))
-
-
-def _plaid(rng: np.random.Generator) -> Picture:
-    count = int(rng.integers(3, 10))
-    wave = (np.arange(SIZE) * count / SIZE) % 1
-    wide, thin = (wave < 0.4).astype(np.float32), (np.abs(wave - 0.7) < 0.05).astype(np.float32)
-    return _stack(
-        (wide[:, None] + wide[None]) / 2, np.maximum(thin[:, None], thin[None]) * 0.8, 0.45 + 0.1 * noise(rng, 0.5)
-    )
-
-
-def _camouflage(rng: np.random.Generator) -> Picture:
-    return _stack((noise(rng, 1.7) > 0.52) * 1.0, (noise(rng, 1.7) > 0.6) * 1.0, 0.45 + 0.1 * noise(rng, 0.5))
-
-
-def _dots(rng: np.random.Generator) -> Picture:
-    picture = _stack(np.zeros((SIZE, SIZE), np.float32), 0.0, 0.45 + 0.1 * noise(rng, 0.5))
-    step, channel = int(rng.integers(12, 40)), int(rng.integers(2))
-    for number, y in enumerate(range(step // 2, SIZE, step)):
-        for x in range(step // 2 + (number % 2) * step // 2, SIZE, step):
-            cv2.circle(picture, (x, y), step // 4, (1.0, 0.0, 0.5) if channel else (0.0, 1.0, 0.5), -1, cv2.LINE_AA)
-    return picture
-
-
-def _floral(rng: np.random.Generator) -> Picture:
-    picture = _stack(np.zeros((SIZE, SIZE), np.float32), 0.0, 0.45 + 0.1 * noise(rng, 0.5))
-    draw_shapes(rng, picture, int(rng.integers(25, 70)), 16)
-    return picture
-
-
-def _print(rng: np.random.Generator) -> Picture:
-    """Something on the chest: a word, a number or a badge at the middle of the repeat."""
-    picture = _stack(np.zeros((SIZE, SIZE), np.float32), 0.0, 0.45 + 0.1 * noise(rng, 0.5))
-    if rng.random() < 0.5:
-        radius = int(rng.integers(20, 60))
-        cv2.circle(picture, (SIZE // 2, SIZE // 2), radius, (1.0, 0.0, 0.5), int(rng.choice([-1, 8])))
-    word = "".join(rng.choice(list(string.ascii_uppercase + string.digits), rng.integers(1, 6)))
-    scale = float(rng.uniform(1.5, 4.5)) / max(len(word) / 2, 1)
-    (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, scale, 8)
-    at = (SIZE // 2 - width // 2, SIZE // 2 + height // 2)
-    _put_text(picture, word, at, cv2.FONT_HERSHEY_DUPLEX, scale, int(rng.integers(4, 12)), 1)
-    return picture
-
-
-def _skin(rng: np.random.Generator) -> Picture:
-    return _stack(np.clip(noise(rng, 1.5) * 1.5 - 0.4, 0, 1), 0.0, 0.46 + 0.08 * noise(rng, 0.6))
-
-
-def _strands(rng: np.random.Generator) -> Picture:
-    locks = noise(rng, 1.0, (0.18, 4), 3)
-    return _stack(locks, np.clip(locks * 3 - 2, 0, 1), 0.2 + 0.6 * locks)
+    return stacked(ridges, 0.3 * noise(rng), ridges)
 
 
 def _slopes(height: Picture) -> Picture:
@@ -294,7 +228,7 @@ def _slopes(height: Picture) -> Picture:
     slope_x = np.roll(height, -1, 1) - np.roll(height, 1, 1)
     slope_y = np.roll(height, -1, 0) - np.roll(height, 1, 0)
     scale = 0.16 / max(float(np.hypot(slope_x, slope_y).std()), 1e-6)
-    return _stack(np.clip(0.5 + scale * slope_x, 0, 1), np.clip(0.5 + scale * slope_y, 0, 1))
+    return stacked(np.clip(0.5 + scale * slope_x, 0, 1), np.clip(0.5 + scale * slope_y, 0, 1))
 
 
 def _folds(rng: np.random.Generator) -> Picture:
@@ -308,12 +242,25 @@ def _rough(rng: np.random.Generator) -> Picture:
     return _slopes(noise(rng, 1.4, low=3))
 
 
+#: What ground, walls and plants look like, by role.
 SURFACES: list[tuple[str, Maker]] = [
-    ("grass", _grass), ("gravel", _gravel), ("asphalt", _asphalt), ("sand", _sand), ("concrete", _concrete),
-    ("tiles", _tiles), ("checker", _checker), ("bricks", _bricks), ("stones", _stones), ("planks", _planks),
-    ("plaster", _plaster), ("siding", _siding), ("facade", _facade), ("graffiti", _graffiti), ("poster", _poster),
-    ("crowd", _crowd), ("leaves", _leaves), ("bark", _bark), ("weave", _weave), ("denim", _denim),
-    ("stripes", _stripes), ("plaid", _plaid), ("camouflage", _camouflage), ("dots", _dots), ("floral", _floral),
-    ("print", _print), ("skin", _skin), ("strands", _strands),
-]  # fmt: skip
+    ("grass", _grass),
+    ("gravel", _gravel),
+    ("asphalt", _asphalt),
+    ("sand", _sand),
+    ("concrete", _concrete),
+    ("tiles", _tiles),
+    ("checker", _checker),
+    ("bricks", _bricks),
+    ("stones", _stones),
+    ("planks", _planks),
+    ("plaster", _plaster),
+    ("siding", _siding),
+    ("facade", _facade),
+    ("graffiti", _graffiti),
+    ("poster", _poster),
+    ("crowd", _crowd),
+    ("leaves", _leaves),
+    ("bark", _bark),
+]
 BUMPS: list[tuple[str, Maker]] = [("folds", _folds), ("rough", _rough)]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
-from headstart.synth.body import Posed, Shape, skin
-from headstart.synth.collide import intersects
+from headstart.synth.body import Posed, Shape, named_joints, skin
+from headstart.synth.collide import fit_solids, intersects
 from headstart.synth.ground import balanced, on_level, point_at, settled
 from headstart.synth.posture import draw_any_posture, jittered, with_flat_feet
 from headstart.synth.posture_table import Support, load_postures
@@ -114,7 +114,8 @@ def place_posture(shape: Shape, rng: np.random.Generator) -> Stance:
 
 def rest_joints(shape: Shape) -> NDArray[np.float64]:
     """Canonical joints (22, 3) mm of the body at rest."""
-    return skin(shape, bone_rotations(make_pose({}, (0.0, 0.0)))).joints
+    still = np.tile(np.eye(3, 4), (len(shape.heads), 1, 1))
+    return named_joints(shape, shape.rest, still)
 
 
 def sample_stance(
@@ -126,12 +127,12 @@ def sample_stance(
 ) -> Stance:
     """A natural pose that does not cut into itself: recorded frames of the split, or postures."""
     rows = load_library().rows(split, actions)
-    rest = rest_joints(shape)
+    solids = fit_solids(shape, rest_joints(shape))
     recorded = bool(rng.random() < recorded_share)
     stance = None
     for _ in range(_ATTEMPTS):
         row = int(rows[rng.integers(len(rows))])
         stance = place_recorded(shape, row, rng) if recorded else place_posture(shape, rng)
-        if not intersects(shape, stance.posed, rest):
+        if not intersects(stance.posed, solids):
             return stance
     raise ConfigError(f"no pose free of self-intersection in {_ATTEMPTS} attempts (split {split}, actions {actions})")

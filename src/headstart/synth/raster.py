@@ -54,7 +54,7 @@ def rasterise(mesh: Mesh, camera: Camera, width: int, height: int, scale: int) -
     return samples
 
 
-@numba.njit(cache=True, fastmath=True, inline="always")
+@numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
 def _span(low, high, limit):  # type: ignore[no-untyped-def]
     """Whole samples between two coordinates, inside 0..limit."""
     first = max(0, int(np.ceil(low))) if low > 0 else 0
@@ -62,7 +62,7 @@ def _span(low, high, limit):  # type: ignore[no-untyped-def]
     return first, last
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _fill(points, faces, cut, face, nearness, first, second):  # type: ignore[no-untyped-def]
     height, width = face.shape
     for index in range(len(faces)):
@@ -121,7 +121,7 @@ def depth_map(points: Array, faces: NDArray[np.int32], size: int) -> NDArray[np.
     return heights
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _fill_heights(points, faces, heights):  # type: ignore[no-untyped-def]
     size = len(heights)
     for index in range(len(faces)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,20 +41,29 @@ class Rendered:
     """(H, W): pixels that show the subject."""
 
 
-def render(scene: Scene, camera: Camera, width: int, height: int, backdrop: NDArray[np.float32]) -> Rendered:
-    """The scene as ``camera`` sees it, in front of ``backdrop`` (height, width, 3) linear."""
+def render(
+    scene: Scene, camera: Camera, width: int, height: int, paint_behind: Callable[[], NDArray[np.float32]]
+) -> Rendered:
+    """The scene as ``camera`` sees it; ``paint_behind`` gives (height, width, 3) linear where nothing stands."""
     samples = rasterise(scene.mesh, camera, width, height, SUPERSAMPLING)
+    open_view = bool((samples.face < 0).any())
+    backdrop = paint_behind() if open_view else np.zeros((height, width, 3), np.float32)
     linear = shade(
         scene.mesh, scene.materials, scene.textures, scene.lights, scene.maps, camera, samples, backdrop, SUPERSAMPLING
     )
-    nearest = samples.nearness.reshape(height, SUPERSAMPLING, width, SUPERSAMPLING).max((1, 3))
+    nearest = np.maximum.reduce(_subgrids(samples.nearness))
     with np.errstate(divide="ignore"):
         depth = np.where(nearest > 0, 1 / nearest, np.inf).astype(np.float32)
-    return Rendered(linear, depth, subject_mask(scene.mesh, samples, width, height))
+    return Rendered(linear, depth, subject_mask(scene.mesh, samples))
 
 
-def subject_mask(mesh: Mesh, samples: Samples, width: int, height: int) -> NDArray[np.bool_]:
+def subject_mask(mesh: Mesh, samples: Samples) -> NDArray[np.bool_]:
     """Pixels (height, width) at least half of which show the subject."""
-    owner = np.append(mesh.owner, 255)[samples.face]
-    share = (owner == SUBJECT).reshape(height, SUPERSAMPLING, width, SUPERSAMPLING).mean((1, 3))
-    return share >= 0.5
+    mine = np.append(mesh.owner == SUBJECT, False)[samples.face].astype(np.uint8)
+    return np.add.reduce(_subgrids(mine)) * 2 >= SUPERSAMPLING**2
+
+
+def _subgrids(samples: NDArray) -> list[NDArray]:
+    """The samples of every pixel as SUPERSAMPLING**2 pictures."""
+    steps = range(SUPERSAMPLING)
+    return [samples[row::SUPERSAMPLING, column::SUPERSAMPLING] for row in steps for column in steps]

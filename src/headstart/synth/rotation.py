@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headstart.geometry import Array
 
 X, Y, Z = np.eye(3)
 
 
-def unit(vector: Array) -> NDArray[np.float64]:
+def unit(vector: ArrayLike) -> NDArray[np.float64]:
     """The vector scaled to length 1; a zero vector stays."""
     values: NDArray[np.float64] = np.array(vector, np.float64)
     return values / max(float(np.sqrt(values @ values)), 1e-12)
 
 
-def about(axis: Array, radians: float) -> NDArray[np.float64]:
+def about(axis: ArrayLike, radians: float) -> NDArray[np.float64]:
     """Rotation (3, 3) by ``radians`` about ``axis`` (3,) (Rodrigues)."""
     x, y, z = unit(axis)
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])

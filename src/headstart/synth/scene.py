@@ -77,7 +77,9 @@ def _add_bar(stage: Stage, posed: Posed) -> None:
     along = unit([*(left - right)[:2], 1e-6])
     middle, reach = (left + right) / 2 + grip, rng.uniform(700, 2500)
     material = stage.material()
-    stage.put(cylinder(middle - along * reach, middle + along * reach, rng.uniform(14, 30), sides=8), np.zeros(3), 0, material)
+    stage.put(
+        cylinder(middle - along * reach, middle + along * reach, rng.uniform(14, 30), sides=8), np.zeros(3), 0, material
+    )
     for end in (middle - along * reach, middle + along * reach):
         foot = (end[0], end[1], stage.ground)
         if rng.random() < 0.7:
@@ -102,14 +104,17 @@ def _add_wall(stage: Stage, posed: Posed) -> None:
 def _add_block(stage: Stage, stance: Stance) -> None:
     """A block, wall or beam whose top carries the pose; under a jump it lies some way below."""
     rng = stage.rng
-    low, high = extent(stance.posed)
+    low, _ = extent(stance.posed)
     top = 0.0 if stance.support != "air" else low[2] * rng.uniform(0.1, 0.9)
     if stance.support == "air" and rng.random() < 0.4:
         return
     points = stance.posed.vertices[:13000]
     touching = points[points[:, 2] < points[:, 2].min() + 60]
     base_low, base_high = touching[:, :2].min(0) - 60, touching[:, :2].max(0) + 60
-    size = (base_high - base_low) * rng.uniform(1.0, 1.5, 2) + rng.choice([0, 0, 2500]) * rng.random(2)
+    # Blocks, and more often walls and terraces that go on beyond the person.
+    size = (base_high - base_low) * rng.uniform(1.0, 1.6, 2) + rng.choice(
+        [0, 800, 6000], 2, p=[0.4, 0.3, 0.3]
+    ) * rng.random(2)
     centre = (base_low + base_high) / 2
     solid = box((size[0], size[1], top - stage.ground))
     stage.put(solid, (centre[0], centre[1], stage.ground), 0.0, stage.material(*_WALLS, earthy=True))
@@ -119,13 +124,19 @@ def add_ground(stage: Stage, indoor: bool, half: float = 60000.0) -> None:
     """A level ground with two textures of different scale mixed by its colours."""
     rng = stage.rng
     role = str(rng.choice(_FLOORS_IN if indoor else _FLOORS_OUT))
-    first = leaf_colour(rng) if role == "grass" else thing_colour(rng) if indoor and rng.random() < 0.4 else earth_colour(rng)
+    first = (
+        leaf_colour(rng)
+        if role == "grass"
+        else thing_colour(rng)
+        if indoor and rng.random() < 0.2
+        else earth_colour(rng)
+    )
     material = Material(
         first,
         scaled(first, rng.uniform(0.5, 1.1)) if rng.random() < 0.8 else earth_colour(rng),
         earth_colour(rng) if role != "grass" else scaled(first, 1.6),
         texture=stage.textures.pick(rng, role),
-        period_m=float(rng.uniform(0.8, 3.5)),
+        period_m=float(rng.uniform(0.5, 1.4) if role == "grass" else rng.uniform(0.8, 3.5)),
         angle=float(rng.uniform(0, np.pi)),
         grain=float(rng.uniform(0.4, 1)),
         sheen=float(rng.uniform(0, 0.12)) if indoor else 0.0,
@@ -148,13 +159,13 @@ def _add_lines(stage: Stage) -> None:
 
 def add_room(stage: Stage, eye: Array, half: tuple[float, float], height: float) -> None:
     """Four walls and a ceiling around the origin and the camera, with windows, doors and pictures on them."""
-    rng = stage.rng
     low = np.minimum(np.array([-half[0], -half[1]]), np.asarray(eye)[:2] - 400)
     high = np.maximum(np.array(half), np.asarray(eye)[:2] + 400)
     walls = stage.material(*_WALLS, earthy=True), stage.material(*_WALLS, earthy=True)
     corners = [(low[0], low[1]), (high[0], low[1]), (high[0], high[1]), (low[0], high[1])]
     for number in range(4):
-        start, end = np.array([*corners[number], stage.ground]), np.array([*corners[(number + 1) % 4], stage.ground])
+        # Seen from inside, a wall runs from left to right against the order of the corners.
+        start, end = np.array([*corners[(number + 1) % 4], stage.ground]), np.array([*corners[number], stage.ground])
         points, faces, flat = quad(start, end - start, (0, 0, height))
         stage.builder.add(points, faces, walls[number % 2], pattern=flat, axis=np.ones(2, np.uint8), casts=False)
         _hang_pictures(stage, start, end, height)
@@ -166,7 +177,7 @@ def _hang_pictures(stage: Stage, start: Array, end: Array, height: float) -> Non
     """Windows, doors, posters, mirrors and dark openings on one wall."""
     rng = stage.rng
     along, length = unit(end - start), float(np.linalg.norm(end - start))
-    inward = np.array([-along[1], along[0], 0.0])
+    inward = np.array([along[1], -along[0], 0.0])
     for place in np.arange(rng.uniform(300, 1500), length - 800, rng.uniform(900, 2500)):
         if rng.random() < 0.35:
             continue
@@ -180,7 +191,9 @@ def _hang_pictures(stage: Stage, start: Array, end: Array, height: float) -> Non
         )
         corner = start + along * place + inward * 25 + (0, 0, bottom)
         points, faces, flat = quad(corner, along * width, (0, 0, min(tall, height - bottom - 50)))
-        stage.builder.add(points, faces, stage.palette.add(picture), pattern=flat, axis=np.ones(2, np.uint8), casts=False)
+        stage.builder.add(
+            points, faces, stage.palette.add(picture), pattern=flat, axis=np.ones(2, np.uint8), casts=False
+        )
 
 
 def add_things(stage: Stage, eye: Array, posed: Posed, count: int, indoor: bool, reach: float) -> None:
@@ -192,9 +205,11 @@ def add_things(stage: Stage, eye: Array, posed: Posed, count: int, indoor: bool,
     things = INDOOR if indoor else OUTDOOR
     for _ in range(count):
         # Most things stand behind the person, spread over the field of view.
-        deep = stage.rng.uniform(radius + 900, reach) if stage.rng.random() < 0.8 else stage.rng.uniform(-distance, reach)
+        deep = (
+            stage.rng.uniform(radius + 900, reach) if stage.rng.random() < 0.8 else stage.rng.uniform(-distance, reach)
+        )
         aside = stage.rng.normal(0, 0.35) * (distance + deep)
-        if (deep < radius + 700 and abs(aside) < radius + 1900) or distance + deep < 800:
+        if (deep < radius + 700 and abs(aside) < radius + 3200) or distance + deep < 2500:
             continue
         spot = centre + view * deep + np.array([-view[1], view[0]]) * aside
         thing = things[stage.rng.integers(len(things))]
@@ -217,11 +232,21 @@ def add_occluder(stage: Stage, eye: Array, target: Array, size_mm: float) -> Non
         stage.put(solid, (at[0], at[1], stage.ground), yaw, stage.material("bark", "concrete", "siding"))
     elif kind == "bar":
         across = unit(np.cross(np.asarray(target) - eye, [0.0, 0, 1])) + rng.normal(0, 0.25, 3)
-        stage.put(cylinder(at - across * 3000, at + across * 3000, size * 0.12, sides=8), np.zeros(3), 0, stage.material("planks"))
+        stage.put(
+            cylinder(at - across * 3000, at + across * 3000, size * 0.12, sides=8),
+            np.zeros(3),
+            0,
+            stage.material("planks"),
+        )
     elif kind == "leaves":
         stage.put(ball(rng, size * rng.uniform(0.3, 0.6, 3), 0.25, 9, 14), at, yaw, stage.leaves())
     else:
-        stage.put(box((size, 20, size * rng.uniform(0.5, 1.5))), at - (0, 0, size / 2), yaw, stage.material("poster", "planks"))
+        stage.put(
+            box((size, 20, size * rng.uniform(0.5, 1.5))),
+            at - (0, 0, size / 2),
+            yaw,
+            stage.material("poster", "planks"),
+        )
 
 
 def _warm(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
@@ -235,7 +260,11 @@ def draw_light(rng: np.random.Generator, indoor: bool, posed: Posed) -> Lights:
     azimuth, height = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(35, 85) if indoor else rng.uniform(12, 75))
     sun = np.array([np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)])
     other = rng.uniform(0, 2 * np.pi)
-    strength = rng.uniform(0.2, 1.3) if indoor else float(rng.choice([rng.uniform(0, 0.35), rng.uniform(1.2, 3.2)], p=[0.4, 0.6]))
+    strength = (
+        rng.uniform(0.2, 1.3)
+        if indoor
+        else float(rng.choice([rng.uniform(0, 0.35), rng.uniform(1.2, 3.2)], p=[0.4, 0.6]))
+    )
     sky = rng.uniform(0.3, 0.8) * _warm(rng, 0.12) * (1 if indoor else np.array([0.88, 1.0, 1.18]))
     return Lights(
         sun_direction=sun,

@@ -13,6 +13,7 @@ from headstart.geometry import Camera
 from headstart.synth.light import LightMaps, Lights
 from headstart.synth.mesh import Mesh
 from headstart.synth.raster import Samples
+from headstart.synth.surface import albedo, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
 #: Six points of the unit disc, evenly spread (golden angle).
@@ -21,7 +22,7 @@ _SPIRAL = np.array(
     np.float32,
 )
 
-_inline = numba.njit(cache=True, fastmath=True, inline="always")
+_inline = numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
 
 
 def shade(
@@ -40,15 +41,21 @@ def shade(
     eye = -np.asarray(camera.rotation).T @ np.asarray(camera.translation_mm)
     lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy, scale], np.float32)
     light = np.stack(
-        [lights.sun_direction, lights.sun_colour, lights.fill_direction, lights.fill_colour]
-        + [lights.sky_colour, lights.bounce_colour]
+        [
+            lights.sun_direction,
+            lights.sun_colour,
+            lights.fill_direction,
+            lights.fill_colour,
+            lights.sky_colour,
+            lights.bounce_colour,
+        ]
     ).astype(np.float32)
     _shade_all(
         (mesh.vertices, mesh.normals, mesh.pattern, mesh.tint),
         (mesh.faces, mesh.material, mesh.axis),
         materials,
         (textures.texels, textures.starts, textures.sizes),
-        (light, np.float32(lights.softness)),
+        (light, np.float32(lights.softness), np.append(lights.centre, 1.3 * lights.reach_mm).astype(np.float32)),
         (maps.near, maps.near_matrix, maps.far, maps.far_matrix, maps.sky, maps.sky_matrices, maps.sky_directions),
         (np.asarray(camera.rotation, np.float32), eye.astype(np.float32), lens),
         (samples.face, samples.nearness, samples.first, samples.second),
@@ -68,96 +75,12 @@ def _hash(x, y, z):  # type: ignore[no-untyped-def]
     return np.float32((value ^ (value >> np.uint32(16))) & np.uint32(0xFFFF)) / np.float32(65536)
 
 
-@numba.njit(cache=True, fastmath=True)
-def _texel(textures, number, u, v, footprint):  # type: ignore[no-untyped-def]
-    """Bilinear colour at (u, v) in repeats, from the level whose texels are about ``footprint`` repeats wide."""
-    texels, starts, sizes = textures
-    level = int(np.log2(max(footprint * sizes[0], 1.0)) + 0.35)
-    level = min(level, len(sizes) - 1)
-    size = sizes[level]
-    x, y = (u - np.floor(u)) * size - np.float32(0.5), (v - np.floor(v)) * size - np.float32(0.5)
-    x0, y0 = int(np.floor(x)), int(np.floor(y))
-    fx, fy = x - x0, y - y0
-    left, right = x0 & (size - 1), (x0 + 1) & (size - 1)
-    top, bottom = (
-        starts[number, level] + (y0 & (size - 1)) * size,
-        starts[number, level] + ((y0 + 1) & (size - 1)) * size,
-    )
-    a, b, c, d = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-    p, q, r, s = texels[top + left], texels[top + right], texels[bottom + left], texels[bottom + right]
-    k = np.float32(1 / 255)
-    return (
-        (a * p[0] + b * q[0] + c * r[0] + d * s[0]) * k,
-        (a * p[1] + b * q[1] + c * r[1] + d * s[1]) * k,
-        (a * p[2] + b * q[2] + c * r[2] + d * s[2]) * k,
-    )
-
-
-@numba.njit(cache=True, fastmath=True)
-def _albedo(material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
-    red, green, blue = material[5], material[6], material[7]
-    if material[0] < 0:
-        return red, green, blue
-    cosine, sine = material[1], material[2]
-    m, n, grain = _texel(
-        textures,
-        int(material[0]),
-        u * cosine - v * sine + material[3],
-        u * sine + v * cosine + material[4],
-        footprint * np.sqrt(cosine * cosine + sine * sine),
-    )
-    shine = 1 + material[14] * (2 * grain - 1)
-    red = (red * (1 - m) + material[8] * m) * (1 - n) + material[11] * n
-    green = (green * (1 - m) + material[9] * m) * (1 - n) + material[12] * n
-    blue = (blue * (1 - m) + material[10] * m) * (1 - n) + material[13] * n
-    return red * shine, green * shine, blue * shine
-
-
-@_inline
-def _project(point, axis):  # type: ignore[no-untyped-def]
-    """The two pattern coordinates of a surface that faces ``axis``; the second one runs down walls."""
-    if axis == 0:
-        return point[1], -point[2]
-    if axis == 1:
-        return point[0], -point[2]
-    return point[0], point[1]
-
-
-@numba.njit(cache=True, fastmath=True)
-def _bumped(normal, corners, patterns, axis, material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
-    """The normal (3,) tilted by the bump texture along the surface's own pattern directions."""
-    ua, va = _project(patterns[0], axis)
-    ub, vb = _project(patterns[1], axis)
-    uc, vc = _project(patterns[2], axis)
-    du1, dv1, du2, dv2 = ub - ua, vb - va, uc - ua, vc - va
-    det = du1 * dv2 - du2 * dv1
-    if abs(det) < 1e-12:
-        return
-    frequency = material[18]
-    gu, gv, _ = _texel(textures, int(material[17]), u * frequency, v * frequency, footprint * frequency)
-    gu, gv = (gu - np.float32(0.5)) * material[19], (gv - np.float32(0.5)) * material[19]
-    length_u, length_v = np.float32(0), np.float32(0)
-    for k in range(3):
-        along_u = ((corners[1][k] - corners[0][k]) * dv2 - (corners[2][k] - corners[0][k]) * dv1) / det
-        along_v = ((corners[2][k] - corners[0][k]) * du1 - (corners[1][k] - corners[0][k]) * du2) / det
-        length_u += along_u * along_u
-        length_v += along_v * along_v
-    scale_u, scale_v = gu / np.sqrt(length_u + 1e-9), gv / np.sqrt(length_v + 1e-9)
-    for k in range(3):
-        along_u = ((corners[1][k] - corners[0][k]) * dv2 - (corners[2][k] - corners[0][k]) * dv1) / det
-        along_v = ((corners[2][k] - corners[0][k]) * du1 - (corners[1][k] - corners[0][k]) * du2) / det
-        normal[k] -= along_u * scale_u + along_v * scale_v
-    scale = 1 / np.sqrt(normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2)
-    for k in range(3):
-        normal[k] *= scale
-
-
 @_inline
 def _height(matrix, x, y, z, row):  # type: ignore[no-untyped-def]
     return matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z + matrix[row, 3]
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
 def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def]
     """Share of the sun that reaches a point: five looks at the sharp map, or one at the coarse one."""
     near, matrix, far, far_matrix = maps[0], maps[1], maps[2], maps[3]
@@ -185,9 +108,12 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
     return np.float32(1)
 
 
-@numba.njit(cache=True, fastmath=True)
-def _sky_seen(maps, point, normal, x, y):  # type: ignore[no-untyped-def]
-    """Share of the sky in front of a surface that is not hidden by something near."""
+@numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
+def _sky_seen(maps, reach, point, normal, x, y):  # type: ignore[no-untyped-def]
+    """Share of the sky in front of a surface that is not hidden by something near; ``reach`` is centre and radius."""
+    dx, dy, dz = point[0] - reach[0], point[1] - reach[1], point[2] - reach[2]
+    if dx * dx + dy * dy + dz * dz > reach[3] * reach[3]:
+        return np.float32(1)
     sky, matrices, directions = maps[4], maps[5], maps[6]
     size = sky.shape[1]
     seen, total = np.float32(0.02), np.float32(0.02)
@@ -207,12 +133,12 @@ def _sky_seen(maps, point, normal, x, y):  # type: ignore[no-untyped-def]
     return seen / total
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
 def _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, out):  # type: ignore[no-untyped-def]
     """Colour ``out`` (3,) of one sample; ``hit`` is (triangle, nearness, first, second, column, row in samples)."""
     vertices, normals, pattern, tint = geometry
     faces, material_of, axes = topology
-    light, softness = lighting
+    light, softness, reach = lighting
     rotation, eye, lens = view
     face, near, wa, wb, column, row = hit
     a, b, c = faces[face]
@@ -236,11 +162,11 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
     # Metres of surface that one pixel covers, less than half as wide as long at grazing angles.
     footprint = np.float32(0.001) / (near * lens[0] * max(abs(facing), np.float32(0.12)) ** np.float32(0.7))
     axis = axes[face]
-    u, v = _project(rest, axis)
-    red, green, blue = _albedo(material, textures, u, v, footprint)
+    u, v = project(rest, axis)
+    red, green, blue = albedo(material, textures, u, v, footprint)
     if material[17] >= 0:
         corners = (vertices[a], vertices[b], vertices[c])
-        _bumped(normal, corners, (pattern[a], pattern[b], pattern[c]), axis, material, textures, u, v, footprint)
+        tilt_normal(normal, corners, (pattern[a], pattern[b], pattern[c]), axis, material, textures, u, v, footprint)
     red *= tint[a, 0] * wa + tint[b, 0] * wb + tint[c, 0] * wc
     green *= tint[a, 1] * wa + tint[b, 1] * wb + tint[c, 1] * wc
     blue *= tint[a, 2] * wa + tint[b, 2] * wb + tint[c, 2] * wc
@@ -256,21 +182,21 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
                 shine = material[15] * (near_half / np.sqrt(hx * hx + hy * hy + hz * hz)) ** material[16] * lit
     lit *= max(sun, np.float32(0))
     fill = max(light[2, 0] * normal[0] + light[2, 1] * normal[1] + light[2, 2] * normal[2], np.float32(0))
-    seen = _sky_seen(maps, point, normal, column, row)
+    seen = _sky_seen(maps, reach, point, normal, column, row)
     up = np.float32(0.5) + np.float32(0.5) * normal[2]
     rim = np.float32(0.25) * material[15] * (1 + facing if facing < 0 else 1 - facing) ** 4 * seen
     closeness = np.float32(0.12) + np.float32(0.88) * seen
-    albedo = (red, green, blue)
+    colours = (red, green, blue)
     for k in range(3):
         sky = (light[4, k] * up + light[5, k] * (1 - up)) * closeness
         out[k] = (
-            albedo[k] * (sky + light[1, k] * lit + light[3, k] * fill * closeness + material[20])
+            colours[k] * (sky + light[1, k] * lit + light[3, k] * fill * closeness + material[20])
             + light[1, k] * shine
             + light[4, k] * rim
         )
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _shade_all(geometry, topology, materials, textures, lighting, maps, view, samples, backdrop, picture):  # type: ignore[no-untyped-def]
     face, near, first, second = samples
     material_of = topology[1]

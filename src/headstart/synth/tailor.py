@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.synth.body import PARTS, load_body
-from headstart.synth.mesh import vertex_normals
+from headstart.synth.mesh import projection_axis, vertex_normals
 from headstart.synth.rig import rest_head
 
 
@@ -77,11 +77,13 @@ class Helper:
     faces: NDArray[np.int32]
     part: NDArray[np.uint8]
     """(F,) body part of each face."""
+    axis: NDArray[np.uint8]
+    """(F,) axis that each face of the mean body faces most."""
 
 
 @lru_cache(maxsize=8)
 def helper(name: str) -> Helper:
-    """tights, skirt, hair, or scalp (the body's own head above the ears)."""
+    """tights, skirt, hair, body, or scalp (the body's own head above the ears)."""
     asset, where = load_body(), measures()
     if name == "scalp":
         body = asset.faces["body"]
@@ -92,7 +94,8 @@ def helper(name: str) -> Helper:
     rows = np.unique(faces)
     number = np.full(asset.vertices, -1, np.int32)
     number[rows] = np.arange(len(rows))
-    return Helper(rows.astype(np.int64), number[faces], asset.part[faces[:, 0]])
+    axis = projection_axis(asset.mean, faces)
+    return Helper(rows.astype(np.int64), number[faces], asset.part[faces[:, 0]], axis)
 
 
 def rest_normals(rest: NDArray[np.float32], piece: Helper) -> NDArray[np.float32]:
@@ -102,6 +105,6 @@ def rest_normals(rest: NDArray[np.float32], piece: Helper) -> NDArray[np.float32
 
 def waves(rng: np.random.Generator, points: Array, length_mm: float) -> NDArray[np.float32]:
     """Smooth random values (N,) of standard deviation near 1 over points (N, 3) mm: folds and lumps."""
-    directions = rng.normal(0, 1, (3, 6)) * (2 * np.pi / length_mm) * (1, 1, 0.6, 1.4, 0.8, 1.2)
-    value = np.sin(np.asarray(points, np.float64) @ directions + rng.uniform(0, 2 * np.pi, 6)).sum(1) / np.sqrt(3)
-    return value.astype(np.float32)
+    directions = rng.normal(0, 1, (3, 4)) * (2 * np.pi / length_mm) * (1, 0.7, 1.3, 1)
+    phases = np.asarray(points, np.float32) @ directions.astype(np.float32)
+    return np.sin(phases + rng.uniform(0, 2 * np.pi, 4).astype(np.float32)).sum(1) / np.float32(np.sqrt(2))

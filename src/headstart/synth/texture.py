@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.synth.pattern import BUMPS, SIZE, SURFACES
+from headstart.synth.pattern_cloth import CLOTHS
 
 _VARIANTS = 4
 
@@ -35,10 +36,10 @@ class TextureSet:
         numbers = [number for role in roles for number in self.roles[role]]
         return numbers[rng.integers(len(numbers))]
 
-    def picture(self, number: int) -> NDArray[np.uint8]:
-        """The texture at full size (256, 256, 3)."""
-        start = self.starts[number, 0]
-        return self.texels[start : start + SIZE * SIZE].reshape(SIZE, SIZE, 3)
+    def picture(self, number: int, level: int = 0) -> NDArray[np.uint8]:
+        """The texture (256 >> level, 256 >> level, 3)."""
+        start, size = self.starts[number, level], SIZE >> level
+        return self.texels[start : start + size * size].reshape(size, size, 3)
 
 
 def _levels(picture: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
@@ -46,14 +47,16 @@ def _levels(picture: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
     levels = [picture]
     while len(levels[-1]) > 4:
         half = len(levels[-1]) // 2
-        levels.append(cv2.resize(levels[-1], (half, half), interpolation=cv2.INTER_AREA))
+        levels.append(np.asarray(cv2.resize(levels[-1], (half, half), interpolation=cv2.INTER_AREA), np.float32))
     return [(np.clip(level, 0, 1) * 255).astype(np.uint8) for level in levels]
 
 
 @lru_cache(maxsize=3)
 def load_textures(seed: int) -> TextureSet:
     """Every pattern in several variants; the same seed gives the same set."""
-    makers: list[tuple[str, Callable]] = [(role, maker) for role, maker in (SURFACES + BUMPS) for _ in range(_VARIANTS)]
+    makers: list[tuple[str, Callable]] = [
+        (role, maker) for role, maker in (*SURFACES, *CLOTHS, *BUMPS) for _ in range(_VARIANTS)
+    ]
     pictures = [_levels(maker(np.random.default_rng([seed, number]))) for number, (_, maker) in enumerate(makers)]
     lengths = np.array([[len(level) ** 2 for level in levels] for levels in pictures])
     starts = np.concatenate([[0], np.cumsum(lengths.ravel())[:-1]]).reshape(lengths.shape)
