@@ -18,9 +18,9 @@ from headstart.skeleton import CANONICAL
 from headstart.synth.body import PARTS, Posed, Shape, load_body
 
 #: A point counts when it lies inside the solid shrunk to this share: flesh touches flesh without harm.
-SHRINK = 0.8
+SHRINK = 0.88
 #: Share of a limb's points that may lie inside another part.
-TOLERANCE = 0.06
+TOLERANCE = 0.02
 
 _TRUNK_BONES = ("root", "spine05", "spine04", "spine03", "spine02", "spine01")
 _LIMB_ENDS = {
@@ -30,7 +30,7 @@ _LIMB_ENDS = {
     "shin": ("knee", "ankle"),
 }
 _TESTED = ("hand", "forearm", "upper_arm", "shin", "foot", "thigh")
-_PER_PART = 40
+_PER_PART = 60
 
 
 @dataclass(frozen=True)

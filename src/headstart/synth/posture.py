@@ -99,11 +99,12 @@ def draw_posture(rng: np.random.Generator, name: str) -> Pose:
 
 def _grips(rng: np.random.Generator, support: str) -> tuple[float, float]:
     if support == "hang":
-        return 0.95, 0.95
+        return 0.7, 0.7
     if support == "hands":
         return 0.08, 0.08
     left, right = rng.beta(1.2, 2.0, 2)
-    return float(left), float(right)
+    # Fingers closed further would cut into the palm.
+    return 0.75 * float(left), 0.75 * float(right)
 
 
 @lru_cache(maxsize=1)

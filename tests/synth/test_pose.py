@@ -1,0 +1,94 @@
+"""Poses: recordings keep their directions and splits, bodies rest on what carries them and do not cut themselves."""
+
+import numpy as np
+import pytest
+from helpers import winding_numbers
+
+from headstart.errors import ConfigError
+from headstart.skeleton import CANONICAL
+from headstart.synth.body import PARTS, load_body, sample_shape
+from headstart.synth.ground import balanced
+from headstart.synth.pose import SPLITS, load_library, place_recorded, sample_stance
+from headstart.synth.posture_table import load_postures
+from headstart.synth.scene import extent
+
+
+def test_recordings_are_split_by_recording():
+    library = load_library()
+    recordings = {split: set(library.recording[library.rows(split)]) for split in SPLITS}
+    assert all(recordings.values())
+    assert not recordings["train"] & recordings["test"]
+    assert not recordings["train"] & recordings["val"]
+    assert not recordings["val"] & recordings["test"]
+    with pytest.raises(ConfigError, match="no recordings"):
+        library.rows("train", ("flying",))
+
+
+def test_recorded_people_stand_upright_on_the_ground():
+    rng = np.random.default_rng(0)
+    shape = sample_shape(rng)
+    for row in load_library().rows("train", ("walking",))[::40]:
+        posed = place_recorded(shape, int(row), rng).posed
+        assert extent(posed)[0][2] == pytest.approx(0, abs=12)
+        assert posed.joints[CANONICAL.index("head_top"), 2] > 0.85 * shape.stature_mm
+
+
+def test_every_posture_is_a_full_record():
+    postures = load_postures()
+    assert {posture.support for posture in postures.values()} == {
+        "feet",
+        "seat",
+        "floor",
+        "hands",
+        "air",
+        "hang",
+        "wall",
+    }
+    assert len(postures) > 40
+
+
+def test_balance_brings_the_centre_over_the_feet():
+    rng = np.random.default_rng(2)
+    stance = sample_stance(rng, sample_shape(rng), "train", 1.0)
+    points = balanced(stance.posed, keep=0.0).vertices[: load_body().faces["body"].max() + 1 : 7]
+    low = points[points[:, 2] < points[:, 2].min() + 90]
+    assert np.linalg.norm((points.mean(0) - low.mean(0))[:2]) < 60
+
+
+DEEP_MM = 12.0
+
+
+def buried(vertices, rows):
+    """Which of the points lie more than DEEP_MM inside the body's mesh, seen from their own skin outwards."""
+    corners = vertices[load_body().faces["body"]]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    own = np.zeros((len(vertices), 3))
+    np.add.at(own, load_body().faces["body"].ravel(), np.repeat(normals, 3, 0))
+    outward = own[rows] / np.linalg.norm(own[rows], axis=1, keepdims=True)
+    return winding_numbers(vertices[rows] + DEEP_MM * outward, corners) > 0.5
+
+
+@pytest.fixture(scope="module")
+def tested_rows():
+    """Points of hands, forearms, head, shins and feet that lie on the outside at rest (mouths have an inside)."""
+    asset = load_body()
+    names = ["head"] + [f"{s}_{p}" for s in ("left", "right") for p in ("hand", "forearm", "shin", "foot")]
+    part = asset.part[: asset.faces["body"].max() + 1]
+    rows = np.concatenate([np.flatnonzero(part == PARTS.index(name))[::30] for name in names])
+    return rows[~buried(asset.mean[: asset.vertices], rows)]
+
+
+def penetrating_share(posed, rows) -> float:
+    """Share of points inside another part; skin folds at elbows and knees do not count."""
+    joints = posed.joints[[CANONICAL.index(f"{s}_{j}") for s in ("left", "right") for j in ("elbow", "knee")]]
+    away = np.linalg.norm(posed.vertices[rows][:, None] - joints[None], axis=-1).min(1) > 110
+    return float(buried(posed.vertices, rows[away]).mean())
+
+
+def test_at_least_95_percent_of_poses_do_not_cut_into_themselves(tested_rows):
+    rng = np.random.default_rng(5)
+    shares = []
+    for _ in range(50):
+        stance = sample_stance(rng, sample_shape(rng), "train")
+        shares.append(penetrating_share(stance.posed, tested_rows))
+    assert np.mean(np.array(shares) < 0.02) >= 0.95
