@@ -57,7 +57,8 @@ def test_every_choice_is_in_the_description(checkpoint: Path, stick_people_2d: P
         checkpoint, "lsp_pck", stick_people_2d, dataset="lsp_extended", split="all", flip_test=False, workers=0
     )
     assert scores.n == 20
-    assert "Data set lsp_extended, split all" in scores.description
+    assert "Data set lsp_extended, split all." in scores.description
+    assert "1001-2000" not in scores.description  # what the protocol's own split holds
     assert "mirrored" not in scores.description
     flipped = evaluate_checkpoint(checkpoint, "lsp_extended_pck", stick_people_2d, split="all", workers=0)
     assert "mirrored" in flipped.description

@@ -198,9 +198,11 @@ class TrainArguments:
 
 def train(arguments: list[str]) -> None:
     """Parse in two steps: the recipe's name decides what can be overridden."""
+    about_recipe = _has_recipe(arguments) and not {"-h", "--help"}.isdisjoint(arguments)
     given, rest = tyro.cli(
         TrainArguments,
-        args=arguments,
+        # Whoever asks what a recipe can do has no folder for it yet.
+        args=[arguments[0], "--out", "DIR", *arguments[1:]] if about_recipe else arguments,
         prog="headstart train",
         return_unknown_args=True,
         add_help=not _has_recipe(arguments),
@@ -209,7 +211,13 @@ def train(arguments: list[str]) -> None:
     from headstart.train import Experiment, run
 
     experiment = recipes.build(given.recipe, _sources(given))
-    experiment = tyro.cli(Experiment, default=experiment, args=rest, prog=f"headstart train {given.recipe}")
+    experiment = tyro.cli(
+        Experiment,
+        default=experiment,
+        args=rest,
+        prog=f"headstart train {given.recipe}",
+        description="The recipe's whole configuration; headstart train --help has the options beside it.",
+    )
     if given.threads:
         import torch
 
@@ -318,6 +326,9 @@ def main() -> None:
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"headstart: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print("headstart: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,13 @@ def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None 
     if limit is not None and limit < len(rows):
         rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
     return rows.astype(np.int64)
+
+
+def aim(protocol: Protocol, dataset: str | None, split: str | None) -> Protocol:
+    """The protocol on another data set or split, where one is given; its description then says which."""
+    aimed = replace(protocol, dataset=dataset or protocol.dataset, split=split or protocol.split)
+    same = (aimed.dataset, aimed.split) == (protocol.dataset, protocol.split)
+    return protocol if same else replace(aimed, subset="")
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.checkpoint import find_checkpoint, load_model
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
-from headstart.evaluate import Predictions, predict, protocol_rows, score
+from headstart.evaluate import Predictions, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
@@ -38,13 +38,9 @@ def evaluate_checkpoint(
     """Predict and score; the arguments are those of ``headstart eval``. Uses the accelerator that torch finds."""
     from accelerate import PartialState
 
-    wanted = protocol(protocol_name)
-    wanted = replace(
-        wanted,
-        dataset=dataset or wanted.dataset,
-        split=split or wanted.split,
-        flip_test=wanted.flip_test if flip_test is None else flip_test,
-    )
+    wanted = aim(protocol(protocol_name), dataset, split)
+    if flip_test is not None:
+        wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
     model, _ = load_model(path)
     index = open_index(wanted.dataset, root, wanted.split)

@@ -38,7 +38,7 @@ from headstart.checkpoint import (
 )
 from headstart.display import ProgressDisplay
 from headstart.errors import ConfigError, TrainingError
-from headstart.evaluate import join_predictions, predict, protocol_rows, score
+from headstart.evaluate import aim, join_predictions, predict, protocol_rows, score
 from headstart.index import open_index
 from headstart.loader import CropDataset, Data, Mixture, MixtureSampler, build_train_loader, open_mixture
 from headstart.models.pose_net import ModelConfig, PoseNet
@@ -395,8 +395,8 @@ def _validate(
         network.load_state_dict(average.tensors)
     scores = []
     for one in experiment.validation:
-        wanted = protocol(one.protocol)
-        index = open_index(one.dataset or wanted.dataset, Path(one.root), one.split or wanted.split)
+        wanted = aim(protocol(one.protocol), one.dataset, one.split)
+        index = open_index(wanted.dataset, Path(one.root), wanted.split)
         rows = protocol_rows(index, wanted, None if final else one.limit)
         with accelerator.autocast():
             mine = predict(

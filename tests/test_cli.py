@@ -1,0 +1,223 @@
+"""The command as people type it: what it prints, what it returns, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from headstart.recipes import RECIPES
+from headstart.results import RunResult
+
+TINY = (
+    *("--model.backbone", "nano", "--model.head.channels", "16", "--model.input-size", "64", "64"),
+    *("--batch-size", "4", "--workers", "0", "--tracker", "none"),
+)
+
+
+def headstart(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with one thread."""
+    return subprocess.run(
+        [sys.executable, "-m", "headstart.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+    )
+
+
+def succeeds(*arguments: str | Path) -> str:
+    done = headstart(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def fails(*arguments: str | Path) -> str:
+    """The one line that a wrong input gives."""
+    done = headstart(*arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("headstart: ")
+    return line.removeprefix("headstart: ")
+
+
+def training(root: Path, out: Path, *more: str) -> list[str | Path]:
+    data = ("--two-d", "lsp_extended", "--root", f"lsp_extended={root}", "--out", out, "--threads", "1")
+    return [
+        "train",
+        "pretrain_2d",
+        *data,
+        "--stages.0.data.0.split",
+        "all",
+        "--validation.0.split",
+        "all",
+        *TINY,
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(stick_people_2d: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run's folder and what the command printed."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    return out, succeeds(*training(stick_people_2d, out, "--stages.0.budget.samples", "16"))
+
+
+# --- speed and help ---
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    program = (
+        "import sys, headstart.cli; print({'torch', 'transformers', 'cv2', 'pyarrow', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_help_names_every_verb() -> None:
+    text = succeeds("--help")
+    assert all(verb in text for verb in ("data", "pack", "show", "train", "eval"))
+    assert "TrainArguments" not in text
+
+
+def test_help_of_train_and_of_a_recipe() -> None:
+    assert "--resume" in succeeds("train", "--help")
+    text = succeeds("train", "zhou2017", "--help")
+    for option in ("--stages.2.optimiser.learning-rate", "--model.backbone", "--augment.scale", "--batch-size"):
+        assert option in text
+    assert "(default: 0.0001)" in text
+
+
+# --- the way of a newcomer ---
+
+
+def test_data_counts_people_and_joints(stick_people_2d: Path) -> None:
+    """20 people, 14 labelled joints each but one; pelvis and thorax follow from hips and shoulders: 319."""
+    text = succeeds("data", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--check")
+    assert "lsp_extended all: 20 people, 319 labelled joints (319 visible, 0 occluded), 0 in 3D; 100.00%" in text
+    assert "20 images readable" in text
+
+
+def test_data_without_a_split_shows_those_that_lie_there(stick_people_2d: Path, stick_people_3d: Path) -> None:
+    found = json.loads(succeeds("data", "lsp_extended", "--root", stick_people_2d, "--json"))
+    assert {split: counts["people"] for split, counts in found.items()} == {"all": 20}
+    found = json.loads(succeeds("data", "h36m", "--root", stick_people_3d, "--json"))
+    assert {split: counts["people"] for split, counts in found.items()} == {"train": 16, "test": 8}
+
+
+def test_show_recipes_protocols_and_config() -> None:
+    text = succeeds("show", "recipes")
+    assert all(name in text for name in RECIPES)
+    assert "h36m_standard" in succeeds("show", "protocols")
+    assert json.loads(succeeds("show", "config", "zhou2017"))["stages"][2]["losses"]["bone_ratio"] == 0.01
+
+
+@pytest.mark.parametrize("what", ["samples", "targets"])
+def test_show_pictures(stick_people_2d: Path, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "sheet.png"
+    options = ("--root", stick_people_2d, "--split", "all", "--out", path, "--count", "4", "--augment")
+    assert succeeds("show", what, "lsp_extended", *options).strip() == str(path)
+    assert cv2.imread(str(path)) is not None
+
+
+def test_train_prints_scores_with_their_protocol(trained: tuple[Path, str], stick_people_2d: Path) -> None:
+    out, text = trained
+    assert text.startswith("lsp_extended_pck12: pck ")
+    assert "% (n = 20; higher is better)" in text
+    assert "Data set lsp_extended, split all." in text
+    assert text.splitlines()[-1] == str(out / "result.json")
+    result = RunResult.load(out / "result.json")
+    assert (result.name, result.stages[0].samples) == ("pretrain_2d", 16)
+    assert result.config["stages"][0]["data"][0]["root"] == str(stick_people_2d)
+
+
+def test_eval_gives_what_training_gave(trained: tuple[Path, str], stick_people_2d: Path, tmp_path: Path) -> None:
+    files = ("--predictions", tmp_path / "p.npz", "--picture", tmp_path / "p.png")
+    options = ("--protocol", "lsp_extended_pck12", "--root", stick_people_2d, "--split", "all", "--workers", "1")
+    scores = json.loads(succeeds("eval", trained[0] / "last.safetensors", *options, *files, "--json"))
+    expected = RunResult.load(trained[0] / "result.json").scores[0]
+    assert scores["value"] == pytest.approx(expected.value)
+    assert scores["description"] == expected.description
+    assert (tmp_path / "p.npz").is_file()
+    assert cv2.imread(str(tmp_path / "p.png")) is not None
+    text = succeeds("eval", trained[0], *options)
+    assert "lsp_extended_pck12: pck" in text
+    assert "per joint: right_shoulder" in text
+
+
+def test_packed_pictures_train_and_score_like_files(stick_people_2d: Path, tmp_path: Path) -> None:
+    text = succeeds(
+        "pack", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--out", tmp_path, "--size", "64"
+    )
+    assert text.startswith(f"{tmp_path / 'lsp_extended-all'}: 20 people, ")
+    succeeds(*training(tmp_path, tmp_path / "run", "--stages.0.budget.samples", "8"))
+
+
+def test_a_budget_can_change_its_unit(stick_people_2d: Path, tmp_path: Path) -> None:
+    units = ("--stages.0.budget.samples", "None", "--stages.0.budget.epochs", "0.4")
+    succeeds(*training(stick_people_2d, tmp_path / "run", *units))
+    assert RunResult.load(tmp_path / "run" / "result.json").stages[0].steps == 2
+
+
+def test_losses_and_weights_of_data_can_be_set(stick_people_2d: Path, tmp_path: Path) -> None:
+    more = ("--stages.0.losses", "heatmap_mse", "2.0", "--model.head.heatmap", "mse", "--stages.0.budget.samples", "4")
+    succeeds(*training(stick_people_2d, tmp_path / "run", *more))
+    assert RunResult.load(tmp_path / "run" / "result.json").config["stages"][0]["losses"] == {"heatmap_mse": 2.0}
+
+
+# --- wrong input: one line, exit code 2 ---
+
+
+def test_missing_root_and_malformed_file(tmp_path: Path) -> None:
+    assert "joints.mat: expected" in fails("data", "lsp_extended", "--root", tmp_path / "nowhere", "--split", "all")
+    (tmp_path / "joints.mat").write_bytes(b"MATLAB 5.0 MAT-file, cut short")
+    assert f"{tmp_path / 'joints.mat'}: expected" in fails("data", "lsp_extended", "--root", tmp_path)
+
+
+def test_an_unreadable_picture_fails_the_check(tmp_path: Path, stick_people_2d: Path) -> None:
+    (tmp_path / "joints.mat").write_bytes((stick_people_2d / "joints.mat").read_bytes())
+    line = fails("data", "lsp_extended", "--root", tmp_path, "--split", "all", "--check")
+    assert "im00001.jpg" in line
+    assert "20 unreadable images in all" in line
+
+
+def test_unknown_names(stick_people_2d: Path, trained: tuple[Path, str], tmp_path: Path) -> None:
+    assert "unknown data set 'lspet'; known: mpii" in fails("data", "lspet", "--root", tmp_path)
+    assert "unknown recipe 'zhou'; known: zhou2017" in fails("train", "zhou", "--out", tmp_path / "run")
+    assert "unknown recipe 'zhou'" in fails("show", "config", "zhou")
+    options = ("--root", stick_people_2d, "--protocol", "mpjpe")
+    assert "unknown protocol 'mpjpe'; known: h36m_standard" in fails("eval", trained[0], *options)
+    assert "has no split 'test'; it has" in fails("data", "lsp_extended", "--root", stick_people_2d, "--split", "test")
+
+
+def test_broken_checkpoints(stick_people_2d: Path, trained: tuple[Path, str], tmp_path: Path) -> None:
+    content = (trained[0] / "last.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
+    options = ("--root", stick_people_2d, "--split", "all", "--protocol", "lsp_extended_pck")
+    assert "cut.safetensors: expected a checkpoint" in fails("eval", tmp_path / "cut.safetensors", *options)
+    assert "expected best.safetensors or last.safetensors" in fails("eval", tmp_path, *options)
+
+
+def test_configurations_that_cannot_run(stick_people_2d: Path, trained: tuple[Path, str], tmp_path: Path) -> None:
+    root = stick_people_2d
+    two_units = training(root, tmp_path / "a", "--stages.0.budget.seconds", "5")
+    assert "budget: expected exactly one of samples, epochs, flops, seconds" in fails(*two_units)
+    assert "holds another run; give --resume" in fails(*training(root, trained[0]))
+    line = fails(*training(root, trained[0], "--resume", "--stages.0.budget.samples", "16", "--seed", "7"))
+    assert line.endswith("was made by another configuration: seed was 0, is 7")
+    assert "--root: expected NAME=DIR" in fails("train", "pretrain_2d", "--root", "lsp", "--out", tmp_path / "a")
+    assert "joints.mat" in fails(*training(root, root / "joints.mat" / "run"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_does_not_parse_is_explained() -> None:
+    done = headstart("train", "zhou2017", "--out", "x", "--stages.0.budget.sampels", "5")
+    assert done.returncode == 2
+    assert "--stages.0.budget.sampels" in done.stderr
+    assert headstart("nonsense").returncode == 2
