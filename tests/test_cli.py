@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import cv2
 import pytest
 
+from headstart.cli import main
 from headstart.recipes import RECIPES
 from headstart.results import RunResult
 
@@ -20,15 +23,23 @@ TINY = (
 )
 
 
-def headstart(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with one thread."""
-    return subprocess.run(
-        [sys.executable, "-m", "headstart.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
-    )
+def headstart(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command within this process: importing torch anew each time would take most of the time."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
+        patch.setenv("COLUMNS", "120")
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def in_a_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command as it is installed."""
+    command = [str(Path(sys.executable).with_name("headstart")), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def succeeds(*arguments: str | Path) -> str:
@@ -40,7 +51,10 @@ def succeeds(*arguments: str | Path) -> str:
 
 def fails(*arguments: str | Path) -> str:
     """The one line that a wrong input gives."""
-    done = headstart(*arguments)
+    return one_line(headstart(*arguments))
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 2, (done.stdout, done.stderr)
     (line,) = done.stderr.splitlines()
     assert line.startswith("headstart: ")
@@ -49,17 +63,8 @@ def fails(*arguments: str | Path) -> str:
 
 def training(root: Path, out: Path, *more: str) -> list[str | Path]:
     data = ("--two-d", "lsp_extended", "--root", f"lsp_extended={root}", "--out", out, "--threads", "1")
-    return [
-        "train",
-        "pretrain_2d",
-        *data,
-        "--stages.0.data.0.split",
-        "all",
-        "--validation.0.split",
-        "all",
-        *TINY,
-        *more,
-    ]
+    splits = ("--stages.0.data.0.split", "all", "--validation.0.split", "all")
+    return ["train", "pretrain_2d", *data, *splits, *TINY, *more]
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +78,8 @@ def trained(stick_people_2d: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
-    program = (
-        "import sys, headstart.cli; print({'torch', 'transformers', 'cv2', 'pyarrow', 'scipy'} & set(sys.modules))"
-    )
+    heavy = {"torch", "transformers", "accelerate", "cv2", "numpy", "pyarrow", "scipy"}
+    program = f"import sys, headstart.cli; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -152,9 +156,8 @@ def test_eval_gives_what_training_gave(trained: tuple[Path, str], stick_people_2
 
 
 def test_packed_pictures_train_and_score_like_files(stick_people_2d: Path, tmp_path: Path) -> None:
-    text = succeeds(
-        "pack", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--out", tmp_path, "--size", "64"
-    )
+    options = ("--root", stick_people_2d, "--split", "all", "--out", tmp_path, "--size", "64", "--workers", "1")
+    text = succeeds("pack", "lsp_extended", *options)
     assert text.startswith(f"{tmp_path / 'lsp_extended-all'}: 20 people, ")
     succeeds(*training(tmp_path, tmp_path / "run", "--stages.0.budget.samples", "8"))
 
@@ -165,13 +168,27 @@ def test_a_budget_can_change_its_unit(stick_people_2d: Path, tmp_path: Path) -> 
     assert RunResult.load(tmp_path / "run" / "result.json").stages[0].steps == 2
 
 
-def test_losses_and_weights_of_data_can_be_set(stick_people_2d: Path, tmp_path: Path) -> None:
-    more = ("--stages.0.losses", "heatmap_mse", "2.0", "--model.head.heatmap", "mse", "--stages.0.budget.samples", "4")
-    succeeds(*training(stick_people_2d, tmp_path / "run", *more))
-    assert RunResult.load(tmp_path / "run" / "result.json").config["stages"][0]["losses"] == {"heatmap_mse": 2.0}
+def test_weights_of_losses_and_limits_of_data_can_be_set(stick_people_2d: Path, tmp_path: Path) -> None:
+    more = ("--stages.0.losses.heatmap-cross-entropy", "2.0", "--stages.0.budget.samples", "4")
+    succeeds(*training(stick_people_2d, tmp_path / "run", *more, "--stages.0.data.0.limit", "8"))
+    stage = RunResult.load(tmp_path / "run" / "result.json").config["stages"][0]
+    assert stage["losses"] == {"heatmap_cross_entropy": 2.0}
+    assert stage["data"][0]["limit"] == 8
 
 
 # --- wrong input: one line, exit code 2 ---
+
+
+@pytest.mark.slow
+def test_the_installed_command(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Right and wrong, in a process of its own, where nothing but the command writes to stderr."""
+    done = in_a_process(*training(stick_people_2d, tmp_path / "run", "--stages.0.budget.samples", "8"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lsp_extended_pck12: pck ")
+    (tmp_path / "cut.safetensors").write_bytes(b"cut")
+    options = ("--root", stick_people_2d, "--split", "all", "--protocol", "lsp_extended_pck")
+    assert "cut.safetensors: expected" in one_line(in_a_process("eval", tmp_path / "cut.safetensors", *options))
+    assert "joints.mat: expected" in one_line(in_a_process("data", "lsp_extended", "--root", tmp_path / "nowhere"))
 
 
 def test_missing_root_and_malformed_file(tmp_path: Path) -> None:
@@ -182,8 +199,10 @@ def test_missing_root_and_malformed_file(tmp_path: Path) -> None:
 
 def test_an_unreadable_picture_fails_the_check(tmp_path: Path, stick_people_2d: Path) -> None:
     (tmp_path / "joints.mat").write_bytes((stick_people_2d / "joints.mat").read_bytes())
-    line = fails("data", "lsp_extended", "--root", tmp_path, "--split", "all", "--check")
-    assert "im00001.jpg" in line
+    done = headstart("data", "lsp_extended", "--root", tmp_path, "--split", "all", "--check")
+    line = done.stderr.splitlines()[-1]  # those before it are the progress
+    assert done.returncode == 2
+    assert line.startswith(f"headstart: {tmp_path / 'images' / 'im00001.jpg'}: expected a readable image")
     assert "20 unreadable images in all" in line
 
 
