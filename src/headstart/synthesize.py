@@ -1,0 +1,167 @@
+"""Generate a synthetic data set in the packed form that training reads: shards of pictures beside their labels.
+
+A folder ``synthetic_DOMAIN-SPLIT/`` is what ``headstart pack`` writes for a real data set (pack.py), with two columns
+more: ``state`` (22,), ``synth.labels.State`` of each canonical joint, and ``mask``, a PNG of the person's pixels. The
+bytes depend on domain, split, seed, count and size alone, not on the number of workers; whole shards survive a kill.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from headstart.errors import ConfigError, DataError
+from headstart.index import PACKED_SCHEMA, write_index
+from headstart.pack import packed_row
+from headstart.records import Annotation, Visibility
+from headstart.results import write_atomically
+
+if TYPE_CHECKING:
+    from headstart.synth.domains import SyntheticImage
+
+SCHEMA = PACKED_SCHEMA.append(pa.field("state", pa.list_(pa.field("item", pa.uint8(), nullable=False), 22))).append(
+    pa.field("mask", pa.binary())
+)
+
+_ROWS_PER_SHARD = 500
+_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """What to generate."""
+
+    domain: str
+    split: str
+    count: int
+    seed: int = 0
+    size: int = 256
+    """Side of the pictures in px."""
+
+
+def dataset_name(domain: str) -> str:
+    """Name of a domain's data set: a study uses one domain for 2D and another for 3D."""
+    return f"synthetic_{domain}"
+
+
+def synthesize(
+    config: SynthConfig,
+    out: Path,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write ``config.count`` pictures below ``out`` and return their folder; shards that are there already are kept.
+
+    Raises :class:`ConfigError` for an unknown domain or split and :class:`DataError` if the folder was begun with
+    other settings.
+    """
+    _check(config)
+    folder = out / f"{dataset_name(config.domain)}-{config.split}"
+    settings = {"dataset": dataset_name(config.domain), **asdict(config)}
+    _claim(folder / "settings.json", settings)
+    shards = []
+    with _mapper(workers) as apply:
+        for number, start in enumerate(range(0, config.count, _ROWS_PER_SHARD)):
+            shard = folder / f"shard-{number:05d}.arrow"
+            rows = range(start, min(start + _ROWS_PER_SHARD, config.count))
+            if not shard.is_file():
+                work = apply(partial(make_row, config), rows)
+                made = _counted(work, start, config.count, on_progress)
+                write_index(shard, made, SCHEMA, {name: str(value) for name, value in settings.items()})
+            shards.append(shard.name)
+            on_progress(rows.stop, config.count)
+    manifest = {**settings, "shards": shards, "unreadable": []}
+    write_atomically(folder / "pack.json", json.dumps(manifest, indent=1).encode())
+    return folder
+
+
+def make_row(config: SynthConfig, index: int) -> dict[str, Any]:
+    """Picture ``index`` as a row of :data:`SCHEMA`."""
+    from headstart.synth.domains import generate
+
+    made = generate(config.domain, config.split, config.seed, index, config.size)
+    row = packed_row(to_annotation(made), np.ascontiguousarray(made.image[..., ::-1]), _QUALITY, Path())
+    _, mask = cv2.imencode(".png", made.mask.astype(np.uint8) * 255)
+    return {**row, "state": made.states, "mask": mask.tobytes()}
+
+
+def to_annotation(made: SyntheticImage) -> Annotation:
+    """The person as any data set gives one: joints outside the picture keep their 3D and lose their 2D label."""
+    from headstart.synth.labels import State
+
+    outside = made.states == State.OUT_OF_FRAME
+    visibility = np.where(made.states == State.VISIBLE, Visibility.VISIBLE, Visibility.OCCLUDED).astype(np.uint8)
+    visibility[outside] = Visibility.UNLABELLED
+    return Annotation(
+        key=made.key,
+        image=Path(f"{made.key}.jpg"),
+        bbox_xywh=made.bbox_xywh.astype(np.float32),
+        keypoints=np.where(outside[:, None], np.nan, made.keypoints).astype(np.float32),
+        visibility=visibility,
+        camera_xyz=made.camera_xyz.astype(np.float32),
+        camera=made.camera,
+        subject=made.subject,
+        action=made.action,
+        sequence=made.sequence,
+        frame=made.frame,
+    )
+
+
+def _check(config: SynthConfig) -> None:
+    try:
+        from headstart.synth.domains import DOMAINS
+        from headstart.synth.pose import SPLITS
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error}: synthetic people need it; pip install 'headstart[synth]'") from error
+    if config.domain not in DOMAINS:
+        raise ConfigError(f"domain: expected one of {', '.join(DOMAINS)}, got {config.domain!r}")
+    if config.split not in SPLITS:
+        raise ConfigError(f"split: expected one of {', '.join(SPLITS)}, got {config.split!r}")
+    if config.count < 1 or config.size < 32:
+        raise ConfigError(f"count and size: expected at least 1 and 32, got {config.count} and {config.size}")
+
+
+def _claim(path: Path, settings: dict[str, Any]) -> None:
+    """Remember what a folder is being filled with; who goes on with it must want the same."""
+    if path.is_file() and json.loads(path.read_text()) != settings:
+        raise DataError(path, f"the settings {settings}", found=path.read_text(), fix="Choose another --out")
+    write_atomically(path, json.dumps(settings).encode())
+
+
+def _counted(
+    rows: Iterator[dict[str, Any]], start: int, total: int, on_progress: Callable[[int, int], None]
+) -> Iterator[dict[str, Any]]:
+    for done, row in enumerate(rows, start + 1):
+        yield row
+        on_progress(done, total)
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterator[dict[str, Any]]]]:
+    """An ordered map over ``workers`` processes of one thread each, or over none."""
+    if workers <= 1:
+        yield map
+        return
+    # Read by the numerical libraries when a worker imports them: threads of several workers would fight for cores.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        yield partial(pool.map, chunksize=8)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)

@@ -1,0 +1,95 @@
+"""Synthetic data sets on disk: same bytes for any number of workers, resumable, read as any packed data set."""
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headstart import synthesize as module
+from headstart.datasets import synthetic
+from headstart.errors import ConfigError, DataError
+from headstart.index import open_packed
+from headstart.records import Visibility
+from headstart.synthesize import SynthConfig, synthesize
+
+CONFIG = SynthConfig("occluded", "train", 5, seed=3, size=64)
+
+
+def shard_bytes(folder):
+    return [path.read_bytes() for path in sorted(folder.glob("shard-*.arrow"))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_ROWS_PER_SHARD", 2)
+        return synthesize(CONFIG, tmp_path_factory.mktemp("synth"))
+
+
+def test_packed_people_are_read_as_any_others(folder):
+    index = open_packed(folder)
+    assert len(index) == 5
+    person = index[3]
+    picture = cv2.imdecode(np.frombuffer(index.content(3), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (64, 64, 3)
+    known = person.visibility > 0
+    np.testing.assert_allclose(person.camera.project(person.camera_xyz)[known], person.keypoints[known], atol=0.01)
+    assert {Visibility.OCCLUDED, Visibility.VISIBLE} <= set(person.visibility)
+    assert len(set(index.column("key"))) == 5
+
+
+def test_states_and_masks_travel_along(folder):
+    table = pa.ipc.open_file(str(folder / "shard-00000.arrow")).read_all()
+    mask = cv2.imdecode(np.frombuffer(table["mask"][0].as_py(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask.shape == (64, 64)
+    assert set(np.unique(mask)) == {0, 255}
+    assert len(table["state"][0].as_py()) == 22
+
+
+def test_two_workers_write_the_same_bytes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    again = synthesize(CONFIG, tmp_path, workers=2)
+    assert shard_bytes(again) == shard_bytes(folder)
+    assert (again / "pack.json").read_text() == (folder / "pack.json").read_text()
+
+
+def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    real, made = module.make_row, []
+
+    def dies(config, index):
+        made.append(index)
+        if index == 3:
+            raise KeyboardInterrupt
+        return real(config, index)
+
+    monkeypatch.setattr(module, "make_row", dies)
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(CONFIG, tmp_path)
+    monkeypatch.setattr(module, "make_row", lambda config, index: made.append(index) or real(config, index))
+    again = synthesize(CONFIG, tmp_path)
+    assert made == [0, 1, 2, 3, 2, 3, 4]
+    assert shard_bytes(again) == shard_bytes(folder)
+
+
+def test_other_settings_need_another_folder(folder):
+    with pytest.raises(DataError, match="another --out"):
+        synthesize(SynthConfig("occluded", "train", 6, seed=3, size=64), folder.parent)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (SynthConfig("moon", "train", 1), "domain: expected one of wild"),
+        (SynthConfig("wild", "dev", 1), "split: expected one of train"),
+        (SynthConfig("wild", "train", 0), "count and size"),
+    ],
+)
+def test_bad_settings_are_named(config, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        synthesize(config, tmp_path)
+
+
+def test_the_adapter_says_how_to_make_what_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="headstart synth wild --split val"):
+        next(synthetic.annotations(tmp_path, "val"))
