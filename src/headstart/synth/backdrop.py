@@ -96,13 +96,13 @@ def _sky(rng: np.random.Generator, canvas_size: int, horizon: int) -> tuple[Pict
 
 def _paint_above(canvas: _Canvas, heights: NDArray[np.float32], fill: Picture) -> None:
     """Fill from the horizon up to ``heights`` (width,) px with the rows of ``fill``."""
-    top = int(max(canvas.horizon - heights.max() - 1, 0))
-    band = slice(top, max(canvas.horizon + 2, top))
-    rows = np.arange(band.start, band.stop)[:, None]
-    inside = np.clip(rows - (canvas.horizon - heights[None]), 0, 1)[..., None]
-    part = canvas.picture[band]
-    if part.size:
-        part += inside * (fill[-len(part) :] - part)
+    size = len(canvas.picture)
+    rows = np.arange(max(int(canvas.horizon - heights.max() - 1), 0), min(canvas.horizon + 2, size))
+    if len(rows):
+        inside = np.clip(rows[:, None] - (canvas.horizon - heights[None]), 0, 1)[..., None]
+        part = canvas.picture[rows[0] : rows[-1] + 1]
+        # The fill hangs from the horizon, which may lie below the picture.
+        part += inside * (fill[(rows - canvas.horizon) % len(fill)] - part)
 
 
 def _hills(canvas: _Canvas) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
+from headstart.synth.affine import combined
 
 #: Mean and standard deviation of adult stature in mm, men and women (NCD-RisC 2016, high-income countries).
 STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
@@ -185,7 +186,7 @@ def sample_shape(rng: np.random.Generator, woman: bool | None = None) -> Shape:
     # The most likely body of that stature: move along covariance @ slope, as conditioning a Gaussian does.
     direction = factor @ (factor.T @ slope)
     coefficients = coefficients + direction * (wanted - base - slope @ coefficients) / (slope @ direction)
-    points = asset.mean + (coefficients.astype(np.float32) @ asset.components).reshape(-1, 3)
+    points = asset.mean + combined(coefficients, asset.components).reshape(-1, 3)
     return Shape(bool(sex), wanted, points[: asset.vertices], points[asset.vertices :])
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.skeleton import CANONICAL
+from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, Posed, Shape, load_body
 
 #: A point counts when it lies inside the solid shrunk to this share: flesh touches flesh without harm.
@@ -97,7 +98,7 @@ def _capsule_radii(rest: NDArray[np.float32], joints: NDArray[np.float64]) -> ND
     for name, start, end in _limbs():
         points = rest[_body_rows()[name]]
         axis = joints[end] - joints[start]
-        along = (points - joints[start]) @ axis / (axis @ axis)
+        along = transformed(points - joints[start], axis[None])[:, 0] / (axis @ axis)
         distance = np.linalg.norm(points - joints[start] - np.clip(along, 0, 1)[:, None] * axis, axis=1)
         radii.append([np.median(distance[(along > low) & (along < low + 0.5)]) for low in (0.0, 0.5)])
     return np.array(radii)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array, Camera
+from headstart.synth.affine import seen_from
 from headstart.synth.rotation import Z, about, unit
 
 
@@ -28,7 +29,7 @@ def position(camera: Camera) -> NDArray[np.float64]:
 
 def pixel_range(camera: Camera, points: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Least and greatest pixel (2,) of points (N, 3) in world mm, through an ideal lens; all must lie in front."""
-    view = camera.to_camera(points)
+    view = seen_from(camera, points)
     pixels = view[:, :2] / np.maximum(view[:, 2:], 1.0) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
     return pixels.min(0), pixels.max(0)
 

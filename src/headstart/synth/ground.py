@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array
+from headstart.synth.affine import transformed
 from headstart.synth.body import Posed, load_body
 from headstart.synth.rotation import Z, about, swing
 
@@ -23,7 +24,7 @@ def _sampled_rows() -> NDArray[np.int64]:
 
 def moved(posed: Posed, rotation: Array, translation: Array) -> Posed:
     """The posed body after a rigid motion: rotation (3, 3), then translation (3,) mm."""
-    vertices = (posed.vertices @ rotation.T.astype(np.float32) + translation).astype(np.float32)
+    vertices = transformed(posed.vertices, rotation, translation).astype(np.float32)
     transforms = np.einsum("ij,bjk->bik", rotation, posed.transforms)
     transforms[:, :, 3] += translation
     return replace(posed, vertices=vertices, joints=posed.joints @ rotation.T + translation, transforms=transforms)
@@ -45,7 +46,7 @@ def settled(posed: Posed, steps: int = 12) -> Posed:
     points = posed.vertices[_sampled_rows()].astype(np.float64)
     turn = np.eye(3)
     for _ in range(steps):
-        now = points @ turn.T
+        now = transformed(points, turn)
         touching = now[now[:, 2] < now[:, 2].min() + _CONTACT_MM, :2]
         pull = now.mean(0)[:2] - np.clip(now.mean(0)[:2], touching.min(0), touching.max(0))
         distance = float(np.hypot(*pull))

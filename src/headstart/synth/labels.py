@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array, Camera
 from headstart.skeleton import CANONICAL
+from headstart.synth.affine import seen_from
 from headstart.synth.body import PARTS
 from headstart.synth.mesh import SUBJECT, Mesh
 
@@ -59,7 +60,7 @@ def shown_by() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
 
 def first_hits(mesh: Mesh, camera: Camera, pixels: Array) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The nearest triangle (N,) (-1 none) on the line of sight through each pixel (N, 2), and its depth z in mm."""
-    view = camera.to_camera(mesh.vertices)
+    view = seen_from(camera, mesh.vertices)
     flat = np.stack(
         [camera.fx * view[:, 0] + camera.cx * view[:, 2], camera.fy * view[:, 1] + camera.cy * view[:, 2]], 1
     )

@@ -96,7 +96,7 @@ def _expose(linear: NDArray[np.float32], how: Development) -> NDArray[np.float32
 
 
 def _grade(picture: NDArray[np.float32], how: Development) -> NDArray[np.float32]:
-    grey = picture @ np.array([0.3, 0.59, 0.11], np.float32)
+    grey = np.float32(0.3) * picture[..., 0] + np.float32(0.59) * picture[..., 1] + np.float32(0.11) * picture[..., 2]
     saturation = 0.0 if how.grey else how.saturation
     picture = grey[..., None] + np.float32(saturation) * (picture - grey[..., None])
     picture = 0.42 + np.float32(how.contrast) * (picture - 0.42)

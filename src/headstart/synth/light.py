@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array
+from headstart.synth.affine import transformed
 from headstart.synth.mesh import Mesh, some_corner
 from headstart.synth.raster import depth_map
 from headstart.synth.rotation import unit
@@ -65,8 +66,7 @@ def _along(direction: Array, centre: Array, reach: float, size: int) -> NDArray[
 
 
 def _map(mesh: Mesh, faces: NDArray[np.int32], matrix: Array, size: int) -> NDArray[np.float32]:
-    points = mesh.vertices @ matrix[:, :3].T.astype(np.float32) + matrix[:, 3].astype(np.float32)
-    return depth_map(points, faces, size)
+    return depth_map(transformed(mesh.vertices, matrix[:, :3], matrix[:, 3]), faces, size)
 
 
 def sky_directions(rng: np.random.Generator) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array, Camera
+from headstart.synth.affine import seen_from
 from headstart.synth.mesh import Mesh
 
 #: Nothing nearer than this to the camera is drawn, mm.
@@ -38,7 +39,7 @@ def rasterise(mesh: Mesh, camera: Camera, width: int, height: int, scale: int) -
 
     Sample (i, j) lies at pixel ((j + 0.5) / scale - 0.5, (i + 0.5) / scale - 0.5).
     """
-    view = camera.to_camera(mesh.vertices).astype(np.float32)
+    view = seen_from(camera, mesh.vertices).astype(np.float32)
     # Homogeneous sample coordinates: (x / z, y / z) are columns and rows of the sample grid.
     columns = scale * (camera.fx * view[:, 0] + (camera.cx + 0.5) * view[:, 2]) - 0.5 * view[:, 2]
     rows = scale * (camera.fy * view[:, 1] + (camera.cy + 0.5) * view[:, 2]) - 0.5 * view[:, 2]

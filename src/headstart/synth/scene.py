@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
+from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, Posed, load_body
 from headstart.synth.colour import earth_colour, from_hsv, leaf_colour, scaled, thing_colour
 from headstart.synth.light import Lights
@@ -90,7 +91,7 @@ def _add_wall(stage: Stage, posed: Posed) -> None:
     """A wall in front of the body that its hands or feet touch."""
     rng, front = stage.rng, front_of(posed)
     points = posed.vertices[: load_body().faces["body"].max() + 1]
-    reach = float((points @ front.astype(np.float32)).max()) + 4
+    reach = float(transformed(points, front[None]).max()) + 4
     low, high = extent(posed)
     centre = (low + high) / 2
     depth = rng.uniform(150, 1200)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array
+from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, load_body
 from headstart.synth.mesh import projection_axis, vertex_normals
 from headstart.synth.rig import rest_head
@@ -36,7 +37,7 @@ class Measures:
 
 def _along(points: Array, start: Array, end: Array) -> NDArray[np.float64]:
     axis = end - start
-    return (points - start) @ axis / (axis @ axis)
+    return transformed(points - start, axis[None])[:, 0] / (axis @ axis)
 
 
 def _limb(points: Array, names: tuple[str, str, str], member: NDArray[np.bool_], side: str) -> NDArray[np.float64]:
@@ -106,5 +107,5 @@ def rest_normals(rest: NDArray[np.float32], piece: Helper) -> NDArray[np.float32
 def waves(rng: np.random.Generator, points: Array, length_mm: float) -> NDArray[np.float32]:
     """Smooth random values (N,) of standard deviation near 1 over points (N, 3) mm: folds and lumps."""
     directions = rng.normal(0, 1, (3, 4)) * (2 * np.pi / length_mm) * (1, 0.7, 1.3, 1)
-    phases = np.asarray(points, np.float32) @ directions.astype(np.float32)
-    return np.sin(phases + rng.uniform(0, 2 * np.pi, 4).astype(np.float32)).sum(1) / np.float32(np.sqrt(2))
+    phases = transformed(points, directions.T, rng.uniform(0, 2 * np.pi, 4)).astype(np.float32)
+    return np.sin(phases).sum(1) / np.float32(np.sqrt(2))

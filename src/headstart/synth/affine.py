@@ -1,0 +1,50 @@
+"""Affine maps of many points, on one thread and in one order.
+
+Matrix products of numpy go to a BLAS library whose last bits depend on its number of threads; pictures must not.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Array, Camera
+
+
+def transformed(points: Array, linear: Array, offset: Array | None = None) -> NDArray[np.float64]:
+    """``linear`` (M, K) @ each point (N, K), plus ``offset`` (M,): (N, M)."""
+    shift = np.zeros(len(linear)) if offset is None else np.asarray(offset, np.float64)
+    out = np.empty((len(points), len(linear)))
+    _transform(np.ascontiguousarray(points), np.ascontiguousarray(linear, np.float64), shift, out)
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _transform(points, linear, offset, out):  # type: ignore[no-untyped-def]
+    for index in range(len(points)):
+        for row in range(len(linear)):
+            total = offset[row]
+            for column in range(linear.shape[1]):
+                total += linear[row, column] * points[index, column]
+            out[index, row] = total
+
+
+def seen_from(camera: Camera, points: Array) -> NDArray[np.float64]:
+    """World points (N, 3) mm in camera axes."""
+    return transformed(points, camera.rotation, camera.translation_mm)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _combine(weights, rows, out):  # type: ignore[no-untyped-def]
+    for number in range(len(weights)):
+        weight = weights[number]
+        for index in range(len(out)):
+            out[index] += weight * rows[number, index]
+
+
+def combined(weights: Array, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weighted sum (N,) of rows (K, N)."""
+    out = np.zeros(rows.shape[1], np.float32)
+    _combine(np.asarray(weights, np.float32), rows, out)
+    return out
