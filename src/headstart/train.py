@@ -20,7 +20,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs, gather_object
+from accelerate.utils import DistributedDataParallelKwargs, broadcast, gather_object
 
 from headstart import losses
 from headstart.augment import AugmentConfig
@@ -393,6 +393,8 @@ def _validate(
     trained = {name: tensor.clone() for name, tensor in network.state_dict().items()} if average else {}
     if average:
         network.load_state_dict(average.tensors)
+    for buffer in network.buffers():  # statistics of batch norm are each process's own until its next step
+        broadcast(buffer)
     scores = []
     for one in experiment.validation:
         wanted = aim(protocol(one.protocol), one.dataset, one.split)

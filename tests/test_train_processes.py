@@ -1,0 +1,198 @@
+"""Training in processes of its own: killed at random moments, stopped by signals, shared between two."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from headstart.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+MODEL = (
+    *("--model.backbone", "nano", "--model.head.channels", "16", "--model.input-size", "64", "64"),
+    *("--workers", "0", "--tracker", "none", "--average-decay", "0.9"),
+)
+SPLITS = tuple(part for stage in range(3) for part in (f"--stages.{stage}.data.0.split", "all"))
+
+
+def command(root_2d: Path, root_3d: Path, out: Path, *more: str) -> list[str]:
+    """``headstart train`` in three stages."""
+    roots = ("--two-d", "lsp_extended", "--root", f"lsp_extended={root_2d}", "--root", f"h36m={root_3d}")
+    arguments = ("train", "pretrain_2d_then_3d", *roots, "--out", str(out), "--threads", "1", *MODEL, *SPLITS, *more)
+    return [sys.executable, "-m", "headstart.cli", *arguments]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment(), timeout=200)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def stop_during(arguments: list[str], out: Path, number: signal.Signals, delay: float) -> tuple[int, str]:
+    """Send a signal ``delay`` seconds after the process has written its first checkpoint; exit code and stderr."""
+    before = written(out)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(arguments, text=True, env=environment(), **pipes)  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + 100
+        while written(out) == before and process.poll() is None:
+            assert time.monotonic() < deadline, "no checkpoint in time"
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.send_signal(number)
+        _, text = process.communicate(timeout=100)
+    finally:
+        process.kill()
+    return process.returncode, text
+
+
+def written(out: Path) -> int:
+    """When the last checkpoint was written, ns; 0 for never."""
+    path = out / "last.safetensors"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def steps_saved(out: Path) -> int:
+    """Steps that the checkpoint of a run has behind it."""
+    return load_checkpoint(out / "last.safetensors", ()).header["progress"]["updates"]
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """Names of tensors that are not equal bit for bit."""
+    one, two = load_checkpoint(first).tensors, load_checkpoint(second).tensors
+    assert one.keys() == two.keys()
+    return [name for name in one if not torch.equal(one[name], two[name])]
+
+
+# --- killed and stopped ---
+
+STEPS = ("--batch-size", "4", "--log-samples", "4", "--checkpoint-samples", "8")
+BUDGETS = tuple(part for stage in range(3) for part in (f"--stages.{stage}.budget.samples", "120"))
+
+
+def test_killed_at_random_moments_the_run_ends_bit_for_bit_the_same(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """SIGKILL three times, while it trains or writes; what is there afterwards is always a whole checkpoint."""
+    options = (*STEPS, *BUDGETS, "--validation.1.split", "all")
+    finish(command(stick_people_2d, stick_people_3d, tmp_path / "whole", *options))
+    parts = command(stick_people_2d, stick_people_3d, tmp_path / "parts", *options, "--resume")
+    killed_at = []
+    for _ in range(3):
+        code, text = stop_during(parts, tmp_path / "parts", signal.SIGKILL, random.uniform(0, 0.6))
+        killed_at.append(steps_saved(tmp_path / "parts"))
+        assert code == -signal.SIGKILL or killed_at[-1] == 90, text
+    finish(parts)
+    last = "last.safetensors"
+    assert differences(tmp_path / "whole" / last, tmp_path / "parts" / last) == [], killed_at
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "parts")]
+    assert results[0]["scores"] == results[1]["scores"]
+    assert [stage["samples"] for stage in results[1]["stages"]] == [120, 120, 120]
+    assert killed_at[0] < 90, "nothing was tested: the first kill came after the end"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_exits_with_130(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    endless = ("--stages.0.budget.samples", "1000000", "--batch-size", "4", "--checkpoint-samples", "400")
+    arguments = command(stick_people_2d, stick_people_3d, tmp_path / "run", *endless)
+    code, text = stop_during(arguments, tmp_path / "run", number, 0.5)
+    assert code == 130, text
+    line = text.splitlines()[-1]
+    steps = steps_saved(tmp_path / "run")
+    assert line == f"headstart: stopped at step {steps} of 2d; go on with --resume"
+    assert steps >= 100
+
+
+# --- two processes ---
+
+PROGRAM = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from headstart.augment import AugmentConfig
+from headstart.optimisation import Optimiser, Schedule
+from headstart.train import run
+from tiny import experiment, three_stages
+
+root_2d, root_3d, out, batch = sys.argv[1:]
+plain = Optimiser("sgd", learning_rate=0.05, momentum=0.0, weight_decay=0.01, clip_norm=1.0)
+stages = [
+    replace(stage, optimiser=plain, schedule=Schedule("constant"), freeze_batch_norm=True)
+    for stage in three_stages(Path(root_2d), Path(root_3d), 3 * int(batch))
+]
+run(experiment(*stages, batch_size=int(batch), log_samples=1, checkpoint_samples=1), Path(out))
+"""
+
+
+def shared(root_2d: Path, root_3d: Path, out: Path, processes: int) -> dict[str, torch.Tensor]:
+    """Weights after three steps of each of three stages with 6 samples a step, whoever computes them."""
+    program = out.with_suffix(".py")
+    program.write_text(PROGRAM)
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    done = subprocess.run(
+        [sys.executable, *launch, str(program), str(root_2d), str(root_3d), str(out), "6"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**environment(), "PYTHONPATH": str(Path(__file__).parent), "ACCELERATE_USE_CPU": "true"},
+    )
+    assert done.returncode == 0, done.stderr
+    return load_checkpoint(out / "last.safetensors").part("model")
+
+
+def test_two_processes_learn_what_one_learns_from_the_double_batch(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """Loss and weights after every step of SGD, hence the gradients, in 2D, mixed and geometric stages.
+
+    Batches of 6 from 20 2D and 16 3D people: the halves of a batch have unequal numbers of labels of each kind. The
+    gradient is clipped, so its norm agrees too. In the 2D stage nothing depends on the depth maps.
+    """
+    one = shared(stick_people_2d, stick_people_3d, tmp_path / "one", 1)
+    two = shared(stick_people_2d, stick_people_3d, tmp_path / "two", 2)
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}")
+    rows = [json.loads((tmp_path / name / "result.json").read_text())["history"] for name in ("one", "two")]
+    assert [row["step"] for row in rows[0] if "loss" in row] == [1, 2, 3] * 3
+    for first, second in zip(*rows):
+        for name in first.keys() - {"images_per_second", "waiting_for_data"}:
+            assert second[name] == (pytest.approx(first[name], rel=1e-4) if name != "stage" else first[name])
+
+
+def test_two_processes_share_the_people_to_be_scored(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """Every person once, whoever predicts him: the score of ``headstart eval`` on the same checkpoint."""
+    splits = ("--stages.0.data.0.split", "all", "--validation.0.split", "all")
+    options = (*splits, "--stages.0.budget.samples", "8", "--batch-size", "4", *MODEL)
+    data = ("--two-d", "lsp_extended", "--root", f"lsp_extended={stick_people_2d}", "--out", str(tmp_path / "run"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*launch, "-m", "headstart.cli", "train", "pretrain_2d", *data, *options],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**environment(), "ACCELERATE_USE_CPU": "true"},
+    )
+    assert done.returncode == 0, done.stderr
+    (scores,) = json.loads((tmp_path / "run" / "result.json").read_text())["scores"]
+    assert scores["n"] == 20
+    evaluation = [sys.executable, "-m", "headstart.cli", "eval", str(tmp_path / "run" / "last.safetensors"), "--json"]
+    where = ("--protocol", "lsp_extended_pck12", "--root", str(stick_people_2d), "--split", "all", "--workers", "0")
+    assert json.loads(finish([*evaluation, *where]).stdout)["value"] == pytest.approx(scores["value"])
