@@ -1,0 +1,196 @@
+"""Reading pictures: always BGR uint8 in the stored pixels; frames of videos by their exact number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.errors import DataError
+from headstart.images import decode_image, read_image, read_video_frame
+
+FRAMES = 45
+#: Codec, suffix and options: B-frames with rare key frames, several groups of pictures, and every frame a key frame.
+VIDEOS = {
+    "mpeg4 with B-frames": ("mpeg4", ".mp4", {"bf": "2", "g": "20"}),
+    "h264, open groups": ("libx264", ".mp4", {"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"}),
+    "h264 in mkv": ("libx264", ".mkv", {"x264-params": "keyint=15:bframes=2:scenecut=0"}),
+    "mpeg4 in avi": ("mpeg4", ".avi", {"g": "12"}),
+    "mjpeg": ("mjpeg", ".avi", {}),
+}
+
+
+def photo() -> np.ndarray:
+    """BGR (24, 40, 3): blue grows to the right, green downwards, red is 200."""
+    image = np.full((24, 40, 3), 200, np.uint8)
+    image[..., 0] = 6 * np.arange(40)
+    image[..., 1] = 10 * np.arange(24)[:, None]
+    return image
+
+
+def bars(frame: int) -> np.ndarray:
+    """Picture (48, 96, 3) of a frame: its number in six binary digits, black or white bars."""
+    digits = (frame >> np.arange(6)) & 1
+    return np.repeat(np.tile(np.repeat(255 * digits, 16), (48, 1))[..., None], 3, 2).astype(np.uint8)
+
+
+def number_of(picture: np.ndarray) -> int:
+    """The frame number that :func:`bars` wrote."""
+    digits = picture.reshape(48, 6, 16, 3).mean((0, 2, 3)) > 127
+    return int((digits << np.arange(6)).sum())
+
+
+def write_video(path: Path, codec: str, options: dict[str, str], rate: int = 25, frames: int = FRAMES) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height = 96, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for frame in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(bars(frame), format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module", params=list(VIDEOS))
+def video(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    codec, suffix, options = VIDEOS[request.param]
+    return write_video(tmp_path_factory.mktemp("video") / f"clip{suffix}", codec, options)
+
+
+class TestPictures:
+    def test_png_is_bgr_to_the_last_bit(self, tmp_path: Path):
+        cv2.imwrite(str(tmp_path / "a.png"), photo())
+        image = read_image(tmp_path / "a.png")
+        np.testing.assert_array_equal(image, photo())
+        assert image.dtype == np.uint8
+
+    def test_jpeg_is_bgr(self, tmp_path: Path):
+        Image.fromarray(photo()[..., ::-1]).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+        difference = read_image(tmp_path / "a.jpg").astype(int) - photo()
+        assert np.abs(difference).max() <= 6
+
+    @pytest.mark.parametrize("suffix", [".png", ".jpg"])
+    def test_grey_becomes_three_equal_channels(self, tmp_path: Path, suffix: str):
+        path = tmp_path / f"a{suffix}"
+        Image.new("L", (20, 10), 77).save(path)
+        np.testing.assert_array_equal(read_image(path), np.full((10, 20, 3), 77, np.uint8))
+
+    def test_sixteen_bits_keep_the_upper_eight(self, tmp_path: Path):
+        cv2.imwrite(str(tmp_path / "a.png"), np.full((10, 20), 100 * 256 + 17, np.uint16))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((10, 20, 3), 100, np.uint8))
+
+    def test_alpha_is_dropped_not_mixed_in(self, tmp_path: Path):
+        Image.new("RGBA", (20, 10), (250, 40, 7, 128)).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((10, 20, 3), (7, 40, 250), np.uint8))
+
+    def test_a_palette_is_looked_up(self, tmp_path: Path):
+        Image.new("RGB", (20, 10), (250, 40, 7)).quantize(2).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.full((10, 20, 3), (7, 40, 250), np.uint8))
+
+    def test_cmyk_becomes_bgr(self, tmp_path: Path):
+        Image.new("CMYK", (16, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
+        image = read_image(tmp_path / "a.jpg")
+        assert image.shape == (8, 16, 3)
+        assert np.abs(image.astype(int) - (0, 0, 255)).max() <= 3
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_exif_does_not_turn_it_because_labels_are_in_stored_pixels(self, tmp_path: Path, orientation: int):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(photo()[..., ::-1]).save(tmp_path / "a.jpg", quality=95, subsampling=0, exif=exif)
+        image = read_image(tmp_path / "a.jpg")
+        assert image.shape == (24, 40, 3)
+        assert np.abs(image.astype(int) - photo()).max() <= 6
+
+    def test_encoded_bytes_and_a_memoryview_of_them(self):
+        content = cv2.imencode(".png", photo())[1].tobytes()
+        np.testing.assert_array_equal(decode_image(content, "packed"), photo())
+        np.testing.assert_array_equal(decode_image(memoryview(content), "packed"), photo())
+
+
+class TestUnreadable:
+    def test_a_missing_file_is_named(self, tmp_path: Path):
+        with pytest.raises(DataError, match=r"none\.jpg: expected a readable image, found No such file"):
+            read_image(tmp_path / "none.jpg")
+
+    def test_a_folder_is_named(self, tmp_path: Path):
+        (tmp_path / "folder.jpg").mkdir()
+        with pytest.raises(DataError, match=r"folder\.jpg"):
+            read_image(tmp_path / "folder.jpg")
+
+    def test_an_empty_file_is_named(self, tmp_path: Path):
+        (tmp_path / "empty.jpg").touch()
+        with pytest.raises(DataError, match=r"empty\.jpg.*0 bytes"):
+            read_image(tmp_path / "empty.jpg")
+
+    @pytest.mark.parametrize("suffix", [".jpg", ".png"])
+    @pytest.mark.parametrize("share", [0.05, 0.5, 0.98])
+    def test_a_truncated_file_is_named(self, tmp_path: Path, suffix: str, share: float):
+        content = cv2.imencode(suffix, photo())[1].tobytes()
+        path = tmp_path / f"short{suffix}"
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(DataError, match=rf"short\{suffix}"):
+            read_image(path)
+
+    def test_a_jpeg_that_lost_its_end_is_not_saved_by_a_whole_thumbnail(self, tmp_path: Path):
+        """OpenCV 4 fills the missing rows of a truncated JPEG with whatever was in memory."""
+        content = cv2.imencode(".jpg", photo())[1].tobytes()
+        thumbnail = b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
+        whole = content[:2] + thumbnail + content[2:]
+        assert decode_image(whole, "whole").shape == (24, 40, 3)
+        with pytest.raises(DataError, match=r"short.*ends early"):
+            decode_image(whole[:-40], "short")
+
+    def test_bytes_after_the_end_of_a_jpeg_do_no_harm(self):
+        content = cv2.imencode(".jpg", photo())[1].tobytes()
+        np.testing.assert_array_equal(decode_image(content + b"maker's notes", "a"), decode_image(content, "b"))
+
+    def test_text_is_no_picture(self):
+        with pytest.raises(DataError, match=r"person 7.*11 bytes"):
+            decode_image(b"hello world", "person 7")
+
+
+class TestVideo:
+    def test_frames_out_of_order_are_the_right_ones(self, video: Path):
+        wanted = np.random.default_rng(3).permutation(FRAMES).tolist()
+        assert [number_of(read_image(video, frame)) for frame in wanted] == wanted
+
+    def test_shape_and_type(self, video: Path):
+        image = read_video_frame(video, 1)
+        assert (image.shape, image.dtype) == ((48, 96, 3), np.uint8)
+
+    @pytest.mark.parametrize("frame", [FRAMES, FRAMES + 1, 10_000])
+    def test_beyond_the_end_is_named(self, video: Path, frame: int):
+        with pytest.raises(DataError, match=rf"clip\.\w+: expected a video with frame {frame}"):
+            read_video_frame(video, frame)
+
+    def test_a_negative_frame_is_named(self, video: Path):
+        with pytest.raises(DataError, match=r"clip\.\w+: expected the number of a frame.*-1"):
+            read_image(video)
+
+    def test_a_rate_that_is_no_whole_number_of_ticks(self, tmp_path: Path):
+        path = write_video(tmp_path / "clip.mkv", "mpeg4", {"bf": "2", "g": "20"}, rate=30)
+        assert [number_of(read_video_frame(path, frame)) for frame in (44, 31, 17, 1)] == [44, 31, 17, 1]
+
+    def test_missing_empty_and_truncated_files_are_named(self, tmp_path: Path, video: Path):
+        short = tmp_path / "short.mp4"
+        short.write_bytes(video.read_bytes()[:64])
+        (tmp_path / "empty.mp4").touch()
+        for name in ("none.mp4", "empty.mp4", "short.mp4"):
+            with pytest.raises(DataError, match=name):
+                read_video_frame(tmp_path / name, 0)
+
+    def test_a_sound_file_has_no_frames(self, tmp_path: Path):
+        path = tmp_path / "sound.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=44100)
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+            silence.sample_rate = 44100
+            container.mux(stream.encode(silence))
+            container.mux(stream.encode())
+        with pytest.raises(DataError, match=r"sound\.mp4"):
+            read_video_frame(path, 0)
