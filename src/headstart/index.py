@@ -213,7 +213,7 @@ def open_packed(folder: Path) -> AnnotationIndex:
     manifest = folder / "pack.json"
     try:
         shards = json.loads(manifest.read_text())["shards"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(manifest, "the list of shards of a finished pack", found=str(error)) from error
     return AnnotationIndex([folder / shard for shard in shards], folder)
 
