@@ -33,7 +33,7 @@ CAMERA = Camera(
 
 
 def person_of(skeleton: Skeleton, **states: Visibility) -> Annotation:
-    """Joint k at (10 k, 100 + 3 k ** 2), in 3D at (k, -2 k, 4000 + k ** 2); visible unless ``states`` says otherwise."""
+    """Joint k at (10 k, 100 + 3 k ** 2), in 3D at (k, -2 k, 4000 + k ** 2); ``states`` or visible."""
     count = np.arange(len(skeleton))
     visibility = np.array([states.get(name, VISIBLE) for name in skeleton.names], np.uint8)
     keypoints = np.stack([10 * count, 100 + 3 * count**2], 1).astype(np.float32)
