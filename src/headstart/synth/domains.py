@@ -100,14 +100,20 @@ def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Gene
 
 #: Named subjects of the studio, as many as Human3.6M has.
 STUDIO_SUBJECTS = {"train": ("S1", "S5", "S6", "S7"), "val": ("S8",), "test": ("S9", "S11")}
-#: Scripted actions -> recorded actions (none: postures are drawn).
-STUDIO_ACTIONS: dict[str, tuple[str, ...]] = {
+#: Scripted actions -> recorded actions.
+STUDIO_RECORDED: dict[str, tuple[str, ...]] = {
     "walking": ("walking", "walking_extra"),
     "directions": ("basketball_signal",),
     "running": ("running",),
     "playing": ("basketball", "soccer"),
     "jumping": ("jumping",),
-    "exercising": (),
+}
+#: Scripted actions -> families of postures.
+STUDIO_POSTURES: dict[str, tuple[str, ...]] = {
+    "waiting": ("stand", "contrapposto"),
+    "exercising": ("lunge", "side_lunge", "squat", "bend", "one_leg", "kick", "throw", "wide_stance"),
+    "sitting": ("sit", "sit_crossed"),
+    "sitting_down": ("sit_floor", "kneel_one", "kneel", "crouch", "straddle_sit"),
 }
 _STUDIO_VIEWS, _RING_VIEWS = 4, 8
 
@@ -134,10 +140,9 @@ def studio_cameras(split: str, size: int) -> tuple[Camera, ...]:
 def _studio_moment(split: str, seed: int, moment: int) -> tuple[Scene, Stance, str]:
     rng = stream("studio", split, seed, moment)
     name = str(rng.choice(STUDIO_SUBJECTS[split]))
-    action = str(rng.choice(list(STUDIO_ACTIONS)))
-    recorded = STUDIO_ACTIONS[action]
-    stance = sample_stance(rng, studio_subject(name), split, 1.0 if recorded else 0.0, recorded or None)
-    # Jumps start from the floor of the studio, and nothing but a chair is there to sit on or to hang from.
+    action = str(rng.choice([*STUDIO_RECORDED, *STUDIO_POSTURES]))
+    recorded, families = STUDIO_RECORDED.get(action), STUDIO_POSTURES.get(action, ())
+    stance = sample_stance(rng, studio_subject(name), split, float(recorded is not None), recorded, families)
     place = np.array([*rng.uniform(-900, 900, 2), 0.0])
     stance = Stance(moved(stance.posed, np.eye(3), place), stance.support, action, stance.recording, stance.frame)
     room = stream("studio room", split)
@@ -145,8 +150,7 @@ def _studio_moment(split: str, seed: int, moment: int) -> tuple[Scene, Stance, s
     add_ground(stage, True)
     add_room(stage, np.zeros(3), (6200.0, 5200.0), 3400.0)
     stage = Stage(stage.builder, stage.palette, stage.textures, rng, 0.0)
-    if stance.support in ("seat", "hang", "wall"):
-        add_support(stage, stance)
+    add_support(stage, stance)
     session = stream("studio outfit", split, name, int(rng.integers(2)))
     outfit = draw_outfit(session, stage.textures, studio_subject(name).woman)
     add_person(
@@ -195,7 +199,7 @@ def _ring_moment(split: str, seed: int, moment: int, size: int) -> tuple[Scene, 
     add_ground(stage, True)
     add_room(stage, np.zeros(3), (rng.uniform(4600, 6500), rng.uniform(4600, 6500)), rng.uniform(3100, 4000))
     add_support(stage, stance)
-    for camera in rng.permutation(np.arange(_RING_VIEWS))[: int(rng.integers(5, 9))]:
+    for camera in rng.permutation(np.arange(_RING_VIEWS))[: int(rng.integers(3, 7))]:
         hide_joint(stage, stance.posed, cameras[camera])
     person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
     add_person(stage.builder, stage.palette, stage.textures, person, rng)
@@ -231,7 +235,9 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
         shot.scene, shot.camera, size, size, lambda: paint_backdrop(far, shot.scene.textures, shot.camera, size, size)
     )
     pelvis = float(shot.camera_xyz[CANONICAL.index("pelvis"), 2])
-    picture = photograph(rendered.linear, rendered.depth, pelvis, draw_development(rng, shot.studio), rng)
+    # The studio's cameras are set once.
+    look = draw_development(stream("studio look", split) if shot.studio else rng, shot.studio)
+    picture = photograph(rendered.linear, rendered.depth, pelvis, look, rng)
     return SyntheticImage(
         key=f"{domain}-{split}-{seed}-{index:07d}",
         image=picture,

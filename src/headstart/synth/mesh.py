@@ -39,7 +39,7 @@ class Mesh:
     owner: NDArray[np.uint8]
     """(F,) THING, SUBJECT or OTHER_PERSON."""
     axis: NDArray[np.uint8]
-    """(F,) axis of ``pattern`` along which patterns are projected."""
+    """(F,) side from which ``pattern`` is projected, see :func:`projection_axis`."""
     casts: NDArray[np.bool_]
     """(F,) whether the triangle casts shadows."""
 
@@ -98,11 +98,13 @@ def some_corner(flags: NDArray[np.bool_], faces: NDArray[np.integer]) -> NDArray
 
 
 def projection_axis(rest: NDArray[np.float32], faces: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """The axis (F,) that each triangle faces most in its rest."""
+    """The side (F,) that each triangle faces most in its rest: 0 +x, 1 -y, 2 up or down, 3 -x, 4 +y."""
     corners = rest[faces]
     u, v = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
-    normal = np.abs(np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]))
-    return np.argmax(normal, 0).astype(np.uint8)
+    normal = np.stack([u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]])
+    axis = np.argmax(np.abs(normal), 0)
+    mirrored = ((axis == 0) & (normal[0] < 0)) | ((axis == 1) & (normal[1] > 0))
+    return (axis + 3 * mirrored).astype(np.uint8)
 
 
 def vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -126,7 +126,7 @@ def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> 
         hair=hair_colour(rng),
         sleeve=_sleeve_length(rng, woman),
         top_hem=float(rng.uniform(35, 75) if rng.random() < 0.7 else rng.uniform(80, 200)),
-        neckline=float(rng.uniform(470, 545)),
+        neckline=float(rng.uniform(515, 572)),
         trouser=_bottom_length(rng),
         waist=float(rng.uniform(60, 130)),
         skirt_hem=float(rng.uniform(-650, -160)) if skirted else None,

@@ -19,7 +19,7 @@ from headstart.synth.rig import CONTROLS, Pose, bone_rotations, make_pose, mirro
 from headstart.synth.rotation import from_vector
 
 SPLITS = ("train", "val", "test")
-_ATTEMPTS = 30
+_ATTEMPTS = 200
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def place_recorded(shape: Shape, row: int, rng: np.random.Generator, degrees: fl
     return Stance(on_level(posed), "feet", name.split("/")[0], name, int(library.frame[row]))
 
 
-def place_posture(shape: Shape, rng: np.random.Generator) -> Stance:
-    """A random posture on a body."""
-    name, pose = draw_any_posture(rng)
+def place_posture(shape: Shape, rng: np.random.Generator, families: tuple[str, ...] = ()) -> Stance:
+    """A random posture on a body, of some families only where given."""
+    name, pose = draw_any_posture(rng, families)
     support = load_postures()[name].support
     return Stance(stand_up(shape, pose, support, rng), support, name, "", -1)
 
@@ -124,6 +124,7 @@ def sample_stance(
     split: str,
     recorded_share: float = 0.35,
     actions: tuple[str, ...] | None = None,
+    families: tuple[str, ...] = (),
 ) -> Stance:
     """A natural pose that does not cut into itself: recorded frames of the split, or postures."""
     rows = load_library().rows(split, actions)
@@ -132,7 +133,7 @@ def sample_stance(
     stance = None
     for _ in range(_ATTEMPTS):
         row = int(rows[rng.integers(len(rows))])
-        stance = place_recorded(shape, row, rng) if recorded else place_posture(shape, rng)
+        stance = place_recorded(shape, row, rng) if recorded else place_posture(shape, rng, families)
         if not intersects(stance.posed, solids):
             return stance
     raise ConfigError(f"no pose free of self-intersection in {_ATTEMPTS} attempts (split {split}, actions {actions})")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -107,16 +105,11 @@ def _grips(rng: np.random.Generator, support: str) -> tuple[float, float]:
     return 0.75 * float(left), 0.75 * float(right)
 
 
-@lru_cache(maxsize=1)
-def _odds() -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    weights = np.array([posture.weight for posture in load_postures().values()])
-    return tuple(load_postures()), weights / weights.sum()
-
-
-def draw_any_posture(rng: np.random.Generator) -> tuple[str, Pose]:
-    """A pose of a random family, sometimes on its way to another family of the same support."""
-    names, odds = _odds()
-    name = names[rng.choice(len(names), p=odds)]
+def draw_any_posture(rng: np.random.Generator, families: tuple[str, ...] = ()) -> tuple[str, Pose]:
+    """A pose of a random family (of ``families``, if given), sometimes on its way to another of the same support."""
+    names = families or tuple(load_postures())
+    weights = np.array([load_postures()[name].weight for name in names])
+    name = names[rng.choice(len(names), p=weights / weights.sum())]
     pose = draw_posture(rng, name)
     if rng.random() < 0.3:
         others = [other for other in names if load_postures()[other].support == load_postures()[name].support]

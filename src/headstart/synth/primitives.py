@@ -23,8 +23,10 @@ def _unit_box() -> Solid:
                 corner = np.zeros(3)
                 corner[axis], corner[first], corner[second] = sign, a, b
                 points.append(corner)
-            start = len(points) - 4
-            faces += [(start, start + 1, start + 2), (start, start + 2, start + 3)]
+            # Corners run against the clock as seen from outside.
+            a, b, c, d = range(len(points) - 4, len(points))
+            outward = (sign > 0) != (axis == 1)
+            faces += [(a, b, c), (a, c, d)] if outward else [(c, b, a), (d, c, a)]
     return np.array(points), np.array(faces, np.int32)
 
 

@@ -16,9 +16,10 @@ from headstart.synth.raster import Samples
 from headstart.synth.surface import albedo, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
-#: Six points of the unit disc, evenly spread (golden angle).
+_LOOKS = 9
+#: Points of the unit disc, evenly spread (golden angle).
 _SPIRAL = np.array(
-    [(np.sqrt((k + 0.5) / 6) * np.cos(2.39996 * k), np.sqrt((k + 0.5) / 6) * np.sin(2.39996 * k)) for k in range(6)],
+    [np.sqrt((k + 0.5) / _LOOKS) * np.array([np.cos(2.39996 * k), np.sin(2.39996 * k)]) for k in range(_LOOKS)],
     np.float32,
 )
 
@@ -82,7 +83,7 @@ def _height(matrix, x, y, z, row):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
 def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def]
-    """Share of the sun that reaches a point: five looks at the sharp map, or one at the coarse one."""
+    """Share of the sun that reaches a point: several looks at the sharp map, or one at the coarse one."""
     near, matrix, far, far_matrix = maps[0], maps[1], maps[2], maps[3]
     px, py, pz = point[0] + 12 * normal[0], point[1] + 12 * normal[1], point[2] + 12 * normal[2]
     size = len(near)
@@ -92,12 +93,13 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
         angle, lit = _hash(x, y, 1) * np.float32(6.2832), np.float32(0)
         radius = max(softness * texels, np.float32(0.7))
         cosine, sine = radius * np.cos(angle), radius * np.sin(angle)
-        for k in range(6):
+        for k in range(_LOOKS):
             i = int(row + sine * _SPIRAL[k, 0] + cosine * _SPIRAL[k, 1])
             j = int(column + cosine * _SPIRAL[k, 0] - sine * _SPIRAL[k, 1])
             i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
-            if near[i, j] < height + 10 + softness * np.float32(0.5):
-                lit += np.float32(1 / 6)
+            # Depth is compared softly, or the few looks would show as speckle.
+            above = (near[i, j] - height - 8 - softness * np.float32(0.3)) / (10 + softness * np.float32(0.7))
+            lit += np.float32(1 / _LOOKS) * (1 - min(max(above, np.float32(0)), np.float32(1)))
         return lit
     size = len(far)
     px, py, pz = point[0] + 80 * normal[0], point[1] + 80 * normal[1], point[2] + 80 * normal[2]
@@ -128,8 +130,11 @@ def _sky_seen(maps, reach, point, normal, x, y):  # type: ignore[no-untyped-def]
         j = int(_height(matrices[k], px, py, pz, 0) + across)
         i = int(_height(matrices[k], px, py, pz, 1) + down)
         across, down = down, -across
-        if not (0 <= i < size and 0 <= j < size) or sky[k, i, j] < _height(matrices[k], px, py, pz, 2) + 30:
+        if not (0 <= i < size and 0 <= j < size):
             seen += facing
+            continue
+        above = (sky[k, i, j] - _height(matrices[k], px, py, pz, 2) - 15) / 70
+        seen += facing * (1 - min(max(above, np.float32(0)), np.float32(1)))
     return seen / total
 
 

@@ -56,12 +56,16 @@ def albedo(material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
 
 @_inline
 def project(point, axis):  # type: ignore[no-untyped-def]
-    """The two pattern coordinates of a surface that faces ``axis``; the second one runs down walls."""
+    """Pattern coordinates to the right and down, as seen from outside, of a surface that faces ``axis``."""
     if axis == 0:
         return point[1], -point[2]
     if axis == 1:
         return point[0], -point[2]
-    return point[0], point[1]
+    if axis == 2:
+        return point[0], point[1]
+    if axis == 3:
+        return -point[1], -point[2]
+    return -point[0], -point[2]
 
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")

@@ -1,0 +1,100 @@
+"""How fast are synthetic people made, and where does the time go? One command, one table.
+
+    python benchmarks/synth.py [--count 60] [--workers 2]
+
+Pictures of 256 x 256 with all labels. "CPU ms" is one process of one thread; the last column is the wall-clock rate of
+``--workers`` processes, which is only worth reading on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import cv2
+
+from headstart.synth import domains, render, shot
+
+#: Stage -> the functions that make it up, where their caller looks them up.
+STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
+    "shape and pose": ((domains, "sample_shape"), (domains, "sample_stance")),
+    "clothes and hair": ((domains, "add_person"),),
+    "other people": ((domains, "add_bystander"),),
+    "things": ((domains, "add_things"), (domains, "add_room"), (domains, "add_support"), (domains, "add_ground")),
+    "light maps": ((shot, "cast_light"),),
+    "rasterise": ((render, "rasterise"),),
+    "shade": ((render, "shade"),),
+    "backdrop": ((domains, "paint_backdrop"),),
+    "lens": ((domains, "photograph"),),
+    "states": ((shot, "joint_states"),),
+}
+
+
+def timed(function: Callable[..., Any], spent: dict[str, float], stage: str) -> Callable[..., Any]:
+    """The function, adding its CPU seconds to ``spent[stage]``."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        start = time.process_time()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            spent[stage] += time.process_time() - start
+
+    return wrapper
+
+
+def one_process(domain: str, count: int) -> tuple[float, dict[str, float]]:
+    """CPU ms a picture, whole and by stage."""
+    domains.generate(domain, "train", 0, 0)
+    spent: dict[str, float] = defaultdict(float)
+    originals = [(module, name, getattr(module, name)) for parts in STAGES.values() for module, name in parts]
+    for stage, parts in STAGES.items():
+        for module, name in parts:
+            setattr(module, name, timed(getattr(module, name), spent, stage))
+    start = time.process_time()
+    for index in range(1, count + 1):
+        domains.generate(domain, "train", 0, index)
+    total = time.process_time() - start
+    for module, name, original in originals:
+        setattr(module, name, original)
+    return 1000 * total / count, {stage: 1000 * seconds / count for stage, seconds in spent.items()}
+
+
+def several_processes(domain: str, count: int, workers: int) -> float:
+    """Pictures a second of ``workers`` warm processes."""
+    with multiprocessing.get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        make = partial(_make, domain)
+        pool.map(make, range(2 * workers), 1)
+        start = time.perf_counter()
+        pool.map(make, range(2 * workers, 2 * workers + count), 4)
+        return count / (time.perf_counter() - start)
+
+
+def _make(domain: str, index: int) -> None:
+    domains.generate(domain, "train", 0, index)
+
+
+def main() -> None:
+    """Measure every domain and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    for domain in domains.DOMAINS:
+        total, stages = one_process(domain, given.count)
+        rate = several_processes(domain, given.count * given.workers, given.workers)
+        print(f"{domain}: {total:.0f} CPU ms a picture; {rate:.1f} pictures/s with {given.workers} processes")
+        rest = total - sum(stages.values())
+        for stage, milliseconds in [*stages.items(), ("everything else", rest)]:
+            print(f"    {stage:18s} {milliseconds:5.1f} ms {milliseconds / total:5.0%}")
+
+
+if __name__ == "__main__":
+    main()

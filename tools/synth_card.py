@@ -1,0 +1,110 @@
+"""Statistics and contact sheets of the synthetic domains, for docs/synthetic-people.md.
+
+    python tools/synth_card.py OUT --count 400
+
+Writes sheet-DOMAIN.jpg (plain above, labelled below) and statistics.json, and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from headstart.skeleton import CANONICAL
+from headstart.synth.domains import DOMAINS, SyntheticImage, generate
+from headstart.synth.labels import State
+
+#: BGR of visible, self-occluded, object-occluded joints.
+COLOURS = ((0, 255, 255), (255, 0, 255), (255, 128, 0))
+
+
+def labelled(made: SyntheticImage) -> np.ndarray:
+    """The picture (BGR) with mask, bones, joints by state, and box."""
+    picture = np.ascontiguousarray(made.image[..., ::-1])
+    picture[made.mask] = picture[made.mask] // 2 + np.array([110, 55, 0], np.uint8)
+    points = [tuple(round(v) for v in point) for point in made.keypoints]
+    for start, end in CANONICAL.edges:
+        side = CANONICAL.names[end].partition("_")[0]
+        colour = {"left": (0, 200, 0), "right": (0, 0, 255)}.get(side, (255, 255, 255))
+        cv2.line(picture, points[start], points[end], colour, 1, cv2.LINE_AA)
+    for point, state in zip(points, made.states):
+        if state != State.OUT_OF_FRAME:
+            cv2.circle(picture, point, 2, COLOURS[state], -1, cv2.LINE_AA)
+    x, y, width, height = (int(v) for v in made.bbox_xywh)
+    cv2.rectangle(picture, (x, y), (x + width, y + height), (255, 255, 0), 1)
+    return picture
+
+
+def sheet(domain: str, columns: int = 6, rows: int = 3) -> np.ndarray:
+    """Plain pictures, and the same ones labelled below."""
+    made = [generate(domain, "train", 0, 7 * number) for number in range(columns * rows)]
+    plain, drawn = [m.image[..., ::-1] for m in made], [labelled(m) for m in made]
+    blocks = [
+        cv2.vconcat([cv2.hconcat(p[r * columns : (r + 1) * columns]) for r in range(rows)]) for p in (plain, drawn)
+    ]
+    return cv2.vconcat(blocks)
+
+
+def angle(xyz: np.ndarray, start: str, middle: str, end: str) -> np.ndarray:
+    """Degrees at a joint, 180 straight, for xyz (N, 22, 3)."""
+    a, b, c = (xyz[:, CANONICAL.index(name)] for name in (start, middle, end))
+    u, v = a - b, c - b
+    cosine = (u * v).sum(1) / np.linalg.norm(u, axis=1) / np.linalg.norm(v, axis=1)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def spread(values: np.ndarray) -> str:
+    """5, 50 and 95 percent points."""
+    return " / ".join(f"{value:.0f}" for value in np.percentile(values, (5, 50, 95)))
+
+
+def statistics(domain: str, count: int) -> dict[str, object]:
+    """Rates of joint states, sizes, poses and views of ``count`` pictures."""
+    made = [generate(domain, "train", 1, number) for number in range(count)]
+    states = np.stack([m.states for m in made])
+    xyz = np.stack([m.camera_xyz for m in made])
+    trunk = xyz[:, CANONICAL.index("thorax")] - xyz[:, CANONICAL.index("pelvis")]
+    up = np.stack([m.camera.rotation @ np.array([0.0, 0, 1]) for m in made])
+    lean = np.degrees(np.arccos(np.clip((trunk * up).sum(1) / np.linalg.norm(trunk, axis=1), -1, 1)))
+    across = xyz[:, CANONICAL.index("left_hip")] - xyz[:, CANONICAL.index("right_hip")]
+    front = np.cross(trunk, across)
+    yaw = np.degrees(np.arctan2(front[:, 0], front[:, 2]))
+    return {
+        "pictures": count,
+        **{f"joints {state.name.lower()}": f"{(states == state).mean():.1%}" for state in State},
+        "box height, share of the picture": spread(100 * np.array([m.bbox_xywh[3] / m.image.shape[0] for m in made])),
+        "trunk from upright, degrees": spread(lean),
+        "upside down (beyond 120 degrees)": f"{(lean > 120).mean():.1%}",
+        "knee angle, degrees": spread(angle(xyz, "left_hip", "left_knee", "left_ankle")),
+        "elbow angle, degrees": spread(angle(xyz, "left_shoulder", "left_elbow", "left_wrist")),
+        "hip angle, degrees": spread(angle(xyz, "thorax", "left_hip", "left_knee")),
+        "facing the camera / sideways / away": " / ".join(
+            f"{share:.0%}" for share in np.histogram(np.abs(yaw), (0, 45, 135, 180.1))[0] / count
+        ),
+        "distance of the pelvis, m": spread(xyz[:, CANONICAL.index("pelvis"), 2] / 100) + " (tenths)",
+        "recorded poses": f"{np.mean([bool(m.sequence) for m in made]):.0%}",
+    }
+
+
+def main() -> None:
+    """Parse, draw, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=400)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    table = {}
+    for domain in DOMAINS:
+        cv2.imwrite(str(given.out / f"sheet-{domain}.jpg"), sheet(domain), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        table[domain] = statistics(domain, given.count)
+    (given.out / "statistics.json").write_text(json.dumps(table, indent=1))
+    for name in next(iter(table.values())):
+        print(f"| {name} | " + " | ".join(str(table[domain][name]) for domain in DOMAINS) + " |")
+
+
+if __name__ == "__main__":
+    main()
