@@ -7,6 +7,7 @@ number of workers, and a run that is resumed in the middle of an epoch goes on w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ class MixtureSampler(Sampler[list[Draw]]):
         self.shares = np.asarray(weights, np.float64) / sum(weights)
         self.rank, self.processes, self.rows = rank, processes, rows
         self.epoch_length = int(sum(sizes))
+        self._totals = [np.zeros(len(sizes), np.int64)]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """This process's part of each batch, without end."""
@@ -199,25 +201,29 @@ class MixtureSampler(Sampler[list[Draw]]):
         """(data set, row) of each position of an epoch."""
         draws: list[tuple[int, int]] = []
         for dataset, size in enumerate(self.sizes):
-            begin, end = self._count(dataset, epoch), self._count(dataset, epoch + 1)
-            draws += [(dataset, row) for row in self._rows(dataset, size, begin, end)]
+            begin, end = self._total(epoch)[dataset], self._total(epoch + 1)[dataset]
+            draws += [(dataset, row) for row in self._rows(dataset, size, int(begin), int(end))]
         order = np.random.default_rng([self.seed, epoch]).permutation(len(draws))
         return [draws[i] for i in order]
 
     def batch(self, step: int) -> list[Draw]:
         """The draws of one step, of all processes; for messages that name what a step contained."""
-        return next(
-            iter(
-                MixtureSampler(
-                    self.sizes, self.shares.tolist(), self.batch_size, self.seed, start_step=step, rows=self.rows
-                )
-            )
-        )
+        whole = copy(self)
+        whole.start_step, whole.rank, whole.processes = step, 0, 1
+        return next(iter(whole))
 
-    def _count(self, dataset: int, epochs: int) -> int:
-        """Draws of a data set in the first ``epochs`` epochs; over all data sets they add up exactly."""
-        before = round(float(self.shares[:dataset].sum()) * self.epoch_length * epochs)
-        return round(float(self.shares[: dataset + 1].sum()) * self.epoch_length * epochs) - before
+    def _total(self, epochs: int) -> NDArray[np.int64]:
+        """Draws of each data set in the first ``epochs`` epochs: within 1 of its share, and never fewer than before."""
+        while len(self._totals) <= epochs:
+            owed = self.shares * self.epoch_length * len(self._totals) - self._totals[-1]
+            counts = np.maximum(np.floor(owed), 0).astype(np.int64)
+            missing = self.epoch_length - int(counts.sum())
+            most_owed = np.argsort(counts - owed, kind="stable")
+            if missing < 0:  # data sets of less than one draw an epoch are ahead: others wait
+                most_owed = most_owed[::-1][counts[most_owed[::-1]] > 0]
+            counts[most_owed[: abs(missing)]] += np.sign(missing)
+            self._totals.append(self._totals[-1] + counts)
+        return self._totals[epochs]
 
     def _rows(self, dataset: int, size: int, begin: int, end: int) -> list[int]:
         rows: list[int] = []

@@ -1,0 +1,414 @@
+"""The loader: a stream that depends on seed and step alone, and labels that lie on the joints of their own picture."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headstart.augment import AugmentConfig
+from headstart.errors import ConfigError
+from headstart.geometry import Camera, Crop
+from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
+from headstart.loader import (
+    CropDataset,
+    Data,
+    Draw,
+    MixtureSampler,
+    build_eval_loader,
+    build_train_loader,
+    collate,
+    image_pixels_per_mm,
+    open_mixture,
+)
+from headstart.records import Annotation, Batch
+from headstart.skeleton import BODY_18, CANONICAL, MPII_16, mirrored_name
+
+#: Everything that moves pixels, nothing that changes their colours.
+GEOMETRIC = AugmentConfig(brightness=0, contrast=0, colour=0, gamma=0, occluder_probability=0)
+STILL = replace(GEOMETRIC, scale=0, rotation_probability=0, flip_probability=0, shift=0, truncation_probability=0)
+SIZE = (96, 128)
+PELVIS = CANONICAL.index("pelvis")
+JOINTS = len(CANONICAL)
+
+
+def dots(number: int) -> np.ndarray:
+    """Joints (22, 2) px of person ``number``: a grid 36 px wide, a fraction aside, in an order of their own."""
+    order = np.random.default_rng(number).permutation(25)[:JOINTS]
+    return np.stack([28 + 36 * (order % 5) + 0.3, 28 + 36 * (order // 5) - 0.2], 1)
+
+
+def red_of(number: int | np.ndarray) -> Any:
+    """Red of every pixel of a person's picture."""
+    return 15 + 12 * number
+
+
+def blue_of(joint: str) -> int:
+    """Blue of a joint's dot."""
+    return 5 + 11 * CANONICAL.index(joint)
+
+
+def draw_dots(number: int) -> np.ndarray:
+    """BGR (200, 200, 3): red says whose picture it is, blue of a (green) dot which joint."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[..., 2] = red_of(number)
+    rows, columns = np.mgrid[:200, :200]
+    for joint, (x, y) in zip(CANONICAL.names, dots(number)):
+        image[(columns - x) ** 2 + (rows - y) ** 2 <= 36, :2] = (blue_of(joint), 255)
+    return image
+
+
+def person_of(number: int, root: Path, **changes: Any) -> Annotation:
+    """A person whose 2D joints are the 3D ones, 0.1 px per mm, and without a camera."""
+    keypoints = dots(number)
+    depth = np.random.default_rng(number).uniform(-400, 400, JOINTS)
+    xyz = np.concatenate([keypoints * 10, depth[:, None]], 1).astype(np.float32)
+    box = np.array([14, 14, 172, 172], np.float32)
+    visibility = np.full(JOINTS, 2, np.uint8)
+    path = root / f"{number}.png"
+    return replace(Annotation(str(number), path, box, keypoints.astype(np.float32), visibility, xyz), **changes)
+
+
+def index_of(people: list[Annotation], root: Path, pictures: bool = True) -> AnnotationIndex:
+    for person in people if pictures else []:
+        cv2.imwrite(str(person.image), draw_dots(int(person.key)))
+    write_index(root / "people.arrow", (to_row(person, root) for person in people), SCHEMA, {})
+    return AnnotationIndex([root / "people.arrow"], root)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> AnnotationIndex:
+    root = tmp_path_factory.mktemp("crowd")
+    return index_of([person_of(number, root) for number in range(20)], root)
+
+
+def draws_of(sampler: MixtureSampler, batches: int) -> list[list[Draw]]:
+    return list(islice(sampler, batches))
+
+
+def assert_same_batch(first: Batch, second: Batch) -> None:
+    for entry in fields(Batch):
+        assert torch.equal(getattr(first, entry.name), getattr(second, entry.name)), entry.name
+
+
+mixtures = st.lists(
+    st.tuples(st.integers(1, 30), st.sampled_from([0.01, 0.1, 0.25, 1 / 3, 1.0, 2.0, 7.5])), min_size=1, max_size=6
+)
+batch_sizes = st.integers(1, 17)
+seeds = st.integers(0, 2**31)
+quick = settings(max_examples=40, deadline=None)
+
+
+class TestMixtureSampler:
+    @quick
+    @given(mixtures, seeds)
+    def test_shares_are_exact_over_epochs(self, mixture: list[tuple[int, float]], seed: int):
+        sizes, weights = zip(*mixture)
+        sampler = MixtureSampler(sizes, weights, 4, seed)
+        counts = np.zeros(len(sizes))
+        for epoch in range(5):
+            drawn = sampler.epoch(epoch)
+            assert len(drawn) == sum(sizes)
+            counts += np.bincount([dataset for dataset, _ in drawn], minlength=len(sizes))
+            wanted = np.array(weights) / sum(weights) * sum(sizes) * (epoch + 1)
+            assert np.abs(counts - wanted).max() <= 1 + 1e-6
+
+    @quick
+    @given(mixtures, seeds)
+    def test_everybody_comes_up_once_before_anybody_twice(self, mixture: list[tuple[int, float]], seed: int):
+        sizes, weights = zip(*mixture)
+        sampler = MixtureSampler(sizes, weights, 4, seed)
+        counts = [np.zeros(size, int) for size in sizes]
+        for epoch in range(5):
+            for dataset, row in sampler.epoch(epoch):
+                counts[dataset][row] += 1
+            assert all(np.ptp(count) <= 1 for count in counts)
+
+    @quick
+    @given(mixtures, batch_sizes, seeds, st.integers(0, 40))
+    def test_a_resumed_stream_is_the_same(
+        self, mixture: list[tuple[int, float]], batch_size: int, seed: int, step: int
+    ):
+        sizes, weights = zip(*mixture)
+        whole = draws_of(MixtureSampler(sizes, weights, batch_size, seed), step + 3)
+        resumed = MixtureSampler(sizes, weights, batch_size, seed, start_step=step)
+        assert draws_of(resumed, 3) == whole[step:]
+        assert resumed.batch(step + 1) == whole[step + 1]
+
+    def test_a_batch_over_the_end_of_an_epoch(self):
+        sampler = MixtureSampler([5], [1.0], 3, 0)
+        draws = [draw for batch in draws_of(sampler, 4) for draw in batch]
+        assert [(draw.epoch, draw.position) for draw in draws] == [(i // 5, i % 5) for i in range(12)]
+        assert sorted(draw.row for draw in draws[:5]) == sorted(draw.row for draw in draws[5:10]) == list(range(5))
+
+    @quick
+    @given(mixtures, st.integers(1, 5), st.integers(1, 4), seeds)
+    def test_parts_of_the_processes_are_the_batch(
+        self, mixture: list[tuple[int, float]], part: int, processes: int, seed: int
+    ):
+        sizes, weights = zip(*mixture)
+        size = part * processes
+        whole = draws_of(MixtureSampler(sizes, weights, size, seed), 4)
+        ranks = [MixtureSampler(sizes, weights, size, seed, rank=r, processes=processes) for r in range(processes)]
+        parts = [draws_of(rank, 4) for rank in ranks]
+        assert [[draw for part in parts for draw in part[step]] for step in range(4)] == whole
+
+    def test_a_data_set_of_less_than_one_draw_an_epoch_still_comes_up(self):
+        """Rounding each epoch's running totals alone lets them fall: such a data set was then never caught up."""
+        sampler = MixtureSampler([1, 1, 2, 4], [0.1, 0.1, 0.1, 7.5], 4, 0)
+        counts = np.zeros(4, int)
+        for epoch in range(39):
+            counts += np.bincount([dataset for dataset, _ in sampler.epoch(epoch)], minlength=4)
+        assert counts.tolist() == [4, 4, 4, 300]
+
+    def test_epochs_and_seeds_come_in_different_orders(self):
+        orders = {tuple(MixtureSampler([30], [1.0], 4, seed).epoch(epoch)) for seed in (0, 1) for epoch in (0, 1, 2)}
+        assert len(orders) == 6
+
+    def test_data_sets_of_one_size_are_not_walked_through_alike(self):
+        draws = MixtureSampler([30, 30], [1.0, 1.0], 4, 0).epoch(0)
+        first, second = ([row for dataset, row in draws if dataset == wanted] for wanted in (0, 1))
+        assert first != second
+
+    def test_data_sets_are_mixed_within_an_epoch(self):
+        draws = MixtureSampler([50, 50], [1.0, 1.0], 4, 0).epoch(0)
+        assert 15 < sum(dataset == 0 for dataset, _ in draws[:50]) < 35
+
+    def test_weight_zero_is_never_drawn(self):
+        assert {dataset for dataset, _ in MixtureSampler([5, 9], [0.0, 1.0], 4, 0).epoch(0)} == {1}
+
+    def test_rows_restrict_a_data_set(self):
+        rows = [np.array([3, 40, 77]), None]
+        draws = MixtureSampler([3, 2], [1.0, 1.0], 4, 0, rows=rows)
+        seen = {(draw.dataset, draw.row) for batch in draws_of(draws, 20) for draw in batch}
+        assert seen == {(0, 3), (0, 40), (0, 77), (1, 0), (1, 1)}
+        assert {draw.row for draw in draws.batch(0) if draw.dataset == 0} <= {3, 40, 77}
+
+    @pytest.mark.parametrize(
+        ("sizes", "weights", "processes"),
+        [([], [], 1), ([0], [1.0], 1), ([3, 3], [1.0, -1.0], 1), ([3], [0.0], 1), ([3], [1.0], 3)],
+    )
+    def test_mixtures_that_cannot_be_drawn_from(self, sizes: list[int], weights: list[float], processes: int):
+        with pytest.raises(ConfigError):
+            MixtureSampler(sizes, weights, 4, 0, processes=processes)
+
+
+class TestOpenMixture:
+    def rows(self, root: Path, limit: int | None, seed: int) -> Any:
+        return open_mixture((Data("lsp_extended", str(root), "all", limit=limit),), seed).rows[0]
+
+    def test_a_limit_chooses_at_random_by_the_seed(self, stick_people_2d: Path):
+        chosen = [tuple(self.rows(stick_people_2d, 6, seed).tolist()) for seed in (0, 1, 2, 0)]
+        assert all(len(set(rows)) == 6 and set(rows) <= set(range(20)) for rows in chosen)
+        assert chosen[0] == chosen[3]
+        assert len(set(chosen)) == 3
+        assert tuple(range(6)) not in chosen
+
+    def test_a_smaller_limit_is_part_of_a_larger_one(self, stick_people_2d: Path):
+        assert set(self.rows(stick_people_2d, 4, 0)) < set(self.rows(stick_people_2d, 9, 0))
+
+    @pytest.mark.parametrize("limit", [None, 20, 1000])
+    def test_no_limit_uses_everybody(self, stick_people_2d: Path, limit: int | None):
+        mixture = open_mixture((Data("lsp_extended", str(stick_people_2d), "all", limit=limit),), 0)
+        assert (mixture.rows, mixture.sizes) == ([None], [20])
+
+    def test_sizes_are_those_in_use(self, stick_people_2d: Path):
+        data = Data("lsp_extended", str(stick_people_2d), "all")
+        assert open_mixture((replace(data, limit=6), data), 0).sizes == [6, 20]
+
+
+class TestLabelsOnPictures:
+    def test_image_and_label_are_of_one_person_after_shuffling(self, crowd: AnnotationIndex):
+        dataset = CropDataset([crowd, crowd], CANONICAL, SIZE, GEOMETRIC)
+        sampler = MixtureSampler([20, 20], [1.0, 2.0], 8, 3)
+        rows = []
+        for batch in islice(build_train_loader(dataset, sampler, 0), 8):
+            reds = batch.image[:, 0].flatten(1).amax(1)
+            assert torch.equal(reds, red_of(batch.row).to(torch.uint8))
+            for number, row in enumerate(batch.row.tolist()):
+                crop = Crop(batch.crop[number].numpy(), SIZE)
+                points = crop.to_crop(crowd[row].keypoints)
+                points = points[list(CANONICAL.flip_index)] if crop.mirrored else points
+                np.testing.assert_allclose(batch.keypoints[number], points, atol=1e-3)
+            rows += batch.row.tolist()
+        assert rows != sorted(rows)
+        assert set(rows) == set(range(20))
+
+    @pytest.mark.parametrize("skeleton", [CANONICAL, MPII_16, BODY_18], ids=lambda skeleton: skeleton.name)
+    def test_points_lie_on_the_dots_and_a_flip_renames_the_sides(self, crowd: AnnotationIndex, skeleton: Any):
+        dataset = CropDataset([crowd], skeleton, SIZE, GEOMETRIC)
+        inside, flips = 0, 0
+        for position in range(80):
+            sample = dataset[Draw(0, position % 20, 0, position)]
+            flipped = np.linalg.det(sample["crop"][:, :2]) < 0
+            flips += flipped
+            for joint, point in zip(skeleton.names, sample["keypoints"]):
+                x, y = np.round(point).astype(int)
+                if 0 <= x < SIZE[0] and 0 <= y < SIZE[1]:
+                    drawn = mirrored_name(joint) if flipped else joint
+                    assert sample["image"][y, x].tolist() == [red_of(position % 20), 255, blue_of(drawn)], joint
+                    inside += 1
+        assert 20 < flips < 60
+        assert inside > 0.8 * 80 * len(skeleton)
+
+    def test_without_augmentation_nothing_moves(self, crowd: AnnotationIndex):
+        samples = [CropDataset([crowd], CANONICAL, SIZE, None, seed)[Draw(0, 4, seed, 9 + seed)] for seed in (0, 1)]
+        for name, value in samples[0].items():
+            np.testing.assert_array_equal(value, samples[1][name])
+        np.testing.assert_array_equal(samples[0]["crop"], Crop.from_box(crowd[4].bbox_xywh, SIZE).matrix)
+
+    def test_augmentation_follows_seed_epoch_and_position_only(self, crowd: AnnotationIndex):
+        def sample(seed: int, *draw: int) -> bytes:
+            return CropDataset([crowd], CANONICAL, SIZE, AugmentConfig(), seed)[Draw(0, 4, *draw)]["image"].tobytes()
+
+        assert sample(0, 1, 2) == sample(0, 1, 2)
+        assert len({sample(0, 1, 2), sample(1, 1, 2), sample(0, 2, 2), sample(0, 1, 3)}) == 4
+
+    def test_unlabelled_joints_have_weight_zero_and_no_place(self, tmp_path: Path):
+        person = person_of(0, tmp_path)
+        person.visibility[[0, 7]] = (0, 1)
+        person.keypoints[0] = np.nan
+        dataset = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE, replace(STILL, flip_probability=1))
+        sample = dataset[Draw(0, 0, 0, 0)]
+        missing = CANONICAL.index(mirrored_name(CANONICAL.names[0]))
+        assert np.flatnonzero(sample["weight_2d"] == 0).tolist() == [missing]
+        assert sample["weight_2d"].sum() == JOINTS - 1, "an occluded joint counts"
+        assert sample["keypoints"][missing].tolist() == [0, 0]
+        assert np.isfinite(sample["keypoints"]).all()
+
+
+class Test3d:
+    def test_2d_is_the_3d_seen_from_afar_however_the_crop_is_turned(self, crowd: AnnotationIndex):
+        dataset = CropDataset([crowd], CANONICAL, SIZE, GEOMETRIC)
+        for position in range(40):
+            sample = dataset[Draw(0, position % 20, 1, position)]
+            np.testing.assert_array_equal(sample["xyz"][PELVIS], [0, 0, 0])
+            seen = sample["keypoints"][PELVIS] + sample["xyz"][:, :2] * sample["pixels_per_mm"]
+            np.testing.assert_allclose(seen, sample["keypoints"], atol=2e-3)
+
+    def test_a_mirrored_person_has_x_negated_and_sides_renamed(self, crowd: AnnotationIndex):
+        draw = Draw(0, 2, 0, 0)
+        plain = CropDataset([crowd], BODY_18, SIZE, STILL)[draw]
+        mirrored = CropDataset([crowd], BODY_18, SIZE, replace(STILL, flip_probability=1))[draw]
+        expected = plain["xyz"][list(BODY_18.flip_index)] * (-1, 1, 1)
+        np.testing.assert_allclose(mirrored["xyz"], expected, atol=1e-3)
+        np.testing.assert_allclose(
+            mirrored["keypoints"][:, 0], 95 - plain["keypoints"][list(BODY_18.flip_index), 0], atol=1e-4
+        )
+        np.testing.assert_array_equal(mirrored["image"], plain["image"][:, ::-1])
+
+    def test_3d_can_be_hidden(self, crowd: AnnotationIndex):
+        dataset = CropDataset([crowd, crowd], CANONICAL, SIZE, use_3d=[True, False])
+        shown, hidden = (dataset[Draw(number, 0, 0, 0)] for number in (0, 1))
+        assert (shown["weight_3d"].sum(), hidden["weight_3d"].sum()) == (JOINTS, 0)
+        assert (float(hidden["pixels_per_mm"]), np.abs(hidden["xyz"]).max()) == (0, 0)
+        np.testing.assert_array_equal(hidden["keypoints"], shown["keypoints"])
+
+    def test_unknown_3d_joints_have_weight_zero(self, tmp_path: Path):
+        person = person_of(0, tmp_path)
+        person.camera_xyz[CANONICAL.index("left_knee"), 1] = np.nan
+        index = index_of([person], tmp_path)
+        for config, joint in ((STILL, "left_knee"), (replace(STILL, flip_probability=1), "right_knee")):
+            sample = CropDataset([index], CANONICAL, SIZE, config)[Draw(0, 0, 0, 0)]
+            assert np.flatnonzero(sample["weight_3d"] == 0).tolist() == [CANONICAL.index(joint)]
+            assert sample["xyz"][CANONICAL.index(joint)].tolist() == [0, 0, 0]
+
+    def test_without_a_pelvis_there_is_no_3d(self, tmp_path: Path):
+        person = person_of(0, tmp_path)
+        person.camera_xyz[PELVIS] = np.nan
+        sample = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE)[Draw(0, 0, 0, 0)]
+        assert (sample["weight_3d"].sum(), float(sample["pixels_per_mm"])) == (0, 0)
+
+    def test_with_a_camera_the_scale_is_focal_length_over_depth(self, tmp_path: Path):
+        person = person_of(0, tmp_path, camera=Camera(1000, 1100, 64, 64))
+        person.camera_xyz[:, 2] += 5000 - person.camera_xyz[PELVIS, 2]
+        assert image_pixels_per_mm(person) == pytest.approx(1050 / 5000)
+        sample = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE)[Draw(0, 0, 0, 0)]
+        # The box is 172 px, 1.25 times that fills the 96 px of the crop's smaller side.
+        assert float(sample["pixels_per_mm"]) == pytest.approx(0.21 * 96 / (172 * 1.25))
+
+    def test_without_a_camera_it_is_fitted_to_labelled_joints_only(self, tmp_path: Path):
+        person = person_of(0, tmp_path)
+        assert image_pixels_per_mm(person) == pytest.approx(0.1)
+        for point in (0.0, np.nan, 1e4):
+            person.visibility[:9] = 0
+            person.keypoints[:9] = point
+            assert image_pixels_per_mm(person) == pytest.approx(0.1)
+        person.camera_xyz[9] = np.nan
+        assert image_pixels_per_mm(person) == pytest.approx(0.1)
+
+    def test_no_data_no_scale(self, tmp_path: Path):
+        person = person_of(0, tmp_path)
+        assert image_pixels_per_mm(replace(person, camera_xyz=None)) == 0
+        person.visibility[1:] = 0
+        assert image_pixels_per_mm(person) == 0
+        person = person_of(0, tmp_path)
+        person.camera_xyz[:, :2] = 7
+        assert image_pixels_per_mm(person) == 0
+
+
+class TestLoaders:
+    def test_any_number_of_workers_gives_the_same_batches(self, crowd: AnnotationIndex):
+        dataset = CropDataset([crowd], BODY_18, SIZE, AugmentConfig())
+        streams = []
+        for workers in (0, 1, 2):
+            loader = build_train_loader(dataset, MixtureSampler([20], [1.0], 6, 5), workers)
+            streams.append(list(islice(loader, 5)))
+        for batches in streams[1:]:
+            for first, second in zip(streams[0], batches, strict=True):
+                assert_same_batch(first, second)
+
+    def test_workers_do_not_repeat_each_others_augmentation(self, tmp_path: Path):
+        index = index_of([person_of(0, tmp_path)], tmp_path)
+        dataset = CropDataset([index], BODY_18, SIZE, AugmentConfig())
+        loader = build_train_loader(dataset, MixtureSampler([1], [1.0], 4, 0), 2)
+        crops = {crop.numpy().tobytes() for batch in islice(loader, 6) for crop in batch.crop}
+        assert len(crops) == 24
+
+    def test_the_loader_leaves_torchs_random_state_alone(self, crowd: AnnotationIndex):
+        before = torch.get_rng_state()
+        loader = build_train_loader(CropDataset([crowd], BODY_18, SIZE), MixtureSampler([20], [1.0], 4, 0), 0)
+        next(iter(loader))
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_evaluation_takes_each_row_once_in_order(self, crowd: AnnotationIndex):
+        rows = np.array([7, 3, 12, 0, 5])
+        batches = list(build_eval_loader(CropDataset([crowd], BODY_18, SIZE), rows, 2, 0))
+        assert [batch.row.tolist() for batch in batches] == [[7, 3], [12, 0], [5]]
+
+    def test_images_are_rgb_bytes_in_channels_last_memory(self, crowd: AnnotationIndex):
+        batch = collate([CropDataset([crowd], BODY_18, SIZE)[Draw(0, row, 0, 0)] for row in (1, 2)])
+        assert (batch.image.dtype, tuple(batch.image.shape)) == (torch.uint8, (2, 3, 128, 96))
+        assert batch.image.is_contiguous(memory_format=torch.channels_last)
+        shapes = {entry.name: tuple(getattr(batch, entry.name).shape) for entry in fields(Batch)}
+        assert shapes == {
+            "image": (2, 3, 128, 96),
+            "keypoints": (2, 18, 2),
+            "weight_2d": (2, 18),
+            "xyz": (2, 18, 3),
+            "weight_3d": (2, 18),
+            "pixels_per_mm": (2,),
+            "crop": (2, 2, 3),
+            "row": (2,),
+            "dataset": (2,),
+            "readable": (2,),
+        }
+
+    def test_an_unreadable_picture_counts_nothing(self, tmp_path: Path):
+        people = [person_of(number, tmp_path) for number in range(2)]
+        index = index_of(people, tmp_path)
+        people[1].image.write_bytes(people[1].image.read_bytes()[:100])
+        dataset = CropDataset([index], BODY_18, SIZE)
+        batch = collate([dataset[Draw(0, row, 0, 0)] for row in (0, 1)])
+        assert batch.readable.tolist() == [True, False]
+        assert batch.weight_2d.sum(1).tolist() == batch.weight_3d.sum(1).tolist() == [18, 0]
+        assert (batch.image[1] == 128).all()
+        assert batch.row.tolist() == [0, 1]
