@@ -54,6 +54,7 @@ def pack(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """Write every person of ``index`` to ``out``; shards that are there already are kept, so a killed pack resumes.
+    A shard is written again if a picture that it had to leave out can be read now.
 
     ``source`` (data set, split) goes into the manifest, which is returned. Raises :class:`DataError` if ``out`` was
     begun with other settings, or if more than 1 % of the pictures cannot be read; fewer are left out and named.
@@ -65,11 +66,11 @@ def pack(
     for number, start in enumerate(starts):
         shard = out / f"shard-{number:05d}.arrow"
         rows = range(start, min(start + config.rows_per_shard, len(index)))
-        if not shard.is_file():
-            unreadable += _write_shard(shard, index, rows, config, workers, source)
-            if len(unreadable) > UNREADABLE_LIMIT * len(index):
-                shard.unlink()
-                raise _too_many(unreadable, index)
+        left_out = _left_out(shard, index, rows, config) if shard.is_file() else None
+        unreadable += left_out if left_out is not None else _write_shard(shard, index, rows, config, workers, source)
+        if len(unreadable) > UNREADABLE_LIMIT * len(index):
+            shard.unlink()
+            raise _too_many(unreadable, index)
         shards.append(shard.name)
         on_progress(rows.stop, len(index))
     manifest = {**settings, "shards": shards, "unreadable": unreadable}
@@ -144,6 +145,15 @@ def _write_shard(
     metadata = {name: str(value) for name, value in source.items()}
     write_index(shard, packed, PACKED_SCHEMA, metadata)
     return unreadable
+
+
+def _left_out(shard: Path, index: AnnotationIndex, rows: range, config: PackConfig) -> list[str] | None:
+    """What :func:`_write_shard` returned for a shard that is there; None if one of those people can be read now."""
+    there = set(AnnotationIndex([shard], shard.parent).column("key"))
+    missing = [_pack_row(index, config, row) for row in rows if index[row].key not in there]
+    if any("unreadable" not in row for row in missing):
+        return None
+    return [row["unreadable"] for row in missing]
 
 
 def _readable(row: dict[str, Any], unreadable: list[str]) -> bool:
