@@ -128,7 +128,7 @@ class TestSampleCrop:
 
 class TestChangeColours:
     def test_no_range_changes_nothing(self):
-        config = AugmentConfig(brightness=0, contrast=0, colour=0, gamma=0)
+        config = AugmentConfig(brightness=0, contrast=0, colour=0)
         image = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
         changed = change_colours(np.random.default_rng(0), image, config)
         np.testing.assert_allclose(changed.astype(int), image, atol=1)
@@ -136,7 +136,7 @@ class TestChangeColours:
     @quick
     @given(seeds)
     def test_brightness_alone_adds_the_same_everywhere(self, seed: int):
-        config = AugmentConfig(brightness=0.1, contrast=0, colour=0, gamma=0)
+        config = AugmentConfig(brightness=0.1, contrast=0, colour=0)
         image = np.random.default_rng(0).integers(60, 190, (8, 8, 3), dtype=np.uint8)
         difference = change_colours(np.random.default_rng(seed), image, config).astype(int) - image
         assert difference.max() - difference.min() <= 1
@@ -224,7 +224,7 @@ def samples_of(config: AugmentConfig, count: int) -> list[dict[str, np.ndarray]]
 class TestLabels:
     def test_joints_are_on_their_pixels_and_a_flip_renames_sides(self):
         """Turned, scaled, shifted, mirrored: each joint is where its colour is, or where its mirror's was."""
-        same_pixels = {"brightness": 0, "contrast": 0, "colour": 0, "gamma": 0, "occluder_probability": 0}
+        same_pixels = {"brightness": 0, "contrast": 0, "colour": 0, "occluder_probability": 0}
         config = AugmentConfig(**same_pixels, truncation_probability=0)
         flips = 0
         for sample in samples_of(config, 40):

@@ -201,8 +201,8 @@ def hand_made() -> NDArray[np.float64]:
         "left_hip": (50, 0, 0),
         "left_knee": (50, 200, 0),
         "left_ankle": (50, 400, 0),
-        "thorax": (7, -200, 9),
-        "neck": (0, -300, 0),
+        "thorax": (0, -300, 0),
+        "neck": (7, -200, 9),
         "head_top": (0, -400, 0),
         "right_shoulder": (-100, -300, 0),
         "right_elbow": (-250, -300, 0),
@@ -217,14 +217,14 @@ def hand_made() -> NDArray[np.float64]:
 def test_zhou2017_by_hand(tmp_path: Path) -> None:
     """2000 px become 4000 mm, so every px is 2 mm. The truth is that pose in mm with three joints moved by hand.
 
-    Truth: the pose times 2 (spine half-way to the neck, nose half-way from neck to head top), then the left wrist
+    Truth: the pose times 2 (spine half-way to the thorax, nose half-way from thorax to head top), then the left wrist
     30 mm deeper, the right ankle 40 mm lower, the nose at (3, 4, 0) mm beside: (30 + 40 + 5) / 17 mm. The joint
-    "thorax" of the prediction is not used: the published mapping takes the upper neck for it.
+    "neck" of the prediction is not used: the published labels keep Human3.6M's thorax in MPII's neck slot.
     """
     pose = hand_made()
     named = dict(zip(MPII_16.names, pose * 2))
-    named |= {"spine": (named["pelvis"] + named["neck"]) / 2, "thorax": named["neck"]}
-    named |= {"nose": (named["neck"] + named["head_top"]) / 2 + [3, 4, 0]}
+    named |= {"spine": (named["pelvis"] + named["thorax"]) / 2}
+    named |= {"nose": (named["thorax"] + named["head_top"]) / 2 + [3, 4, 0]}
     named["left_wrist"] = named["left_wrist"] + [0, 0, 30]
     named["right_ankle"] = named["right_ankle"] + [0, 40, 0]
     xyz = np.array([named.get(name, np.full(3, np.nan)) for name in CANONICAL.names])

@@ -56,7 +56,8 @@ class ProgressDisplay:
             self.bar.update(self.task, completed=done, note=note)
         elif time.monotonic() - self.reported >= self.interval or done >= self.total:
             self.reported = time.monotonic()
-            logger.info("%s: %.0f/%.0f %s %s, %s left", self.title, done, self.total, self.unit, note, self._left())
+            now = f"{self.title}: {done:.0f}/{self.total:.0f} {self.unit} {note}".rstrip()
+            logger.info("%s, %s left", now, self._left())
 
     def _left(self) -> str:
         elapsed, advanced = time.monotonic() - self.began, self.done - self.start

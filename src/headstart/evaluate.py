@@ -244,7 +244,9 @@ def _values(
     if metric in ("pck", "pckh"):
         return _values_2d(predictions, people, protocol)
     if metric == "zhou2017_mpjpe":
-        columns = _columns(predictions, MPII_16.names)
+        # The published labels put Human3.6M's thorax into MPII's neck slot, and the figure reads it there.
+        slots = ["thorax" if joint == "neck" else joint for joint in MPII_16.names]
+        columns = _columns(predictions, slots)
         pose = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1)[:, columns]
         truth = people.xyz[:, CANONICAL.indices(H36M_17.names)]
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))

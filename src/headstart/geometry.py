@@ -163,7 +163,10 @@ class Crop:
             even = picture[: 2 * height, : 2 * width]
             picture = np.asarray(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
             matrix = _after_halving(matrix)
-        return cv2.warpAffine(picture, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=fill)  # type: ignore[return-value]
+        # OpenCV warps four channels in less than half the time of three (measured: LOG.md).
+        padded = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+        warped = cv2.warpAffine(padded, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=(*fill, 0))
+        return cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]
 
 
 def _similarity_scale(matrix: Array) -> float:

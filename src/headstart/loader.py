@@ -6,6 +6,7 @@ number of workers, and a run that is resumed in the middle of an epoch goes on w
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -298,6 +299,12 @@ def _loader(dataset: CropDataset, batches: Any, workers: int, pin_memory: bool) 
 
 
 def _one_thread(_: int) -> None:
-    """Workers are the parallelism; OpenCV's own threads would fight them."""
+    """Workers are the parallelism; OpenCV's own threads would fight them.
+
+    Signals to the whole process group (a scheduler's SIGTERM, Ctrl-C) are the training process's to handle: it saves a
+    checkpoint first and then ends its workers.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -7,6 +7,7 @@ the label does not exist, so mixed batches of 2D and 3D samples need no branch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -82,18 +83,28 @@ def bone_ratio(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """
     width = targets.map_size[1]
     pose = torch.cat([targets.keypoints / width, _predicted_depth(output, targets)[..., None]], -1)
-    loss = pose.new_zeros(len(pose))
-    covered = torch.zeros_like(loss, dtype=torch.bool)
-    for group in _BONE_GROUPS:
-        lengths, labelled = _bone_lengths(pose, targets, group)
-        count = labelled.sum(-1).clamp(min=1)
-        mean = (lengths * labelled).sum(-1, keepdim=True) / count[:, None]
-        spread = (((lengths - mean) ** 2) * labelled).sum(-1) / (2 * count)
-        enough = labelled.sum(-1) >= 2
-        loss = loss + torch.where(enough, spread, 0.0)
-        covered = covered | enough
+    ends, ratio, member, group = _bone_table(targets.skeleton, pose.device, pose.dtype)
+    labelled = (targets.weight_2d[:, ends[0]] * targets.weight_2d[:, ends[1]] > 0).to(pose.dtype)
+    # A bone of no length has no direction, hence no gradient: unlabelled ones get a length that is never used.
+    difference = torch.where(labelled[..., None] > 0, pose[:, ends[0]] - pose[:, ends[1]], 1.0)
+    lengths = difference.norm(dim=-1) * ratio
+    count = labelled @ member
+    mean = (lengths * labelled) @ member / count.clamp(min=1)
+    spread = ((lengths - mean[:, group]) ** 2 * labelled) @ member / (2 * count.clamp(min=1))
+    enough = (count >= 2).to(pose.dtype)
     without_depth = targets.weight_depth.sum(-1) == 0
-    return loss, (covered & without_depth).to(loss.dtype)
+    return (spread * enough).sum(-1), (enough.any(-1) & without_depth).to(pose.dtype)
+
+
+@lru_cache(maxsize=16)
+def _bone_table(skeleton: Skeleton, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The bones of all groups: ends (2, n), ratio (n,), membership (n, groups) of 0 and 1, group (n,)."""
+    bones = [(first, second, ratio, g) for g, bones in enumerate(_BONE_GROUPS) for first, second, ratio in bones]
+    ends = torch.tensor([[skeleton.index(bone[end]) for bone in bones] for end in (0, 1)], device=device)
+    group = torch.tensor([bone[3] for bone in bones], device=device)
+    ratio = torch.tensor([bone[2] for bone in bones], device=device, dtype=dtype)
+    member = functional.one_hot(group, len(_BONE_GROUPS)).to(dtype)
+    return ends, ratio, member, group
 
 
 #: Every loss by its name in a stage's configuration.
@@ -161,14 +172,3 @@ def _predicted_depth(output: PoseOutput, targets: Targets) -> Tensor:
     if output.coordinates is not None:
         return output.coordinates[..., 2].float()
     return _depth_at(output, targets)
-
-
-def _bone_lengths(pose: Tensor, targets: Targets, group: tuple[tuple[str, str, float], ...]) -> tuple[Tensor, Tensor]:
-    """Scaled lengths (B, n) of a group's bones and whether both ends are labelled (B, n) as 0 or 1."""
-    skeleton: Skeleton = targets.skeleton
-    first = skeleton.indices(tuple(bone[0] for bone in group))
-    second = skeleton.indices(tuple(bone[1] for bone in group))
-    ratio = pose.new_tensor([bone[2] for bone in group])
-    labelled = targets.weight_2d[:, first] * targets.weight_2d[:, second]
-    difference = torch.where(labelled[..., None] > 0, pose[:, first] - pose[:, second], 1.0)
-    return difference.norm(dim=-1) * ratio, (labelled > 0).to(pose.dtype)

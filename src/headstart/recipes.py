@@ -102,7 +102,6 @@ def zhou2017(sources: Sources) -> Experiment:
         brightness=0.0,
         contrast=0.0,
         colour=0.2,
-        gamma=0.0,
     )
     validation = (
         *(Validation("h36m_zhou2017", sources.root("h36m"), limit=1000) for name in sources.three_d if name == "h36m"),

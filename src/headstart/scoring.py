@@ -20,6 +20,9 @@ from headstart.protocols import protocol
 from headstart.results import Scores
 from headstart.skeleton import CANONICAL, Skeleton
 
+#: Joints below this confidence are left out of pictures (never out of scores).
+_DRAWN_CONFIDENCE = 0.03
+
 
 def evaluate_checkpoint(
     checkpoint: Path,
@@ -82,6 +85,8 @@ def picture_of_predictions(
         pixels = np.ascontiguousarray(crop.warp(image)[..., ::-1])
         label = crop.to_crop(person.keypoints[joints])
         pictures.append(draw_pose(pixels, label, skeleton, person.visibility[joints]))
-        pictures.append(draw_pose(pixels, crop.to_crop(predictions.keypoints[position]), skeleton))
+        # A joint that no training set labelled has a flat map: drawing its "maximum" would only mislead.
+        certain = (predictions.confidence[position] > _DRAWN_CONFIDENCE) * 2
+        pictures.append(draw_pose(pixels, crop.to_crop(predictions.keypoints[position]), skeleton, certain))
         titles += [f"label {person.key}"[:30], "prediction"]
     return sheet(pictures, columns=8, titles=titles)

