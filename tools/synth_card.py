@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth.domains import DOMAINS, SyntheticImage, generate
 from headstart.synth.labels import State
 
@@ -47,6 +47,26 @@ def sheet(domain: str, columns: int = 6, rows: int = 3) -> np.ndarray:
         cv2.vconcat([cv2.hconcat(p[r * columns : (r + 1) * columns]) for r in range(rows)]) for p in (plain, drawn)
     ]
     return cv2.vconcat(blocks)
+
+
+LSP = CANONICAL.indices(LSP_14.names)
+
+
+def flat_statistics(points: np.ndarray) -> dict[str, str]:
+    """What 2D labels alone tell, for LSP's joints (N, 14, 2) px, NaN where unlabelled: comparable with LSP-Extended."""
+    at = {name: points[:, LSP_14.index(name)] for name in LSP_14.names}
+    up = (at["left_shoulder"] + at["right_shoulder"] - at["left_hip"] - at["right_hip"]) / 2
+    turn = np.degrees(np.abs(np.arctan2(up[:, 0], -up[:, 1])))
+    highest_wrist = np.fmin(at["left_wrist"][:, 1], at["right_wrist"][:, 1])
+    size = np.nanmax(points, 1) - np.nanmin(points, 1)
+    return {
+        "2D trunk from upright, degrees": spread(turn[np.isfinite(turn)]),
+        "2D trunk within 30 / 30-90 / beyond 90": " / ".join(
+            f"{share:.0%}" for share in np.histogram(turn, (0, 30, 90, 181))[0] / np.isfinite(turn).sum()
+        ),
+        "joints' box wider than tall": f"{(size[:, 0] > size[:, 1]).mean():.0%}",
+        "wrist above the head": f"{(highest_wrist < at['head_top'][:, 1]).mean():.0%}",
+    }
 
 
 def angle(xyz: np.ndarray, start: str, middle: str, end: str) -> np.ndarray:
@@ -85,7 +105,8 @@ def statistics(domain: str, count: int) -> dict[str, object]:
         "facing the camera / sideways / away": " / ".join(
             f"{share:.0%}" for share in np.histogram(np.abs(yaw), (0, 45, 135, 180.1))[0] / count
         ),
-        "distance of the pelvis, m": spread(xyz[:, CANONICAL.index("pelvis"), 2] / 100) + " (tenths)",
+        "distance of the pelvis, cm": spread(xyz[:, CANONICAL.index("pelvis"), 2] / 10),
+        **flat_statistics(np.stack([m.keypoints[LSP] for m in made])),
         "recorded poses": f"{np.mean([bool(m.sequence) for m in made]):.0%}",
     }
 

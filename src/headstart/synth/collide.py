@@ -19,7 +19,7 @@ from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, Posed, Shape, load_body
 
 #: A point counts when it lies inside the solid shrunk to this share: flesh touches flesh without harm.
-SHRINK = 0.88
+SHRINK = 0.96
 #: Share of a limb's points that may lie inside another part.
 TOLERANCE = 0.02
 

@@ -74,7 +74,7 @@ def wild(split: str, seed: int, index: int, size: int) -> Shot:
 
 def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Generator) -> Shot:
     shape = sample_shape(rng)
-    stance = sample_stance(rng, shape, split, recorded_share=0.22)
+    stance = sample_stance(rng, shape, split, recorded_share=0.15)
     indoor = bool(rng.random() < 0.3)
     stage = new_stage("wild", split, rng, -ledge_height(rng, stance, 0.25))
     behind = front_of(stance.posed) if stance.support == "wall" else None
