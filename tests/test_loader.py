@@ -33,7 +33,7 @@ from headstart.records import Annotation, Batch
 from headstart.skeleton import BODY_18, CANONICAL, MPII_16, mirrored_name
 
 #: Everything that moves pixels, nothing that changes their colours.
-GEOMETRIC = AugmentConfig(brightness=0, contrast=0, colour=0, gamma=0, occluder_probability=0)
+GEOMETRIC = AugmentConfig(brightness=0, contrast=0, colour=0, occluder_probability=0)
 STILL = replace(GEOMETRIC, scale=0, rotation_probability=0, flip_probability=0, shift=0, truncation_probability=0)
 SIZE = (96, 128)
 PELVIS = CANONICAL.index("pelvis")
