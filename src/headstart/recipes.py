@@ -28,6 +28,9 @@ _PROTOCOL = {
     "threedpw": "threedpw",
     "occlusion_person": "occlusion_person",
     "aspset": "aspset",
+    "synthetic_wild": "synthetic_wild_pck",
+    "synthetic_studio": "synthetic_studio",
+    "synthetic_occluded": "synthetic_occluded",
 }
 
 

@@ -33,6 +33,9 @@ DATASETS: dict[str, str] = {
     "threedpw": "threedpw",
     "occlusion_person": "occlusion_person",
     "aspset": "aspset",
+    "synthetic_wild": "synthetic",
+    "synthetic_studio": "synthetic",
+    "synthetic_occluded": "synthetic",
 }
 
 

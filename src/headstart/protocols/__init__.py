@@ -216,6 +216,32 @@ ASPSET = Protocol(
     companions=_COMPANIONS_3D,
 )
 
+#: Our own pictures (docs/synthetic-people.md): all joints of Human3.6M, occluded ones apart.
+SYNTHETIC_WILD = Protocol(
+    "synthetic_wild",
+    "synthetic_wild",
+    "test",
+    "mpjpe",
+    H36M_17.names,
+    root="pelvis",
+    scale_rule="root_depth",
+    by_visibility=True,
+    companions=_COMPANIONS_3D,
+)
+SYNTHETIC_STUDIO = replace(SYNTHETIC_WILD, name="synthetic_studio", dataset="synthetic_studio", group_by=("action",))
+SYNTHETIC_OCCLUDED = replace(SYNTHETIC_WILD, name="synthetic_occluded", dataset="synthetic_occluded")
+SYNTHETIC_WILD_PCK = Protocol(
+    "synthetic_wild_pck",
+    "synthetic_wild",
+    "test",
+    "pck",
+    _LIMBS,
+    reference="torso",
+    threshold=0.2,
+    average="joints",
+    by_visibility=True,
+)
+
 #: Name -> protocol.
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
@@ -233,6 +259,10 @@ PROTOCOLS: dict[str, Protocol] = {
         THREEDPW,
         OCCLUSION_PERSON,
         ASPSET,
+        SYNTHETIC_WILD,
+        SYNTHETIC_STUDIO,
+        SYNTHETIC_OCCLUDED,
+        SYNTHETIC_WILD_PCK,
     )
 }
 
