@@ -70,6 +70,12 @@ class TestDrawPose:
         assert looks_like(picture[80, 40], RIGHT)
         assert tuple(picture[50, 20]) == tuple(picture[50, 60]) == (90, 90, 90)
 
+    def test_a_bone_from_the_middle_has_the_colour_of_its_side(self):
+        shoulders = Skeleton("shoulders", ("thorax", "left_shoulder", "right_shoulder"))
+        picture = draw_pose(GREY, np.array([[60.0, 20.0], [100.0, 20.0], [20.0, 20.0]]), shoulders)
+        assert looks_like(picture[20, 80], LEFT)
+        assert looks_like(picture[20, 40], RIGHT)
+
     def test_a_bone_needs_both_ends(self):
         points = np.array([[20.0, 20.0], [60.0, 20.0], [20.0, 80.0], [60.0, 80.0]])
         picture = draw_pose(GREY, points, ARM, np.array([2, 0, 2, 2]))

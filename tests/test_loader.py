@@ -174,8 +174,9 @@ class TestMixtureSampler:
         assert len(orders) == 6
 
     def test_data_sets_of_one_size_are_not_walked_through_alike(self):
-        draws = MixtureSampler([30, 30], [1.0, 1.0], 4, 0).epoch(0)
-        first, second = ([row for dataset, row in draws if dataset == wanted] for wanted in (0, 1))
+        draws = MixtureSampler([20, 20, 20], [1.0, 1.0, 4.0], 4, 0).epoch(0)
+        first, second = ({row for dataset, row in draws if dataset == wanted} for wanted in (0, 1))
+        assert len(first) == len(second) == 10
         assert first != second
 
     def test_data_sets_are_mixed_within_an_epoch(self):
