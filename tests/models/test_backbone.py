@@ -15,6 +15,8 @@ from transformers import (
     ResNetConfig,
     VitPoseBackbone,
     VitPoseBackboneConfig,
+    VitPoseConfig,
+    VitPoseForPoseEstimation,
 )
 
 from headstart.errors import ConfigError
@@ -158,3 +160,14 @@ class TestEfficientNetLite:
         packaged = build_backbone("efficientnet_lite0", "pip", SIZE).network.state_dict()[name]
         assert not torch.equal(given.network.state_dict()[name], packaged)
         assert not torch.equal(random.network.state_dict()[name], packaged)
+
+
+def test_a_published_vitpose_brings_its_backbone(tmp_path: Path) -> None:
+    """Published ViTPose weights are whole pose models: their backbone is taken, weights and all."""
+    backbone = vitpose()
+    whole = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=backbone.config, num_labels=17))
+    whole.save_pretrained(tmp_path)
+    loaded = build_backbone(str(tmp_path), None, SIZE).network
+    published = whole.backbone.state_dict()
+    assert loaded.state_dict().keys() == published.keys()
+    assert all(torch.equal(tensor, published[name]) for name, tensor in loaded.state_dict().items())

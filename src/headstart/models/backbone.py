@@ -133,11 +133,13 @@ def _from_config(values: dict[str, Any]) -> nn.Module:
 
 
 def _from_hub(name: str) -> nn.Module:
-    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseConfig, VitPoseForPoseEstimation
 
     try:
         # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
         config = AutoConfig.from_pretrained(name)
+        if isinstance(config, VitPoseConfig):  # published ViTPose weights come with their own head
+            return VitPoseForPoseEstimation.from_pretrained(name, config=config).backbone
         network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
         return network.from_pretrained(name, config=config)
     except (OSError, ValueError, KeyError) as error:
