@@ -92,13 +92,11 @@ def add_occluders(rng: np.random.Generator, image: Image, config: AugmentConfig)
         w = max(int(width * config.occluder_size * rng.uniform(0.2, 1)), 2)
         h = max(int(height * config.occluder_size * rng.uniform(0.2, 1)), 2)
         x, y = int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1))
-        patch = image[y : y + h, x : x + w]
-        mask = np.zeros((h, w), np.uint8)
+        mask = np.ones((h, w, 1), np.uint8)
         if rng.random() < 0.5:
+            mask[:] = 0
             cv2.ellipse(mask, (w // 2, h // 2), (w // 2, h // 2), 0, 0, 360, 1, -1)
-        else:
-            mask[:] = 1
-        patch[mask > 0] = _filling(rng, image, (h, w))[mask > 0]
+        np.copyto(image[y : y + h, x : x + w], _filling(rng, image, (h, w)), where=mask.view(bool))
     return image
 
 

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -121,7 +122,7 @@ class Crop:
     @property
     def mirrored(self) -> bool:
         """Whether left and right are exchanged."""
-        return bool(np.linalg.det(self.matrix[:, :2]) < 0)
+        return _determinant(self.matrix) < 0
 
     @property
     def inverse(self) -> NDArray[np.float64]:
@@ -170,7 +171,12 @@ class Crop:
 
 
 def _similarity_scale(matrix: Array) -> float:
-    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    return math.sqrt(abs(_determinant(matrix)))
+
+
+def _determinant(matrix: Array) -> float:
+    """Of the linear part of a (2, 3) matrix, written out: numpy's takes ten times as long, for every sample."""
+    return float(matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0])
 
 
 def _after_halving(matrix: Array) -> NDArray[np.float64]:
