@@ -42,6 +42,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/synth.py
 
 clean:
 	rm -rf $(VENV) .cache runs data

@@ -158,12 +158,18 @@ class TestPictureOfSamples:
 
 
 class TestWritePicture:
+    def test_its_folder_is_made(self, tmp_path: Path):
+        picture = np.full((4, 5, 3), 7, np.uint8)
+        write_picture(str(tmp_path / "new" / "folder" / "a.png"), picture)
+        assert (cv2.imread(str(tmp_path / "new" / "folder" / "a.png")) == 7).all()
+
     def test_rgb_comes_back(self, tmp_path: Path):
         picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
         write_picture(str(tmp_path / "a.png"), picture)
         np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], picture)
 
-    @pytest.mark.parametrize("name", ["a.nothing", "a", "no/such/folder/a.png"])
+    @pytest.mark.parametrize("name", ["a.nothing", "a", "taken/a.png"])
     def test_where_it_cannot_be_written(self, tmp_path: Path, name: str):
+        (tmp_path / "taken").write_text("a file, where a folder would have to be")
         with pytest.raises(DataError, match=name):
             write_picture(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))

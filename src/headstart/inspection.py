@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -105,10 +106,11 @@ def picture_of_samples(
 
 
 def write_picture(path: str, picture: NDArray[np.uint8]) -> None:
-    """Write an RGB picture by the file's suffix; raises :class:`DataError` if it cannot be written."""
+    """Write an RGB picture by the file's suffix, making its folder; raises :class:`DataError` if it cannot."""
     try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         written = cv2.imwrite(path, np.ascontiguousarray(picture[..., ::-1]))
-    except cv2.error as error:
+    except (cv2.error, OSError) as error:
         raise DataError(path, "a picture file name such as sheet.png", found=str(error).splitlines()[0]) from error
     if not written:
         raise DataError(path, "a folder that can be written to", found="OpenCV could not write there")
