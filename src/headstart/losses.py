@@ -100,7 +100,8 @@ def bone_ratio(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
 def _bone_table(skeleton: Skeleton, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The bones of all groups: ends (2, n), ratio (n,), membership (n, groups) of 0 and 1, group (n,)."""
     bones = [(first, second, ratio, g) for g, bones in enumerate(_BONE_GROUPS) for first, second, ratio in bones]
-    ends = torch.tensor([[skeleton.index(bone[end]) for bone in bones] for end in (0, 1)], device=device)
+    first, second = ([skeleton.index(name) for name in names] for names in zip(*(bone[:2] for bone in bones)))
+    ends = torch.tensor([first, second], device=device)
     group = torch.tensor([bone[3] for bone in bones], device=device)
     ratio = torch.tensor([bone[2] for bone in bones], device=device, dtype=dtype)
     member = functional.one_hot(group, len(_BONE_GROUPS)).to(dtype)
