@@ -16,9 +16,7 @@ from torch import Tensor
 from headstart import metrics
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import (
-    Predictions,
     forward_with_flip,
-    join_predictions,
     lift,
     predict,
     protocol_rows,
@@ -28,6 +26,7 @@ from headstart.geometry import Camera
 from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.loader import CropDataset, build_eval_loader, image_pixels_per_mm
 from headstart.models.pose_net import PoseNet
+from headstart.predictions import Predictions, join_predictions
 from headstart.protocols import protocol
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.skeleton import BODY_18, CANONICAL, COCO_17, H36M_17, MPII_16, Skeleton

@@ -12,9 +12,10 @@ import torch
 
 from headstart.checkpoint import save_checkpoint
 from headstart.errors import ConfigError, DataError
-from headstart.evaluate import Predictions, protocol_rows, score
+from headstart.evaluate import protocol_rows, score
 from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
+from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.scoring import evaluate_checkpoint, picture_of_predictions
 from tiny import MODEL

@@ -6,14 +6,8 @@ can score them later. What is compared is always matched by key.
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from io import BytesIO
-from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,71 +18,14 @@ from headstart import metrics
 from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, build_eval_loader, image_pixels_per_mm
+from headstart.predictions import Predictions, in_order
 from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
 from headstart.records import Annotation, PoseOutput, Visibility
-from headstart.results import Scores, write_atomically
+from headstart.results import Scores
 from headstart.skeleton import CANONICAL, H36M_17, MPII_16, Skeleton
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
 Forward = Callable[[Tensor], PoseOutput]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Poses of N people, J joints, in the pixels of their images."""
-
-    keys: list[str]
-    joints: tuple[str, ...]
-    keypoints: NDArray[np.float32]
-    """(N, J, 2) image px."""
-    depth: NDArray[np.float32]
-    """(N, J) relative to the pelvis, in image px (mm times the person's px per mm): x, y and depth share one unit."""
-    confidence: NDArray[np.float32]
-    """(N, J) in 0..1."""
-    about: dict[str, Any]
-    """How they were made: decode, flip_test, data set, split, checkpoint."""
-
-    def save(self, path: Path) -> None:
-        """Write one .npz without pickles, atomically."""
-        stream = BytesIO()
-        np.savez_compressed(
-            stream,
-            keys=np.array(self.keys, dtype=str),
-            joints=np.array(self.joints, dtype=str),
-            keypoints=self.keypoints,
-            depth=self.depth,
-            confidence=self.confidence,
-            about=np.array(json.dumps(self.about)),
-        )
-        write_atomically(path, stream.getvalue())
-
-    @classmethod
-    def load(cls, path: Path) -> Predictions:
-        """Read back; raises :class:`DataError` for anything that :meth:`save` did not write."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    keys=[str(key) for key in file["keys"]],
-                    joints=tuple(str(joint) for joint in file["joints"]),
-                    keypoints=file["keypoints"],
-                    depth=file["depth"],
-                    confidence=file["confidence"],
-                    about=json.loads(str(file["about"])),
-                )
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
-            raise DataError(path, "predictions (.npz) written by headstart", found=str(error)) from error
-
-
-def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """The parts that several processes made, as one."""
-    return Predictions(
-        [key for part in parts for key in part.keys],
-        parts[0].joints,
-        np.concatenate([part.keypoints for part in parts]),
-        np.concatenate([part.depth for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-        parts[0].about,
-    )
 
 
 def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None = None) -> NDArray[np.int64]:
@@ -174,7 +111,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     if made != wanted:
         raise ConfigError(f"protocol {protocol.name} needs predictions decoded by {wanted!r}, these are by {made!r}")
     people = _People.of(index, rows)
-    predictions = _in_order(predictions, people.keys)
+    predictions = in_order(predictions, people.keys)
     values = _values(protocol.metric, protocol.scale_rule, predictions, people, protocol)
     joints = H36M_17.names if protocol.metric == "zhou2017_mpjpe" else protocol.joints
     if np.isnan(values).all():
@@ -330,25 +267,6 @@ def _strata(values: NDArray[np.float64], people: _People, joints: Sequence[str])
     visibility = people.visibility[:, CANONICAL.indices(tuple(joints))]
     masks = {"visible": visibility == Visibility.VISIBLE, "occluded": visibility == Visibility.OCCLUDED}
     return metrics.strata(values, masks) if masks["occluded"].any() else {}
-
-
-def _in_order(predictions: Predictions, keys: list[str]) -> Predictions:
-    """Predictions in the order of ``keys``; a missing one is an error, never a skipped person."""
-    position = {key: i for i, key in enumerate(predictions.keys)}
-    missing = [key for key in keys if key not in position]
-    if missing:
-        raise DataError(
-            "predictions", "one for every person", record=missing[0], found=f"{len(missing)} of {len(keys)} missing"
-        )
-    order = [position[key] for key in keys]
-    return Predictions(
-        keys,
-        predictions.joints,
-        predictions.keypoints[order],
-        predictions.depth[order],
-        predictions.confidence[order],
-        predictions.about,
-    )
 
 
 def _to_image(matrices: NDArray[np.float64], keypoints: NDArray[np.float32]) -> NDArray[np.float32]:

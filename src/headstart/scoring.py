@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from headstart.checkpoint import find_checkpoint, load_model
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
-from headstart.evaluate import Predictions, aim, predict, protocol_rows, score
+from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
+from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.results import Scores
 from headstart.skeleton import CANONICAL, Skeleton

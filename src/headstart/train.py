@@ -38,7 +38,7 @@ from headstart.checkpoint import (
 )
 from headstart.display import ProgressDisplay
 from headstart.errors import ConfigError, TrainingError
-from headstart.evaluate import aim, join_predictions, predict, protocol_rows, score
+from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.index import open_index
 from headstart.loader import CropDataset, Data, Mixture, MixtureSampler, build_train_loader, open_mixture
 from headstart.models.pose_net import ModelConfig, PoseNet
@@ -51,6 +51,7 @@ from headstart.optimisation import (
     freeze_batch_norm,
     set_learning_rate,
 )
+from headstart.predictions import join_predictions
 from headstart.protocols import protocol
 from headstart.records import Batch
 from headstart.results import RunResult, Scores, StageCost
