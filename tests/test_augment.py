@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headstart.augment import NO_AUGMENTATION, AugmentConfig, add_occluders, change_colours, sample_crop
+from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
 from headstart.geometry import Crop
 from headstart.loader import CropDataset, Draw
 from headstart.records import Annotation, Visibility
@@ -65,7 +65,7 @@ class TestSampleCrop:
     def test_none_is_not_random_and_is_the_centred_box(self, seed: int):
         rng = np.random.default_rng(seed)
         before = rng.bit_generator.state
-        crop = sample_crop(rng, BOX, (128, 96), NO_AUGMENTATION, padding=1.5)
+        crop = sample_crop(rng, BOX, (128, 96), None, padding=1.5)
         np.testing.assert_array_equal(crop.matrix, Crop.from_box(BOX, (128, 96), padding=1.5).matrix)
         assert rng.bit_generator.state == before
 

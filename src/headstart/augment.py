@@ -40,10 +40,6 @@ class AugmentConfig:
     """Largest side of an occluder, fraction of the crop."""
 
 
-#: What evaluation uses: nothing random.
-NO_AUGMENTATION = None
-
-
 def sample_crop(
     rng: np.random.Generator,
     bbox_xywh: NDArray[np.floating],

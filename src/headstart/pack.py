@@ -60,7 +60,7 @@ def pack(
     begun with other settings, or if more than 1 % of the pictures cannot be read; fewer are left out and named.
     """
     settings = {**source, **asdict(config), "people": len(index)}
-    _claim(out / "settings.json", settings)
+    claim(out / "settings.json", settings)
     starts = range(0, len(index), config.rows_per_shard)
     shards, unreadable = [], []
     for number, start in enumerate(starts):
@@ -180,12 +180,10 @@ def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str,
     return packed_row(moved, image, config.quality, index.root)
 
 
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Remember what a folder is being packed with; a resumed pack must be the same one."""
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Remember what a folder is being filled with; who goes on with it must want the same."""
     if path.is_file() and json.loads(path.read_text()) != settings:
-        raise DataError(
-            path, f"the settings of this pack, {settings}", found=path.read_text(), fix="Choose another --out"
-        )
+        raise DataError(path, f"the settings {settings}", found=path.read_text(), fix="Choose another --out")
     write_atomically(path, json.dumps(settings).encode())
 
 

@@ -22,9 +22,9 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError
 from headstart.index import PACKED_SCHEMA, write_index
-from headstart.pack import packed_row
+from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
 from headstart.results import write_atomically
 
@@ -71,7 +71,7 @@ def synthesize(
     _check(config)
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
     settings = {"dataset": dataset_name(config.domain), **asdict(config)}
-    _claim(folder / "settings.json", settings)
+    claim(folder / "settings.json", settings)
     shards = []
     with _mapper(workers) as apply:
         for number, start in enumerate(range(0, config.count, _ROWS_PER_SHARD)):
@@ -132,13 +132,6 @@ def _check(config: SynthConfig) -> None:
         raise ConfigError(f"split: expected one of {', '.join(SPLITS)}, got {config.split!r}")
     if config.count < 1 or config.size < 32:
         raise ConfigError(f"count and size: expected at least 1 and 32, got {config.count} and {config.size}")
-
-
-def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Remember what a folder is being filled with; who goes on with it must want the same."""
-    if path.is_file() and json.loads(path.read_text()) != settings:
-        raise DataError(path, f"the settings {settings}", found=path.read_text(), fix="Choose another --out")
-    write_atomically(path, json.dumps(settings).encode())
 
 
 def _counted(

@@ -69,7 +69,7 @@ class HeatmapCodec:
     def gaussians(self, points: Tensor) -> Tensor:
         """Gaussians (B, J, h, w) with peak 1 at sub-pixel heatmap points (B, J, 2)."""
         height, width = self.map_size
-        columns, rows = _axis(width, points), _axis(height, points)
+        columns, rows = map_axis(width, points), map_axis(height, points)
         along_x = torch.exp(-((columns - points[..., :1]) ** 2) / (2 * self.sigma**2))
         along_y = torch.exp(-((rows - points[..., 1:]) ** 2) / (2 * self.sigma**2))
         return along_y[..., :, None] * along_x[..., None, :]
@@ -165,7 +165,8 @@ def average_outputs(first: PoseOutput, second: PoseOutput) -> PoseOutput:
     )
 
 
-def _axis(length: int, like: Tensor) -> Tensor:
+def map_axis(length: int, like: Tensor) -> Tensor:
+    """Pixel centres 0 ... length - 1 of one side of a map, on the device and in the type of ``like``."""
     return torch.arange(length, device=like.device, dtype=like.dtype)
 
 

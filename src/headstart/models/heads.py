@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from headstart.errors import ConfigError
 from headstart.records import PoseOutput
+from headstart.targets import map_axis
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class IntegralHead(nn.Module):
         _, _, depth, height, width = volume.shape
         probability = volume.flatten(2).softmax(-1).unflatten(2, (depth, height, width))
         marginal = probability.sum(2)
-        x = (marginal.sum(-2) * _axis(width, volume)).sum(-1)
-        y = (marginal.sum(-1) * _axis(height, volume)).sum(-1)
+        x = (marginal.sum(-2) * map_axis(width, volume)).sum(-1)
+        y = (marginal.sum(-1) * map_axis(height, volume)).sum(-1)
         # Cell centres from -0.5 to 0.5 crop widths around the pelvis.
-        z = (probability.sum((-1, -2)) * ((_axis(depth, volume) + 0.5) / depth - 0.5)).sum(-1)
+        z = (probability.sum((-1, -2)) * ((map_axis(depth, volume) + 0.5) / depth - 0.5)).sum(-1)
         return PoseOutput(coordinates=torch.stack([x, y, z], -1), confidence=marginal.amax((-1, -2)))
 
 
@@ -102,7 +103,3 @@ def _initialise(head: nn.Module) -> None:
             nn.init.normal_(module.weight, std=0.001)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def _axis(length: int, like: Tensor) -> Tensor:
-    return torch.arange(length, device=like.device, dtype=like.dtype)
