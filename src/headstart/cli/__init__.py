@@ -1,0 +1,49 @@
+"""The command line: parse, import what the verb needs, call one function, print. One file a family of verbs.
+
+Nothing heavy is imported before the verb is known: ``headstart --help`` must answer at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import tyro
+
+from headstart.cli.datasets import data, pack, synth
+from headstart.cli.showing import show
+from headstart.cli.training import TrainArguments, evaluate, train
+from headstart.errors import HeadstartError
+
+_VERBS: dict[str, Any] = {
+    "data": data,
+    "pack": pack,
+    "synth": synth,
+    "show": show,
+    "train": TrainArguments,
+    "eval": evaluate,
+}
+
+
+def main() -> None:
+    """Entry point: exit code 0, 2 for bad input or configuration, 130 when a signal stopped a run."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("headstart").setLevel(logging.INFO)
+    arguments = sys.argv[1:]
+    try:
+        if arguments[:1] == ["train"] and len(arguments) > 1:
+            train(arguments[1:])
+        else:
+            tyro.extras.subcommand_cli_from_dict(
+                _VERBS, prog="headstart", description="2D pre-training for 3D human pose estimation.", args=arguments
+            )
+    except HeadstartError as error:
+        print(f"headstart: {error}", file=sys.stderr)
+        sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"headstart: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("headstart: interrupted", file=sys.stderr)
+        sys.exit(130)

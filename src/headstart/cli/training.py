@@ -1,0 +1,150 @@
+"""``headstart train`` and ``headstart eval``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from headstart.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headstart.recipes import Sources
+    from headstart.results import Scores
+
+Name = tyro.conf.Positional[str]
+
+
+@dataclass(frozen=True)
+class TrainArguments:
+    """Train by a recipe. Every field of its configuration can be set: --stages.0.budget.samples 50000."""
+
+    recipe: Name
+    """Name of a recipe; `headstart show recipes` lists them."""
+    out: Path
+    """Folder of the run: checkpoints, logs, result.json."""
+    resume: bool = False
+    """Go on where the run in OUT was stopped."""
+    two_d: tuple[str, ...] = ("mpii",)
+    """Data sets with 2D labels."""
+    three_d: tuple[str, ...] = ("h36m",)
+    """Data sets with 3D labels."""
+    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
+    """NAME=DIR, repeatable: folder of a data set (data/NAME if not given)."""
+    threads: int | None = None
+    """CPU threads of the training process."""
+
+
+def train(arguments: list[str]) -> None:
+    """Parse in two steps: the recipe's name decides what can be overridden."""
+    about_recipe = _has_recipe(arguments) and not {"-h", "--help"}.isdisjoint(arguments)
+    given, rest = tyro.cli(
+        TrainArguments,
+        # Whoever asks what a recipe can do has no folder for it yet.
+        args=[arguments[0], "--out", "DIR", *arguments[1:]] if about_recipe else arguments,
+        prog="headstart train",
+        return_unknown_args=True,
+        add_help=not _has_recipe(arguments),
+    )
+    from headstart import recipes
+    from headstart.train import Experiment, run
+
+    experiment = recipes.build(given.recipe, _sources(given))
+    experiment = tyro.cli(
+        Experiment,
+        default=experiment,
+        args=rest,
+        prog=f"headstart train {given.recipe}",
+        description="The recipe's whole configuration; headstart train --help has the options beside it.",
+    )
+    if given.threads:
+        import torch
+
+        torch.set_num_threads(given.threads)
+    result = run(experiment, given.out, given.resume)
+    print_scores(result.scores)
+    print(given.out / "result.json")
+
+
+def _has_recipe(arguments: list[str]) -> bool:
+    """Whether --help should show the recipe's configuration instead of the verb's own options."""
+    return bool(arguments) and not arguments[0].startswith("-")
+
+
+def _sources(given: TrainArguments) -> Sources:
+    from headstart.recipes import Sources
+
+    pairs = [one.partition("=") for one in given.root]
+    if any(not folder for _, _, folder in pairs):
+        raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given.root)}")
+    return Sources(given.two_d, given.three_d, {name: folder for name, _, folder in pairs})
+
+
+def evaluate(
+    checkpoint: tyro.conf.Positional[Path],
+    protocol: str,
+    root: Path,
+    dataset: str | None = None,
+    split: str | None = None,
+    flip_test: bool | None = None,
+    batch_size: int = 64,
+    workers: int = 2,
+    limit: int | None = None,
+    predictions: Path | None = None,
+    picture: Path | None = None,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Score a checkpoint under a protocol; `headstart show protocols` lists them.
+
+    Args:
+        checkpoint: file, or folder of a run (its best).
+        protocol: name of the protocol.
+        root: folder of the data set, or a packed one.
+        dataset: data set, where it is not the protocol's own.
+        split: split, where it is not the protocol's own.
+        flip_test: average with the mirrored image; the protocol says if not given.
+        batch_size: people at once.
+        workers: loader processes.
+        limit: score only so many people, evenly spread (a quick look, not a result).
+        predictions: also write the predictions (.npz).
+        picture: also draw predictions beside labels (.png).
+        json_output: print JSON.
+    """
+    from headstart.scoring import evaluate_checkpoint
+
+    scores = evaluate_checkpoint(
+        checkpoint,
+        protocol,
+        root,
+        dataset=dataset,
+        split=split,
+        flip_test=flip_test,
+        batch_size=batch_size,
+        workers=workers,
+        limit=limit,
+        predictions_path=predictions,
+        picture_path=picture,
+    )
+    if json_output:
+        print(json.dumps(asdict(scores)))
+    else:
+        print_scores([scores])
+
+
+def print_scores(scores: list[Scores]) -> None:
+    """Each number with its protocol's full description."""
+    for one in scores:
+        print(f"{one.protocol}: {one.metric} {one.value:.2f} {one.unit} (n = {one.n:,}; {one.better} is better)")
+        print(f"  {one.description}")
+        parts: dict[str, dict[str, float]] = {
+            "beside it": one.others,
+            "per joint": one.per_joint,
+            "per group": one.per_action,
+            "apart": one.strata,
+        }
+        for title, values in parts.items():
+            if values:
+                print(f"  {title}: " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
