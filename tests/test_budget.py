@@ -22,6 +22,17 @@ class OneConvolution(nn.Module):
         return PoseOutput(self.convolution(image.float()))
 
 
+class Convolutions(nn.Module):
+    """Layers one after another, their result taken for heatmaps."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image: Tensor) -> PoseOutput:
+        return PoseOutput(self.layers(image.float()))
+
+
 class TestBudget:
     @pytest.mark.parametrize(
         "fields",
@@ -68,6 +79,31 @@ class TestFlops:
         assert inference_flops(OneConvolution(), (16, 12)) == forward
         # Backward: the weight's gradient costs as much again, the image asks for none.
         assert training_flops(OneConvolution(), (16, 12)) == 2 * forward
+
+    @pytest.mark.parametrize(
+        ("layer", "forward"),
+        [
+            # 8 x 6 outputs, 16 channels of 3 x 3 x 16 inputs.
+            (nn.Conv2d(16, 16, 3, padding=1), 2 * 48 * 16 * 9 * 16),
+            # Depthwise: each of the 16 channels sees only itself.
+            (nn.Conv2d(16, 16, 3, padding=1, groups=16), 2 * 48 * 16 * 9),
+            # Four groups of 4 to 8 channels; half the size: 4 x 3 outputs of 32 channels.
+            (nn.Conv2d(16, 32, 3, stride=2, padding=1, groups=4), 2 * 12 * 32 * 9 * 4),
+            # Transposed: each of the 8 x 6 x 16 inputs spreads over 4 x 4 x 8 outputs, 4 of the 8 in two groups.
+            (nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1), 2 * 48 * 16 * 16 * 8),
+            (nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1, groups=2), 2 * 48 * 16 * 16 * 4),
+        ],
+    )
+    def test_each_gradient_of_a_convolution_costs_its_forward_pass(self, layer: nn.Module, forward: int):
+        first = 2 * 48 * 16 * 3
+        model = Convolutions(nn.Conv2d(3, 16, 1), layer)
+        assert inference_flops(model, (8, 6)) == first + forward
+        # The first convolution asks for the gradient of its weight only, the second for that of its input too.
+        assert training_flops(model, (8, 6)) == 2 * first + 3 * forward
+
+    def test_a_depthwise_backbone_costs_about_three_times_inference(self):
+        model = PoseNet(ModelConfig(backbone="efficientnet_lite0", head=HeadConfig(channels=32), input_size=(64, 64)))
+        assert 2.7 < training_flops(model, (64, 64)) / inference_flops(model, (64, 64)) < 3
 
     def test_training_a_convolutional_net_costs_three_times_inference(self):
         """A little less: the first convolution needs no gradient of its input."""
