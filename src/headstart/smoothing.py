@@ -1,0 +1,122 @@
+"""The One-Euro filter: steady joints when a person is still, little lag when they move.
+
+Casiez, Roussel and Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive
+Systems", CHI 2012. A first-order low-pass filter, whose cutoff frequency grows with the speed of the signal::
+
+    alpha(f) = 1 / (1 + 1 / (2 pi f T))         T: seconds since the last sample
+    speed    = low-pass of (x - x_smooth_last) / T at the cutoff of the derivative
+    cutoff   = min_cutoff + beta * |speed|
+    x_smooth = alpha(cutoff) * x + (1 - alpha(cutoff)) * x_smooth_last
+
+It is causal: a smooth frame never depends on later ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OneEuro:
+    """Parameters of the filter, for a signal in any unit u."""
+
+    min_cutoff_hz: float = 1.0
+    """Cutoff of a signal at rest: lower is steadier and slower."""
+    beta: float = 1.0
+    """Hz of cutoff gained per u/s of speed: higher follows fast movement with less lag."""
+    derivative_cutoff_hz: float = 1.0
+    """Cutoff of the speed itself; 1 Hz as in the paper."""
+
+    def __post_init__(self) -> None:
+        for name in ("min_cutoff_hz", "derivative_cutoff_hz"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ConfigError(f"smoothing: {name} must be a finite number above 0, got {getattr(self, name)}")
+        if not (math.isfinite(self.beta) and self.beta >= 0):
+            raise ConfigError(f"smoothing: beta must be a finite number of at least 0, got {self.beta}")
+
+
+class OneEuroFilter:
+    """Filters an array of one shape, sample by sample, each coordinate for itself."""
+
+    def __init__(self, parameters: OneEuro | None = None) -> None:
+        self.parameters = parameters or OneEuro()
+        self._value: Array | None = None
+        self._speed: Array | None = None
+        self._time_s = 0.0
+
+    def __call__(self, sample: NDArray[np.floating], time_s: float) -> Array:
+        """The smooth value at ``time_s``; the first sample is its own. Times that do not grow return the last value."""
+        sample = np.asarray(sample, np.float64)
+        if self._value is None or self._speed is None:
+            self._value, self._speed, self._time_s = sample, np.zeros_like(sample), time_s
+            return sample
+        elapsed = time_s - self._time_s
+        if elapsed > 0:
+            share = weight(self.parameters.derivative_cutoff_hz, elapsed)
+            self._speed = share * (sample - self._value) / elapsed + (1 - share) * self._speed
+            shares = weight(self.parameters.min_cutoff_hz + self.parameters.beta * np.abs(self._speed), elapsed)
+            self._value, self._time_s = shares * sample + (1 - shares) * self._value, time_s
+        return self._value
+
+
+def weight(cutoff_hz: Array | float, elapsed_s: float) -> Array | float:
+    """alpha: the share of a new sample in a first-order low-pass filter, ``elapsed_s`` after the last one."""
+    return 1.0 / (1.0 + 1.0 / (2 * math.pi * cutoff_hz * elapsed_s))
+
+
+#: Keypoints in sides of the person's box: one side a second (a quick step) opens the filter by 5 Hz.
+KEYPOINTS = OneEuro(min_cutoff_hz=1.5, beta=5.0)
+#: 3D joints in metres, pelvis at the origin: depth is noisier than the image, so the rest is quieter.
+XYZ = OneEuro(min_cutoff_hz=1.0, beta=2.0)
+
+Points = dict[str, tuple[float, ...]]
+
+
+@dataclass
+class PoseSmoother:
+    """Smooths one person's joints by name. A joint not seen for ``forget_s`` seconds starts anew."""
+
+    keypoints: OneEuro = KEYPOINTS
+    xyz: OneEuro = XYZ
+    forget_s: float = 0.5
+    _filters: dict[tuple[str, str], OneEuroFilter] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def smooth_keypoints(self, points: Points, box_side: float, time_s: float) -> Points:
+        """Joint -> (x, y, confidence) in image px; the confidence passes. ``box_side``: px, unit of speed."""
+        smooth = {}
+        for name, (x, y, confidence) in points.items():
+            # The unit of a track must not change under way: positions would jump. Speed alone is measured in it.
+            parameters = OneEuro(
+                self.keypoints.min_cutoff_hz,
+                self.keypoints.beta / max(box_side, 1.0),
+                self.keypoints.derivative_cutoff_hz,
+            )
+            filtered = self._filter("2d", name, parameters, time_s)(np.array([x, y]), time_s)
+            smooth[name] = (*map(float, filtered), confidence)
+        return smooth
+
+    def smooth_xyz(self, points: Points, time_s: float) -> Points:
+        """Joint -> (x, y, z) mm."""
+        smooth = {}
+        for name, point in points.items():
+            metres = np.asarray(point) / 1000
+            filtered = self._filter("3d", name, self.xyz, time_s)(metres, time_s)
+            smooth[name] = tuple(float(value) * 1000 for value in filtered)
+        return smooth
+
+    def _filter(self, kind: str, name: str, parameters: OneEuro, time_s: float) -> OneEuroFilter:
+        key = (kind, name)
+        if key not in self._filters or time_s - self._seen[key] > self.forget_s:
+            self._filters[key] = OneEuroFilter(parameters)
+        self._filters[key].parameters = parameters
+        self._seen[key] = time_s
+        return self._filters[key]

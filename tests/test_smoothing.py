@@ -1,0 +1,102 @@
+"""The One-Euro filter against its equations, and what it is for: still joints rest, fast ones are followed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from headstart.errors import ConfigError
+from headstart.smoothing import OneEuro, OneEuroFilter, PoseSmoother, weight
+
+RATE = 30.0
+
+
+def run(signal: np.ndarray, parameters: OneEuro | None = None) -> np.ndarray:
+    smooth = OneEuroFilter(parameters)
+    return np.array([smooth(sample, number / RATE) for number, sample in enumerate(signal)])
+
+
+def test_two_steps_worked_out_by_hand() -> None:
+    # T = 1 s, cutoffs 1/(2 pi) Hz: alpha = 1/2. Speed: (4 - 0)/1 * 1/2 = 2; cutoff (1 + 3 * 2)/(2 pi): alpha = 7/8.
+    hz = 1 / (2 * math.pi)
+    smooth = OneEuroFilter(OneEuro(hz, 3 * hz, hz))
+    assert smooth(np.array([0.0]), 0.0) == [0.0]
+    assert smooth(np.array([4.0]), 1.0) == pytest.approx([4 * 7 / 8])
+    # Next: speed (3.5 - 3.5)/1 / 2 + 2/2 = 1; cutoff 4 hz: alpha 4/5; the value stays where the sample is.
+    assert smooth(np.array([3.5]), 2.0) == pytest.approx([3.5])
+    assert smooth(np.array([8.5]), 3.0) == pytest.approx([3.5 + 5 * 10 / 11])  # speed 3, cutoff 10 hz
+
+
+def test_weight_is_one_half_at_its_own_time_constant() -> None:
+    assert weight(1 / (2 * math.pi * 0.25), 0.25) == pytest.approx(0.5)
+
+
+def test_a_still_joint_shakes_much_less() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (600, 2))
+    still = run(100 + noise, OneEuro(1.0, 0.0))
+    assert still[30:].std() < 0.4 * noise.std()
+    assert still[30:].mean() == pytest.approx(100, abs=0.1)
+
+
+def test_fast_movement_is_followed_with_less_lag_than_by_a_fixed_cutoff() -> None:
+    ramp = np.arange(60.0)[:, None] * 10
+    lag = ramp[-1] - run(ramp, OneEuro(1.0, 0.05))[-1]
+    fixed = ramp[-1] - run(ramp, OneEuro(1.0, 0.0))[-1]
+    assert 0 < lag < fixed / 5
+
+
+@given(arrays(np.float64, (12, 3), elements=st.floats(-1e3, 1e3)))
+def test_never_leaves_the_range_of_what_was_seen(signal: np.ndarray) -> None:
+    smooth = run(signal)
+    assert (smooth <= signal.max(0) + 1e-9).all()
+    assert (smooth >= signal.min(0) - 1e-9).all()
+
+
+@given(arrays(np.float64, (8, 2), elements=st.floats(-100, 100)), st.floats(-50, 50))
+def test_a_shifted_signal_gives_the_shifted_result(signal: np.ndarray, shift: float) -> None:
+    np.testing.assert_allclose(run(signal + shift), run(signal) + shift, atol=1e-9)
+
+
+def test_a_time_that_stands_still_changes_nothing() -> None:
+    smooth = OneEuroFilter()
+    smooth(np.array([1.0]), 0.0)
+    assert smooth(np.array([9.0]), 0.0) == [1.0]
+
+
+@pytest.mark.parametrize("wrong", [{"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"derivative_cutoff_hz": math.nan}])
+def test_wrong_parameters_are_named(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=name):
+        OneEuro(**wrong)
+
+
+class TestPoseSmoother:
+    def test_confidence_passes_and_names_stay(self) -> None:
+        smoother = PoseSmoother()
+        assert smoother.smooth_keypoints({"nose": (10.0, 20.0, 0.7)}, 100, 0.0) == {"nose": (10.0, 20.0, 0.7)}
+        later = smoother.smooth_keypoints({"nose": (12.0, 20.0, 0.1)}, 100, 1 / RATE)["nose"]
+        assert 10 < later[0] < 12
+        assert later[1:] == (20.0, 0.1)
+
+    def test_the_size_of_the_person_does_not_matter(self) -> None:
+        small, large = PoseSmoother(), PoseSmoother()
+        for step, x in enumerate([0.0, 3.0, 5.0, 20.0]):
+            one = small.smooth_keypoints({"nose": (x, 0.0, 1.0)}, 50, step / RATE)["nose"]
+            two = large.smooth_keypoints({"nose": (x * 10, 0.0, 1.0)}, 500, step / RATE)["nose"]
+            assert two[0] == pytest.approx(10 * one[0])
+
+    def test_millimetres_in_and_out(self) -> None:
+        smoother = PoseSmoother(xyz=OneEuro(1 / (2 * math.pi), 0.0))
+        assert smoother.smooth_xyz({"nose": (0.0, -600.0, 50.0)}, 0.0)["nose"] == pytest.approx((0.0, -600.0, 50.0))
+        smoother.forget_s = 2.0
+        assert smoother.smooth_xyz({"nose": (100.0, -600.0, 50.0)}, 1.0)["nose"] == pytest.approx((50.0, -600.0, 50.0))
+
+    def test_a_joint_long_unseen_starts_where_it_is_seen_again(self) -> None:
+        smoother = PoseSmoother(forget_s=0.5)
+        smoother.smooth_xyz({"nose": (0.0, 0.0, 0.0)}, 0.0)
+        assert smoother.smooth_xyz({"nose": (500.0, 0.0, 0.0)}, 2.0)["nose"] == pytest.approx((500.0, 0.0, 0.0))
