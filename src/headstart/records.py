@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,17 +134,78 @@ class Decoded:
     """(B, J) in 0..1."""
 
 
+class CropJoints(NamedTuple):
+    """What a :class:`PoseNetwork` reads from N crops, as arrays: :class:`Decoded` without torch."""
+
+    keypoints: NDArray[np.float32]
+    """(N, J, 2) crop px."""
+    depth: NDArray[np.float32]
+    """(N, J) crop widths, relative to the pelvis."""
+    confidence: NDArray[np.float32]
+    """(N, J) in 0..1."""
+
+
+class PoseNetwork(Protocol):
+    """Crops in, joints out: a network in PyTorch, in ONNX Runtime, or an oracle in a test."""
+
+    skeleton: Skeleton
+    """The J joints, in order."""
+    input_size: tuple[int, int]
+    """(width, height) of the crops in px."""
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        """Joints of RGB crops (N, H, W, 3), averaged with those of the mirrored crops if ``flip_test``."""
+        ...
+
+
+class Detection(NamedTuple):
+    """One person that a detector found."""
+
+    bbox_xywh: tuple[float, float, float, float]
+    """px of the upright picture; (x, y) the outer top left corner."""
+    score: float
+    """In 0..1."""
+
+
+class Detector(Protocol):
+    """Finds people."""
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The people in one RGB picture (H, W, 3), best first."""
+        ...
+
+
+Point3 = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """One person of one picture, as users see it."""
+    """One person of one picture, as users see it. Pixels are those of the upright picture, as viewers show it."""
 
     image: str
     bbox_xywh: tuple[float, float, float, float]
-    """px."""
+    """px, (x, y) the outer top left corner."""
     score: float
-    """Detector's confidence in 0..1; 1.0 for boxes that were given."""
-    keypoints: dict[str, tuple[float, float, float]]
+    """Detector's confidence in 0..1; 1.0 for boxes that were given and for whole pictures."""
+    keypoints: dict[str, Point3]
     """Joint name -> x, y in image px and confidence in 0..1."""
-    xyz_mm: dict[str, tuple[float, float, float]]
-    """Joint name -> x (right), y (down), z (away) in mm, pelvis at the origin, camera axes."""
+    xyz_mm: dict[str, Point3]
+    """Joint name -> x (right), y (down), z (away) in mm, pelvis at the origin, camera axes. One picture does not say
+    how large a person is: mm hold for the stature that ``extra["height_mm"]`` names (lifting.py)."""
+    camera_xyz_mm: dict[str, Point3] | None = None
+    """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
+    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px and whether it was assumed; more by callers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: image, bbox, score, joints2d, joints3d_mm; joints3d_camera_mm if there is a camera."""
+        plain: dict[str, Any] = {
+            "image": self.image,
+            "bbox": list(self.bbox_xywh),
+            "score": self.score,
+            "joints2d": {name: list(point) for name, point in self.keypoints.items()},
+            "joints3d_mm": {name: list(point) for name, point in self.xyz_mm.items()},
+        }
+        if self.camera_xyz_mm is not None:
+            plain["joints3d_camera_mm"] = {name: list(point) for name, point in self.camera_xyz_mm.items()}
+        return plain

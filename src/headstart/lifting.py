@@ -1,0 +1,94 @@
+"""From joints in pixels to millimetres, for pictures whose people nobody has measured.
+
+A picture does not say how large a person is. Headstart takes a stature and scales the body to it, by its long bones:
+the lengths of thighs, shanks, upper arms, forearms and trunk (mid-hips to mid-shoulders) are fractions of stature, from
+Drillis and Contini (1966) as in Winter, "Biomechanics and Motor Control of Human Movement" (2009), figure 4.1. Each
+bone counts by the confidence of its less certain end. Without a camera the picture is taken as weak perspective (x, y
+and z share one scale); with one, joints lie on their rays and the distance follows from the stature.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.geometry import Camera
+from headstart.skeleton import Skeleton, conversion
+
+Values = NDArray[np.float64]
+
+#: mm; between the mean statures of women and men worldwide (1.59 and 1.71 m, NCD-RisC 2016) and of Europe.
+DEFAULT_HEIGHT_MM = 1700.0
+
+#: Fractions of stature between joint centres (Winter 2009, figure 4.1: heights of ankle 0.039, knee 0.285, hip 0.530
+#: and shoulder 0.818; upper arm 0.186, forearm 0.146).
+BONE_FRACTIONS: dict[tuple[str, str], float] = {
+    **{(f"{side}_hip", f"{side}_knee"): 0.245 for side in ("left", "right")},
+    **{(f"{side}_knee", f"{side}_ankle"): 0.246 for side in ("left", "right")},
+    **{(f"{side}_shoulder", f"{side}_elbow"): 0.186 for side in ("left", "right")},
+    **{(f"{side}_elbow", f"{side}_wrist"): 0.146 for side in ("left", "right")},
+}
+TRUNK_FRACTION = 0.288
+
+# Nothing lies nearer to the camera than this share of the pelvis' distance; a wild depth must not cross the lens.
+_NEAREST = 0.05
+_PELVIS = Skeleton("pelvis", ("pelvis",))
+
+
+class Lifted(NamedTuple):
+    """One pose in mm, camera axes."""
+
+    relative_mm: Values
+    """(J, 3), pelvis at the origin."""
+    camera_mm: Values | None
+    """(J, 3), camera at the origin; None without a camera."""
+
+
+def lift(
+    pixels: Values, confidence: Values, skeleton: Skeleton, height_mm: float, camera: Camera | None = None
+) -> Lifted:
+    """Joints (J, 3), x, y and relative depth in image px, to mm for a person of that stature.
+
+    ``confidence`` (J,) in 0..1. The skeleton needs shoulders, elbows, wrists, hips, knees and ankles; a missing pelvis
+    is the middle of the hips. Depth in px is depth in mm times the person's px per mm at the pelvis.
+    """
+    if camera is None:
+        centred = pixels - pelvis_of(pixels, skeleton)
+        return Lifted(centred * mm_per_unit(centred, confidence, skeleton, height_mm), None)
+    focal_length = (camera.fx + camera.fy) / 2
+    # z over the pelvis' z: px per mm at the pelvis is the focal length over its distance.
+    depth = np.maximum(1 + (pixels[:, 2] - pelvis_of(pixels, skeleton)[2]) / focal_length, _NEAREST)
+    # On the rays every length grows with the pelvis' distance, so that distance is a ratio, not a search.
+    unit = camera.unproject(pixels[:, :2], depth)
+    absolute = unit * mm_per_unit(unit, confidence, skeleton, height_mm)
+    return Lifted(absolute - pelvis_of(absolute, skeleton), absolute)
+
+
+def mm_per_unit(points: Values, confidence: Values, skeleton: Skeleton, height_mm: float) -> float:
+    """Factor that gives the body (J, 3) that stature: its bones should sum to their fractions of it."""
+    lengths, fractions, weights = [], [], []
+    for (first, second), fraction in BONE_FRACTIONS.items():
+        ends = skeleton.indices((first, second))
+        lengths.append(np.linalg.norm(points[ends[0]] - points[ends[1]]))
+        fractions.append(fraction)
+        weights.append(confidence[ends].min())
+    hips, shoulders = _limb_roots(skeleton)
+    lengths.append(np.linalg.norm(points[hips].mean(0) - points[shoulders].mean(0)))
+    fractions.append(TRUNK_FRACTION)
+    weights.append(confidence[hips + shoulders].min())
+    # Where nothing is certain all bones count alike.
+    share = np.maximum(np.asarray(weights, np.float64), 1e-3)
+    return height_mm * float(share @ np.array(fractions)) / max(float(share @ np.array(lengths)), 1e-9)
+
+
+def pelvis_of(points: Values, skeleton: Skeleton) -> Values:
+    """The pelvis (D,) of points (J, D), or the middle of the hips."""
+    return np.asarray(conversion(skeleton, _PELVIS), np.float64)[0] @ points
+
+
+def _limb_roots(skeleton: Skeleton) -> tuple[list[int], list[int]]:
+    """Indices of hips and of shoulders."""
+    hips = skeleton.indices(("left_hip", "right_hip"))
+    return hips, skeleton.indices(("left_shoulder", "right_shoulder"))

@@ -1,0 +1,123 @@
+"""Users' own pictures: from any file, array or PIL image to upright RGB, refused in one clear line where they are not.
+
+A photograph's EXIF orientation is applied, so that pixels are those that viewers show; boxes and joints refer to them.
+(Labelled data sets count in stored pixels instead: images.py.) Transparent parts become white, 16 bits become 8.
+"""
+
+from __future__ import annotations
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+RGB = NDArray[np.uint8]
+PhotoLike = Any
+"""A path, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 in RGB order, or a PIL image."""
+
+#: Pixels beyond which a picture is refused before it is decoded: 120 megapixels, 360 MB as RGB.
+MAX_PIXELS = 120_000_000
+#: px; a person in less than this cannot be seen.
+MIN_SIDE = 8
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+# Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter.
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
+
+def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
+    """A picture file as upright RGB (H, W, 3) uint8; of several pictures in a file the first.
+
+    Raises :class:`DataError` for a file that is missing, is no picture, ends early, or has more than ``max_pixels``
+    (known from its header: nothing large is decoded).
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return decode_photo(stream, path, max_pixels)
+    except OSError as error:
+        raise DataError(path, "a picture file", found=error.strerror or str(error)) from error
+
+
+def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
+    """The same from encoded bytes or an open file; ``name`` is for messages."""
+    from PIL import Image, UnidentifiedImageError
+
+    stream = BytesIO(content) if isinstance(content, bytes) else content
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL's own, lower limit on pixels; broken metadata
+            with Image.open(stream, formats=_FORMATS) as picture:
+                _check_size(picture.size, name, max_pixels)
+                return _upright_rgb(picture, name)
+    except UnidentifiedImageError as error:
+        found = "an empty file" if stream.seek(0, 2) == 0 else "something else"
+        raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found) from error
+    except Image.DecompressionBombError as error:
+        raise DataError(name, f"at most {max_pixels:,} pixels", found="far more", fix="Scale it down") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
+
+
+def as_photo(image: PhotoLike, name: str | Path = "picture") -> RGB:
+    """Anything that holds one picture as upright RGB (H, W, 3) uint8; raises :class:`DataError`."""
+    if isinstance(image, (str, Path)):
+        return read_photo(image)
+    if isinstance(image, np.ndarray):
+        return _array_to_rgb(image, name)
+    if type(image).__module__.partition(".")[0] == "PIL":
+        _check_size(image.size, name, MAX_PIXELS)
+        return _upright_rgb(image, name)
+    raise DataError(name, "a path, an array or a PIL image", found=type(image).__name__)
+
+
+def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> None:
+    """Raise :class:`DataError` unless a picture of (width, height) px can be used."""
+    width, height = size
+    if width * height > max_pixels:
+        found = f"{width:,} x {height:,}"
+        raise DataError(name, f"at most {max_pixels:,} pixels", found=found, fix="Scale it down")
+    if min(size) < MIN_SIDE:
+        raise DataError(name, f"a picture of at least {MIN_SIDE} px a side", found=f"{width} x {height}")
+
+
+def _upright_rgb(picture: Image, name: str | Path) -> RGB:
+    from PIL import ImageOps
+
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _array_to_rgb(_sixteen_bits(picture, name), name)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+    elif picture.mode != "RGB":
+        picture = picture.convert("RGB")
+    return _array_to_rgb(np.asarray(picture), name)
+
+
+def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint16]:
+    """Grey pictures of more than 8 bits; PIL's own conversion would clip them at 255."""
+    values = np.asarray(picture)
+    if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise DataError(name, "a picture of 8 or 16 bits a channel", found=f"PIL mode {picture.mode}")
+    return values.astype(np.uint16)
+
+
+def _array_to_rgb(image: NDArray[Any], name: str | Path) -> RGB:
+    grey = image[..., None] if image.ndim == 2 else image
+    if grey.ndim != 3 or grey.shape[2] not in (1, 3, 4) or image.dtype not in (np.uint8, np.uint16):
+        found = f"shape {image.shape} of {image.dtype}"
+        raise DataError(name, "an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16, RGB", found=found)
+    _check_size((grey.shape[1], grey.shape[0]), name, MAX_PIXELS)
+    if grey.dtype == np.uint16:
+        grey = (grey >> 8).astype(np.uint8)
+    if grey.shape[2] == 4:
+        alpha = grey[..., 3:].astype(np.uint16)
+        grey = ((grey[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(grey, 3, 2) if grey.shape[2] == 1 else grey)

@@ -1,0 +1,270 @@
+"""Pictures in, people in pixels and millimetres out: :class:`PoseEstimator`.
+
+A crop is cut around each box exactly as in training and scoring; crops of all people and pictures go through the
+network in batches; joints come back to the pixels of the upright picture and, for a stated stature, to millimetres
+(lifting.py). What the network is written in does not matter here (:class:`~headstart.records.PoseNetwork`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError, DataError, HeadstartError
+from headstart.geometry import Camera, Crop
+from headstart.lifting import DEFAULT_HEIGHT_MM, lift
+from headstart.photos import RGB, PhotoLike, as_photo
+from headstart.records import CropJoints, Detection, Detector, PoseNetwork, Prediction
+
+if TYPE_CHECKING:
+    from headstart.models.pose_net import PoseNet
+
+Boxes = Sequence[Sequence[float]]
+
+#: Degrees from the left to the right edge of the picture; a phone's main camera held upright.
+DEFAULT_FIELD_OF_VIEW = 55.0
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """A camera that is assumed: a pinhole that looks through the middle of the picture."""
+
+    horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
+
+    def camera(self, width: int, height: int) -> Camera:
+        """The camera of a picture of that size in px; raises :class:`ConfigError` unless 0 < degrees < 180."""
+        if not 0 < self.horizontal_degrees < 180:
+            raise ConfigError(f"field of view: expected degrees between 0 and 180, got {self.horizontal_degrees}")
+        focal_length = width / 2 / float(np.tan(np.deg2rad(self.horizontal_degrees) / 2))
+        return Camera(focal_length, focal_length, (width - 1) / 2, (height - 1) / 2)
+
+
+class TorchNetwork:
+    """A trained :class:`~headstart.models.pose_net.PoseNet` as a :class:`~headstart.records.PoseNetwork`."""
+
+    def __init__(self, model: PoseNet, device: str | None = None) -> None:
+        """``device``: torch's name of it; by default the GPU if there is one."""
+        import torch
+
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.eval().to(self.device)
+        self.skeleton, self.input_size = model.skeleton, model.config.input_size
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
+        import torch
+
+        from headstart.evaluate import forward_with_flip
+
+        with torch.inference_mode():
+            images = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).to(self.device)
+            decoded = self.model.codec.decode(forward_with_flip(self.model, images, self.model.codec, flip_test))
+        return CropJoints(*(part.cpu().numpy() for part in (decoded.keypoints, decoded.depth, decoded.confidence)))
+
+
+@dataclass(frozen=True)
+class _Person:
+    """A crop on its way to the network."""
+
+    picture: int
+    name: str
+    found: Detection
+    crop: Crop
+    pixels: NDArray[np.uint8]
+    camera: Camera | None
+    about: dict[str, Any]
+
+
+def _raise(picture: int, error: HeadstartError) -> None:
+    raise error
+
+
+class PoseEstimator:
+    """2D and 3D poses of people in pictures."""
+
+    def __init__(
+        self,
+        network: PoseNetwork,
+        *,
+        detector: Detector | None = None,
+        batch_size: int = 32,
+        flip_test: bool = True,
+        height_mm: float = DEFAULT_HEIGHT_MM,
+    ) -> None:
+        """``height_mm`` is the stature that gives poses their scale: a picture does not say how large people are."""
+        if batch_size < 1 or not 0 < height_mm < np.inf:
+            raise ConfigError(f"expected batch_size >= 1 and height_mm > 0, got {batch_size} and {height_mm}")
+        self.network, self.detector = network, detector
+        self.batch_size, self.flip_test, self.height_mm = batch_size, flip_test, height_mm
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path | None = None,
+        *,
+        detector: Detector | None = None,
+        device: str | None = None,
+        batch_size: int = 32,
+        flip_test: bool = True,
+        height_mm: float = DEFAULT_HEIGHT_MM,
+    ) -> PoseEstimator:
+        """The model that ships (None), a checkpoint file, a run's folder, or a hub id.
+
+        Raises :class:`ConfigError` where there is no such model, :class:`DataError` where its file is not one.
+        """
+        network = load_network(source, device)
+        return cls(network, detector=detector, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm)
+
+    def estimate(
+        self,
+        images: PhotoLike | Sequence[PhotoLike],
+        boxes: Sequence[Boxes | None] | None = None,
+        camera: Camera | FieldOfView | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        on_error: Callable[[int, HeadstartError], None] = _raise,
+    ) -> list[list[Prediction]]:
+        """The people of each picture.
+
+        ``images``: one or many of path, array (RGB) or PIL image. ``boxes``: for each picture its people's tight boxes
+        [x, y, width, height] px, or None: then the detector looks, and without one the whole picture is one person.
+        ``camera``: adds positions relative to the camera. ``names``: what predictions and messages call the pictures.
+        ``on_error(position, error)`` is told of a picture that cannot be used, which then has no people; by default
+        the :class:`DataError` is raised.
+        """
+        pictures = list(images) if isinstance(images, (list, tuple)) else [images]
+        names = _names(pictures) if names is None else names
+        if len(names) != len(pictures) or (boxes is not None and len(boxes) != len(pictures)):
+            raise ConfigError(f"expected one list of boxes and one name for each of the {len(pictures)} pictures")
+        people: list[list[Prediction]] = [[] for _ in pictures]
+        waiting: list[_Person] = []
+        for position, picture in enumerate(pictures):
+            try:
+                given = None if boxes is None else boxes[position]
+                waiting += self._crops(position, picture, names[position], given, camera)
+            except HeadstartError as error:
+                on_error(position, error)
+            while len(waiting) >= self.batch_size:
+                self._finish(waiting[: self.batch_size], people)
+                waiting = waiting[self.batch_size :]
+        self._finish(waiting, people)
+        return people
+
+    def _crops(
+        self, position: int, picture: PhotoLike, name: str, boxes: Boxes | None, camera: Camera | FieldOfView | None
+    ) -> Iterator[_Person]:
+        image = as_photo(picture, name)
+        height, width = image.shape[:2]
+        about: dict[str, Any] = {"height_mm": self.height_mm}
+        lens = camera.camera(width, height) if isinstance(camera, FieldOfView) else camera
+        if lens is not None:
+            about["camera"] = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
+            about["camera"]["assumed"] = isinstance(camera, FieldOfView)
+        found = self._find(image, name, boxes)
+        for one in found:
+            crop = Crop.from_box(np.array(one.bbox_xywh), self.network.input_size)
+            yield _Person(position, name, one, crop, crop.warp(image), lens, about)
+
+    def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[Detection]:
+        height, width = image.shape[:2]
+        if boxes is not None:
+            return [Detection(check_box(box, width, height, name, number), 1.0) for number, box in enumerate(boxes)]
+        if self.detector is not None:
+            return self.detector(image)
+        return [Detection((0.0, 0.0, float(width), float(height)), 1.0)]
+
+    def _finish(self, people: list[_Person], results: list[list[Prediction]]) -> None:
+        if not people:
+            return
+        joints = self.network(np.stack([person.pixels for person in people]), flip_test=self.flip_test)
+        for number, person in enumerate(people):
+            one = CropJoints(*(part[number] for part in joints))
+            results[person.picture].append(self._prediction(person, one))
+
+    def _prediction(self, person: _Person, joints: CropJoints) -> Prediction:
+        skeleton, crop = self.network.skeleton, person.crop
+        depth = joints.depth.astype(np.float64) * self.network.input_size[0] / crop.scale
+        pixels = np.concatenate([crop.to_image(joints.keypoints), depth[:, None]], 1)
+        confidence = joints.confidence.astype(np.float64)
+        lifted = lift(pixels, confidence, skeleton, self.height_mm, person.camera)
+        return Prediction(
+            image=person.name,
+            bbox_xywh=person.found.bbox_xywh,
+            score=person.found.score,
+            keypoints=_by_name(skeleton.names, np.concatenate([pixels[:, :2], confidence[:, None]], 1)),
+            xyz_mm=_by_name(skeleton.names, lifted.relative_mm),
+            camera_xyz_mm=None if lifted.camera_mm is None else _by_name(skeleton.names, lifted.camera_mm),
+            extra=dict(person.about),
+        )
+
+
+def load_network(source: str | Path | None = None, device: str | None = None) -> PoseNetwork:
+    """The network that ``source`` names, see :meth:`PoseEstimator.from_pretrained`."""
+    from headstart.checkpoint import load_model
+
+    path = _shipped() if source is None else _local(source) or _from_hub(str(source))
+    return TorchNetwork(load_model(path)[0], device)
+
+
+def check_box(
+    box: Sequence[float], width: int, height: int, name: str, number: int
+) -> tuple[float, float, float, float]:
+    """A box [x, y, w, h] px as floats; raises :class:`DataError` unless it has a size and touches the picture."""
+    expected = "a box [x, y, width, height] in pixels"
+    try:
+        x, y, w, h = (float(value) for value in box)
+    except (TypeError, ValueError) as error:
+        raise DataError(name, expected, record=f"box {number}", found=str(box)) from error
+    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+        raise DataError(name, f"{expected}, finite and with a size", record=f"box {number}", found=str([x, y, w, h]))
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        found = f"{[x, y, w, h]}, which lies outside its {width} x {height}"
+        raise DataError(name, "a box in the picture", record=f"box {number}", found=found)
+    return x, y, w, h
+
+
+def _names(pictures: Sequence[PhotoLike]) -> list[str]:
+    """Paths name themselves, others are counted."""
+    return [str(one) if isinstance(one, (str, Path)) else f"picture {i}" for i, one in enumerate(pictures)]
+
+
+def _by_name(names: tuple[str, ...], points: NDArray[np.float64]) -> dict[str, tuple[float, float, float]]:
+    return {name: (float(a), float(b), float(c)) for name, (a, b, c) in zip(names, points)}
+
+
+def _shipped() -> Path:
+    path = Path(str(resources.files("headstart"))) / "weights" / "ship.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"no model ships with this copy of headstart ({path}); name one: a checkpoint or a hub id")
+    return path
+
+
+def _local(source: str | Path) -> Path | None:
+    """The checkpoint that a path means; None for what can only be a hub id."""
+    from headstart.checkpoint import find_checkpoint
+
+    path = Path(source)
+    if path.exists():
+        published = path / "model.safetensors"
+        return published if published.is_file() else find_checkpoint(path)
+    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not path.suffix:
+        return None
+    raise ConfigError(f"{source}: expected a checkpoint, the folder of a run, or a hub id (owner/name)")
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, "model.safetensors"))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{repository}: neither a file here nor a model that the hub gives ({reason})") from error
