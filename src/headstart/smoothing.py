@@ -52,9 +52,8 @@ class OneEuroFilter:
         self._speed: Array | None = None
         self._time_s = 0.0
 
-    def __call__(self, sample: NDArray[np.floating], time_s: float) -> Array:
+    def __call__(self, sample: Array, time_s: float) -> Array:
         """The smooth value at ``time_s``; the first sample is its own. Times that do not grow return the last value."""
-        sample = np.asarray(sample, np.float64)
         if self._value is None or self._speed is None:
             self._value, self._speed, self._time_s = sample, np.zeros_like(sample), time_s
             return sample

@@ -1,0 +1,211 @@
+"""Users' videos: upright frames with their times from any file or camera, and videos with the same times out (PyAV).
+
+One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned as players
+show them. Times are kept, not counted: variable frame rates come out as they went in.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+
+RGB = NDArray[np.uint8]
+
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"}
+)
+_WEBCAM = "webcam:"
+_CAMERA_FORMATS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
+_DEFAULT_RATE = Fraction(30)
+# Both are in PyAV's own wheels; a PyAV built on a system's FFmpeg may have only the second.
+_ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"q:v": "3"}))
+#: MPEG-4 Part 2 counts time in at most 65,535 parts of a second.
+_MPEG4_TIME_BASE = Fraction(1, 30000)
+
+
+def is_video(source: str | Path) -> bool:
+    """Whether a name means a video file (by its suffix) or a camera (``webcam:0``)."""
+    return str(source).startswith(_WEBCAM) or Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One upright picture of a video."""
+
+    number: int
+    """0-based."""
+    time_s: float
+    """Seconds since the first frame."""
+    image: RGB
+    """(H, W, 3) uint8."""
+
+
+class VideoReader:
+    """The frames of a video in order. Use as a context manager.
+
+    Raises :class:`DataError` for what is no video, has no frames, or ends before its own header says.
+    """
+
+    def __init__(self, source: str | Path) -> None:
+        self.source = str(source)
+        self.live = self.source.startswith(_WEBCAM)
+
+    def __enter__(self) -> VideoReader:
+        self._container = _open(self.source, self.live)
+        if not self._container.streams.video:
+            self._container.close()
+            raise DataError(self.source, "a video with pictures", found="none (sound only?)")
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self.rate = self._stream.average_rate or self._stream.guessed_rate or _DEFAULT_RATE
+        """Frames per second, on average."""
+        self.expected = self._expected()
+        """Number of frames that the header promises; 0 where it does not say."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, once."""
+        first: float | None = None
+        number, time_s = 0, 0.0
+        for picture in self._pictures():
+            stamp = number / float(self.rate) if picture.time is None else picture.time
+            first = stamp if first is None else first
+            # Broken files repeat times or run backwards; frames stay apart all the same.
+            time_s = stamp - first if number == 0 or stamp - first > time_s else time_s + 1 / float(self.rate)
+            yield Frame(number, time_s, _upright(picture))
+            number += 1
+        if not number:
+            raise DataError(self.source, "a video with pictures", found="not a single frame")
+        self._check_end(number, time_s)
+
+    def _pictures(self) -> Iterator[VideoFrame]:
+        import av
+
+        number = 0
+        try:
+            for picture in self._container.decode(self._stream):
+                yield picture
+                number += 1
+        except (av.FFmpegError, OSError) as error:
+            reason = error.strerror or str(error)
+            raise DataError(self.source, "a picture", record=f"frame {number}", found=reason) from error
+
+    def _promised_s(self) -> float:
+        """Seconds of pictures by the header; 0 where it does not say."""
+        if self.live:
+            return 0.0
+        if self._stream.duration is not None and self._stream.time_base is not None:
+            return float(self._stream.duration * self._stream.time_base)
+        # The container's own length is that of its longest stream: sound may go on.
+        alone = len(self._container.streams) == 1 and self._container.duration is not None
+        return float(self._container.duration or 0) / 1e6 if alone else 0.0
+
+    def _expected(self) -> int:
+        return 0 if self.live else self._stream.frames or round(self._promised_s() * self.rate)
+
+    def _check_end(self, count: int, time_s: float) -> None:
+        promised, shown = self._promised_s(), time_s + 1 / float(self.rate)
+        if promised - shown > max(0.5, 0.05 * promised):
+            found = f"its end after {count} frames ({shown:.1f} s)"
+            raise DataError(self.source, f"{promised:.1f} s of pictures", found=found, fix="The file is cut off")
+
+
+class VideoWriter:
+    """Writes RGB frames to an H.264 file (MPEG-4 where PyAV has no H.264 encoder), each at its own time.
+
+    Use as a context manager: the file appears when all is written, and not at all after an error. Frames of odd sizes
+    gain a last row or column. Raises :class:`ConfigError` for a file name whose format is unknown.
+    """
+
+    def __init__(self, path: Path, rate: Fraction = _DEFAULT_RATE) -> None:
+        self.path, self.rate = path, rate
+        self._container: Any = None
+        self._stream: Any = None
+        self._last = -1
+
+    def __enter__(self) -> VideoWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.stem}.")
+        self._temporary = Path(folder) / self.path.name
+        return self
+
+    def write(self, image: RGB, time_s: float) -> None:
+        """Add a frame (H, W, 3) to be shown at ``time_s``; all are of the first one's size."""
+        import av
+
+        even = np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
+        if self._stream is None:
+            self._start(even.shape[1], even.shape[0])
+        picture = av.VideoFrame.from_ndarray(even, "rgb24")
+        self._last = max(round(time_s / self._time_base), self._last + 1)
+        picture.pts, picture.time_base = self._last, self._time_base
+        self._container.mux(self._stream.encode(picture))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._container is not None:
+                if kind is None:
+                    self._container.mux(self._stream.encode())
+                self._container.close()
+                if kind is None:
+                    self._temporary.replace(self.path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary.parent.rmdir()
+
+    def _start(self, width: int, height: int) -> None:
+        import av
+
+        try:
+            self._container = av.open(str(self._temporary), "w")
+        except (av.FFmpegError, ValueError) as error:
+            raise ConfigError(f"{self.path}: expected the name of a video such as clip.mp4") from error
+        codec, options = next(pair for pair in _ENCODERS if pair[0] in av.codecs_available)
+        self._stream = self._container.add_stream(codec, rate=self.rate, options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._time_base = _MPEG4_TIME_BASE if codec == "mpeg4" else Fraction(1, 90000)
+        self._stream.codec_context.time_base = self._time_base
+
+
+def _open(source: str, live: bool) -> InputContainer:
+    try:
+        import av
+    except ImportError as error:
+        raise ConfigError(f"{source}: reading videos needs: pip install 'headstart[video]'") from error
+    try:
+        if not live:
+            return av.open(source)
+        kind, pattern = _CAMERA_FORMATS.get(sys.platform, _CAMERA_FORMATS["linux"])
+        return av.open(pattern.format(source.removeprefix(_WEBCAM) or "0"), format=kind)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        expected = "a camera that this machine has" if live else "a whole video file"
+        raise DataError(source, expected, found=reason) from error
+
+
+def _upright(picture: VideoFrame) -> RGB:
+    image = picture.to_ndarray(format="rgb24")
+    # The display matrix turns counterclockwise, as numpy does.
+    return np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90)))
