@@ -1,0 +1,136 @@
+"""Where the people are: boxes that a file gives, or a detector of transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError, DataError
+from headstart.records import Detection
+
+#: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used where its weights are at hand.
+DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
+_EXPECTED = "an object that maps file names to lists of boxes [x, y, width, height] in pixels"
+
+
+class TransformersDetector:
+    """People by any object detector of transformers (DETR, RT-DETR, YOLOS, ...) that knows a class "person"."""
+
+    def __init__(
+        self, source: str | Path, *, threshold: float = 0.5, device: str | None = None, local_only: bool = False
+    ) -> None:
+        """``source`` is a hub id or a local folder; ``threshold`` the least score; ``local_only`` fetches nothing.
+
+        Raises :class:`ConfigError` if it cannot be loaded or does not know people.
+        """
+        import torch
+        from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+        name = str(source)
+        try:
+            self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
+            model = AutoModelForObjectDetection.from_pretrained(name, local_files_only=local_only)
+        except (OSError, ValueError, ImportError) as error:
+            raise ConfigError(f"detector {name}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+        labels = model.config.id2label
+        self.people = [int(number) for number, label in labels.items() if str(label).lower() == "person"]
+        if not self.people:
+            raise ConfigError(f"detector {name}: knows no class 'person' among its {len(labels)} classes")
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: Any = model.eval().to(self.device)
+        self.threshold = threshold
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """The people in one RGB picture (H, W, 3), best first; boxes are cut at its edges."""
+        import torch
+
+        height, width = image.shape[:2]
+        inputs = self.processor(images=image, return_tensors="pt", input_data_format="channels_last").to(self.device)
+        with torch.inference_mode():
+            output = self.model(**inputs)
+        (found,) = self.processor.post_process_object_detection(
+            output, threshold=self.threshold, target_sizes=[(height, width)]
+        )
+        people = [
+            Detection(_cut(corners, width, height), float(score))
+            for score, label, corners in zip(
+                found["scores"].tolist(), found["labels"].tolist(), found["boxes"].tolist()
+            )
+            if label in self.people
+        ]
+        return sorted((one for one in people if min(one.bbox_xywh[2:]) >= 1), key=lambda one: -one.score)
+
+
+def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> TransformersDetector | None:
+    """The detector if its weights are on this machine (a folder, or in the hub's cache), else None."""
+    try:
+        return TransformersDetector(source, local_only=True, **options)
+    except ConfigError:
+        return None
+
+
+def read_boxes(path: Path) -> dict[str, list[list[float]]]:
+    """Boxes by file name from JSON: ``{"photo.jpg": [[x, y, width, height], ...], ...}`` px of the upright picture.
+
+    Raises :class:`DataError` naming the entry that is not of that form.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
+    except OSError as error:
+        raise DataError(path, "a file of boxes", found=error.strerror or str(error)) from error
+    except ValueError as error:
+        raise DataError(path, _EXPECTED, found=f"broken JSON ({error})") from error
+    if not isinstance(entries, list) or not all(isinstance(entry, tuple) for entry in entries):
+        raise DataError(path, _EXPECTED, found=type(entries).__name__)
+    boxes: dict[str, list[list[float]]] = {}
+    for name, value in entries:
+        if name in boxes:
+            raise DataError(path, "each file name once", record=name, found="it twice")
+        boxes[name] = _checked(value, path, name)
+    return boxes
+
+
+def match_boxes(boxes: dict[str, list[list[float]]], pictures: Sequence[str]) -> dict[str, list[list[float]]]:
+    """The boxes of each picture by its path: an entry fits a picture whose path ends with it; the longest counts.
+
+    Pictures without an entry are left out. Raises :class:`DataError` where one entry is the best for several pictures.
+    """
+    matched: dict[str, list[list[float]]] = {}
+    taken: dict[str, str] = {}
+    for picture in pictures:
+        parts = Path(picture).parts
+        fitting = [name for name in boxes if (own := Path(name).parts) and parts[-len(own) :] == own]
+        if not fitting:
+            continue
+        best = max(fitting, key=lambda name: len(Path(name).parts))
+        if best in taken:
+            fix = "Name them with their folders"
+            raise DataError(taken[best], f"boxes of its own, but {best!r} also fits {picture}", fix=fix)
+        taken[best], matched[picture] = picture, boxes[best]
+    return matched
+
+
+def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
+    """A list of boxes of four numbers; what the numbers mean is checked with the picture at hand."""
+    if not isinstance(value, list) or not all(isinstance(box, list) and len(box) == 4 for box in value):
+        raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=_short(value))
+    if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for box in value for number in box):
+        raise DataError(path, "boxes of four numbers", record=name, found=_short(value))
+    return [[float(number) for number in box] for box in value]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _cut(corners: Sequence[float], width: int, height: int) -> tuple[float, float, float, float]:
+    """Corners (left, top, right, bottom) px, cut at the picture's edges, as x, y, width, height."""
+    left, right = (min(max(value, 0.0), float(width)) for value in (corners[0], corners[2]))
+    top, bottom = (min(max(value, 0.0), float(height)) for value in (corners[1], corners[3]))
+    return left, top, right - left, bottom - top

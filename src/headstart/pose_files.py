@@ -1,0 +1,129 @@
+"""Predictions as files: JSON, CSV and NPZ. Written in one step, read back to the same predictions.
+
+Numbers are rounded to four decimals (px, mm, confidence): far below any error of a pose, and the files stay readable.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError, DataError
+from headstart.records import Point3, Prediction
+from headstart.results import write_atomically
+
+_DECIMALS = 4
+_COLUMNS = ("image", "person", "score", "box_x_px", "box_y_px", "box_width_px", "box_height_px")
+_JOINT_COLUMNS = ("joint", "x_px", "y_px", "confidence", "x_mm", "y_mm", "z_mm")
+_CAMERA_COLUMNS = ("camera_x_mm", "camera_y_mm", "camera_z_mm")
+
+
+def write_json(path: Path, people: Sequence[Prediction | Mapping[str, Any]]) -> None:
+    """A list with one object a person, see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
+    plain = [one.to_dict() if isinstance(one, Prediction) else one for one in people]
+    lines = ",\n".join(json.dumps(_rounded(one), allow_nan=False, ensure_ascii=False) for one in plain)
+    write_atomically(path, f"[\n{lines}\n]\n".encode() if lines else b"[]\n")
+
+
+def read_json(path: Path) -> list[Prediction]:
+    """What :func:`write_json` wrote; raises :class:`DataError` for anything else."""
+    try:
+        return [_from_dict(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(path, "predictions (.json) written by headstart", found=str(error)) from error
+
+
+def write_csv(path: Path, people: Sequence[Prediction]) -> None:
+    """A table with one row a joint; the header names units. ``person`` counts the people of each picture from 0.
+
+    Columns of positions relative to the camera are there if any person has them.
+    """
+    with_camera = any(one.camera_xyz_mm is not None for one in people)
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_COLUMNS + _JOINT_COLUMNS + (_CAMERA_COLUMNS if with_camera else ()))
+    seen: dict[str, int] = {}
+    for one in people:
+        number = seen[one.image] = seen.get(one.image, -1) + 1
+        about = (one.image, number, *_rounded([one.score, *one.bbox_xywh]))
+        for joint, point in one.keypoints.items():
+            row = (*about, joint, *_rounded([*point, *one.xyz_mm[joint]]))
+            camera = ("", "", "") if one.camera_xyz_mm is None else _rounded(list(one.camera_xyz_mm[joint]))
+            writer.writerow((*row, *camera) if with_camera else row)
+    write_atomically(path, stream.getvalue().encode())
+
+
+def write_npz(path: Path, people: Sequence[Prediction]) -> None:
+    """Arrays over P people with the same J joints, without pickles: image (P,), bbox_xywh_px (P, 4), score (P,),
+    joints (J,), keypoints_px (P, J, 3) x, y, confidence, xyz_mm (P, J, 3), and camera_xyz_mm (P, J, 3) if all have it.
+    """
+    joints = tuple(people[0].keypoints) if people else ()
+    arrays: dict[str, NDArray[Any]] = {
+        "image": np.array([one.image for one in people], dtype=str),
+        "bbox_xywh_px": np.array([one.bbox_xywh for one in people], np.float64).reshape(-1, 4),
+        "score": np.array([one.score for one in people], np.float64),
+        "joints": np.array(joints, dtype=str),
+        "keypoints_px": _array([one.keypoints for one in people], joints),
+        "xyz_mm": _array([one.xyz_mm for one in people], joints),
+    }
+    camera = [one.camera_xyz_mm for one in people if one.camera_xyz_mm is not None]
+    if people and len(camera) == len(people):
+        arrays["camera_xyz_mm"] = _array(camera, joints)
+    stream = BytesIO()
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
+    write_atomically(path, stream.getvalue())
+
+
+WRITERS: dict[str, Callable[[Path, Sequence[Prediction]], None]] = {
+    ".json": write_json,
+    ".csv": write_csv,
+    ".npz": write_npz,
+}
+
+
+def write_people(path: Path, people: Sequence[Prediction]) -> None:
+    """Write the form that the file's name ends with; raises :class:`ConfigError` naming those there are."""
+    if path.suffix.lower() not in WRITERS:
+        raise ConfigError(f"{path}: expected a name that ends with {', '.join(WRITERS)}")
+    WRITERS[path.suffix.lower()](path, people)
+
+
+def _array(poses: Sequence[dict[str, Point3]], joints: tuple[str, ...]) -> NDArray[np.float64]:
+    """(P, J, 3); raises :class:`ConfigError` where people have different joints."""
+    if any(tuple(pose) != joints for pose in poses):
+        raise ConfigError("people of several models in one .npz: their joints differ; write them apart")
+    return np.array([list(pose.values()) for pose in poses], np.float64).reshape(len(poses), len(joints), 3)
+
+
+def _from_dict(plain: Mapping[str, Any]) -> Prediction:
+    x, y, width, height = (float(value) for value in plain["bbox"])
+    camera = plain.get("joints3d_camera_mm")
+    return Prediction(
+        image=str(plain["image"]),
+        bbox_xywh=(x, y, width, height),
+        score=float(plain["score"]),
+        keypoints=dict(_points(plain["joints2d"])),
+        xyz_mm=dict(_points(plain["joints3d_mm"])),
+        camera_xyz_mm=None if camera is None else dict(_points(camera)),
+    )
+
+
+def _points(plain: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, Point3]]:
+    for name, (first, second, third) in plain.items():
+        yield name, (float(first), float(second), float(third))
+
+
+def _rounded(value: Any) -> Any:
+    """The same structure with its floats rounded."""
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, Mapping):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, (list, tuple)) else value
