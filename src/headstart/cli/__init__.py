@@ -13,6 +13,7 @@ import tyro
 
 from headstart.cli.datasets import data, pack, synth
 from headstart.cli.showing import show
+from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
 from headstart.errors import HeadstartError
 
@@ -23,6 +24,7 @@ _VERBS: dict[str, Any] = {
     "show": show,
     "train": TrainArguments,
     "eval": evaluate,
+    "study": study,
 }
 
 

@@ -1,0 +1,201 @@
+"""``headstart study plan|run|status|cell``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from headstart.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headstart.executors import Folders, Task
+    from headstart.study import Cell, Study
+
+
+@dataclass(frozen=True)
+class StudyArguments:
+    """Which study, where, and on what machines."""
+
+    action: tyro.conf.Positional[Literal["plan", "run", "status", "cell"]]
+    """plan, run, status; cell runs a single one (what run starts in processes of their own)."""
+    name: tyro.conf.Positional[str]
+    """Study: a folder below studies/ with a study.py, or the path of one."""
+    cell: tyro.conf.Positional[str] = ""
+    """cell only: its name, as plan prints it."""
+    out: Path | None = None
+    """Folder of the study's results (the study's own if not given)."""
+    work: Path | None = None
+    """Folder for checkpoints and logs of cells under way (runs/study-NAME if not given)."""
+    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
+    """NAME=DIR, repeatable: folder of a data set, where it is not the study's own."""
+    jobs: int = 1
+    """Cells at once on this machine."""
+    threads: int = 1
+    """CPU threads of each cell; results repeat to the bit only with the same number."""
+    processes: int = 1
+    """Processes (GPUs) of each cell, by torchrun."""
+    executor: Literal["here", "ray"] = "here"
+    """Where cells run: this machine, or a Ray cluster."""
+    address: str = "auto"
+    """ray: of the cluster."""
+    cpus: float = 1.0
+    """ray: CPUs that a cell takes."""
+    gpus: float = 0.0
+    """ray: GPUs that a cell takes."""
+    seeds: tuple[int, ...] = ()
+    """Only cells with these seeds (a first look)."""
+    keep: bool = False
+    """Keep every cell's weights in the working folder."""
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """plan and status: print JSON."""
+
+
+def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
+    """Plan, run or look at a study: its cells train the same model in several ways at the same budget.
+
+    ``plan`` lists the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are finished
+    and goes on with those that were killed. ``status`` says how far it is. ``headstart report NAME`` reads the results.
+    """
+    from headstart import study as planning
+
+    plan = planning.load_study(given.name)
+    cells = [cell for cell in planning.cells(plan) if not given.seeds or cell.seed in given.seeds]
+    planning.check_matched(plan, cells)
+    if given.action == "plan":
+        _print_plan(plan, cells, given)
+    elif given.action == "status":
+        _print_status(plan, cells, given)
+    elif given.action == "cell":
+        _run_one(plan, cells, given)
+    else:
+        _run_all(plan, cells, given)
+
+
+def _folders(plan: Study, given: StudyArguments) -> Folders:
+    from headstart.executors import Folders
+    from headstart.study import study_folder
+
+    results = (given.out or study_folder(given.name)) / "results"
+    return Folders(results.absolute(), (given.work or Path("runs") / f"study-{plan.name}").absolute())
+
+
+def _roots(given: StudyArguments) -> dict[str, str]:
+    pairs = [one.partition("=") for one in given.root]
+    if any(not folder for _, _, folder in pairs):
+        raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given.root)}")
+    return {name: folder for name, _, folder in pairs}
+
+
+def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    import torch
+
+    from headstart.executors import run_cell
+
+    named = {cell.name: cell for cell in cells}
+    if given.cell not in named:
+        raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
+    torch.set_num_threads(given.threads)
+    result = run_cell(plan, named[given.cell], _folders(plan, given), _roots(given), given.keep)
+    print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in result.scores))
+
+
+def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    from headstart.display import ProgressDisplay
+    from headstart.executors import run_here, run_on_ray
+    from headstart.results import write_atomically
+    from headstart.study import study_record
+
+    folders = _folders(plan, given)
+    missing = _missing(plan, cells, folders)
+    record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
+    write_atomically(folders.results.parent / "study.json", json.dumps(record, indent=1).encode())
+    tasks = [_task(plan, cell, folders, given) for cell in missing]
+    done = len(cells) - len(missing)
+    with ProgressDisplay(f"study {plan.name}", len(cells), "cells", start=done) as display:
+
+        def on_done(task: Task) -> None:
+            nonlocal done
+            done += 1
+            display.update(done, task.name)
+
+        if given.executor == "ray":
+            run_on_ray(tasks, given.address, given.cpus, given.gpus, on_done)
+        else:
+            run_here(tasks, given.jobs, on_done)
+    print(f"{folders.results}: {done} of {len(cells)} cells. Now: headstart report {given.out or given.name}")
+
+
+def _task(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> Task:
+    from headstart.executors import Task
+    from headstart.study import study_folder
+
+    path = str((study_folder(given.name) / "study.py").absolute())
+    arguments = ["study", "cell", path, cell.name, "--out", str(folders.results.parent), "--work", str(folders.work)]
+    arguments += [part for one in given.root for part in ("--root", one)]
+    arguments += ["--threads", str(given.threads), *(["--keep"] if given.keep else [])]
+    log = folders.work / cell.name / "log.txt"
+    return Task(cell.name, tuple(arguments), log, given.processes, given.threads)
+
+
+def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
+    from headstart.study import cell_record, finished
+
+    return [cell for cell in cells if finished(folders.results, cell_record(plan, cell)) is None]
+
+
+def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    from headstart.study import budget_flops, flops_per_sample, seconds_per_sample
+
+    missing = set(_missing(plan, cells, _folders(plan, given)))
+    seconds = {name: seconds_per_sample(model, plan, given.threads) for name, model in plan.models.items()}
+    rows: list[dict[str, Any]] = [
+        {
+            "cell": cell.name,
+            "samples": plan.samples[cell.backbone],
+            "flops": budget_flops(plan, cell),
+            "hours": seconds[cell.backbone] * plan.samples[cell.backbone] / 3600,
+            "finished": cell not in missing,
+        }
+        for cell in cells
+    ]
+    left = sum(row["hours"] for row in rows if not row["finished"])
+    if given.json_output:
+        print(json.dumps({"study": plan.name, "cells": rows, "hours_left": left / given.jobs}))
+        return
+    print(f"{plan.title}\n{plan.question}\n")
+    for row in rows:
+        state = "finished" if row["finished"] else f"{row['hours'] * 60:.1f} min"
+        print(f"  {row['cell']:<64} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
+    for name, model in plan.models.items():
+        print(f"{name}: {flops_per_sample(model):.3g} FLOPs and {seconds[name] * 1000:.1f} ms a sample on this machine")
+    print(
+        f"{len(cells)} cells, {len(cells) - len(missing)} finished; about {left / given.jobs:.1f} hours of"
+        f" training left with --jobs {given.jobs} (scoring comes on top)"
+    )
+
+
+def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    folders = _folders(plan, given)
+    missing = set(_missing(plan, cells, folders))
+    states = {cell.name: "finished" if cell not in missing else _state(folders.work / cell.name) for cell in cells}
+    if given.json_output:
+        print(json.dumps(states))
+        return
+    for name, state in states.items():
+        print(f"  {name:<64} {state}")
+    print(f"{plan.name}: {len(cells) - len(missing)} of {len(cells)} cells finished", file=sys.stdout)
+
+
+def _state(work: Path) -> str:
+    """Of a cell that is not finished, by what lies in its working folder."""
+    from headstart.executors import is_held
+
+    if is_held(work):
+        return "running"
+    return "stopped" if (work / "run" / "last.safetensors").is_file() else "missing"

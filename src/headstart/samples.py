@@ -1,0 +1,98 @@
+"""Pictures with labels and predictions of a trained model, small enough to be kept beside its result."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.checkpoint import load_model
+from headstart.evaluate import lift, predict, protocol_rows
+from headstart.geometry import Crop
+from headstart.images import decode_image, read_image
+from headstart.index import AnnotationIndex, open_index
+from headstart.models.pose_net import PoseNet
+from headstart.protocols import Protocol, protocol
+from headstart.results import write_atomically
+from headstart.skeleton import CANONICAL
+from headstart.train import Experiment
+
+#: Pictures a protocol, their side in px, and the quality of their JPEGs: some 50 kB a protocol.
+PEOPLE, SIDE, QUALITY = 12, 160, 80
+
+
+def write_samples(checkpoint: Path, experiment: Experiment, protocols: tuple[str, ...], path: Path) -> None:
+    """Predict the same few people of each protocol's test set, and write one .npz without pickles.
+
+    Arrays, N people, J joints: ``jpegs`` (bytes, one after another) and ``offsets`` (N + 1,); ``keys``, ``protocol``
+    (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
+    :class:`~headstart.records.Visibility`; ``confidence`` (N, J); ``label_3d``, ``predicted_3d`` (N, J, 3) mm from the
+    pelvis in camera axes, NaN where unknown; ``error_mm``, ``error_2d`` (N,): mean distance in mm and in crop px.
+    """
+    model, _ = load_model(checkpoint)
+    roots = {one.protocol: Path(one.root) for one in experiment.validation}
+    parts = [_people(model, protocol(name), roots[name]) for name in protocols]
+    jpegs = [jpeg for part in parts for jpeg in part.pop("jpegs")]
+    arrays: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    stream = BytesIO()
+    np.savez_compressed(
+        stream,
+        jpegs=np.concatenate(jpegs),
+        offsets=np.cumsum([0, *map(len, jpegs)]),
+        joints=np.array(model.skeleton.names),
+        **arrays,
+    )
+    write_atomically(path, stream.getvalue())
+
+
+def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
+    index = open_index(wanted.dataset, root, wanted.split)
+    rows = protocol_rows(index, wanted, PEOPLE)
+    found = predict(model, model.codec, index, rows, flip_test=wanted.flip_test, decode=wanted.decode)
+    people = [index[int(row)] for row in rows]
+    columns = CANONICAL.indices(found.joints)
+    crops = [Crop.from_box(person.bbox_xywh, (SIDE, SIDE)) for person in people]
+    label = np.stack([crop.to_crop(person.keypoints[columns]) for crop, person in zip(crops, people)])
+    predicted = np.stack([crop.to_crop(keypoints) for crop, keypoints in zip(crops, found.keypoints)])
+    label_3d = np.stack([_relative(person.camera_xyz, columns, len(found.joints)) for person in people])
+    predicted_3d = np.full_like(label_3d, np.nan)
+    if np.isfinite(label_3d).any():
+        predicted_3d = lift(found, people, wanted.scale_rule, wanted)
+        predicted_3d -= predicted_3d[:, [found.joints.index("pelvis")]]
+    return {
+        "jpegs": [_jpeg(index, int(row), crop) for row, crop in zip(rows, crops)],
+        "keys": np.array(found.keys),
+        "protocol": np.array([wanted.name] * len(rows)),
+        "label_2d": label,
+        "label_visible": np.stack([person.visibility[columns] for person in people]),
+        "predicted_2d": predicted,
+        "confidence": found.confidence,
+        "label_3d": label_3d,
+        "predicted_3d": predicted_3d,
+        "error_mm": _mean_distance(label_3d, predicted_3d),
+        "error_2d": _mean_distance(label, predicted),
+    }
+
+
+def _relative(xyz: NDArray[np.float32] | None, columns: list[int], joints: int) -> NDArray[np.float64]:
+    if xyz is None:
+        return np.full((joints, 3), np.nan)
+    return (xyz[columns] - xyz[CANONICAL.names.index("pelvis")]).astype(np.float64)
+
+
+def _mean_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) over the joints that both have; NaN where there is none."""
+    distances = np.linalg.norm(first - second, axis=-1)
+    known = np.isfinite(distances)
+    return np.where(known.any(-1), np.nansum(distances, -1) / np.maximum(known.sum(-1), 1), np.nan)
+
+
+def _jpeg(index: AnnotationIndex, row: int, crop: Crop) -> NDArray[np.uint8]:
+    person, content = index[row], index.content(row)
+    image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
+    encoded = cv2.imencode(".jpg", crop.warp(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    return np.asarray(encoded, np.uint8).reshape(-1)
