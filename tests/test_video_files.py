@@ -98,7 +98,7 @@ def test_without_h264_the_file_is_mpeg4(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_after_an_error_no_file_is_left(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="array"), VideoWriter(tmp_path / "a.mp4") as writer:
+    with pytest.raises(ValueError, match="array"), VideoWriter(tmp_path / "a.mp4") as writer:  # noqa: PT012
         for image in (np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32, 7), np.uint8)):
             writer.write(image, 0.0)
     assert list(tmp_path.iterdir()) == []

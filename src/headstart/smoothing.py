@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
+from headstart.records import Point3
 
 Array = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ KEYPOINTS = OneEuro(min_cutoff_hz=1.5, beta=5.0)
 #: 3D joints in metres, pelvis at the origin: depth is noisier than the image, so the rest is quieter.
 XYZ = OneEuro(min_cutoff_hz=1.0, beta=2.0)
 
-Points = dict[str, tuple[float, ...]]
+Points = dict[str, Point3]
 
 
 @dataclass
@@ -100,16 +101,15 @@ class PoseSmoother:
                 self.keypoints.derivative_cutoff_hz,
             )
             filtered = self._filter("2d", name, parameters, time_s)(np.array([x, y]), time_s)
-            smooth[name] = (*map(float, filtered), confidence)
+            smooth[name] = (float(filtered[0]), float(filtered[1]), confidence)
         return smooth
 
     def smooth_xyz(self, points: Points, time_s: float) -> Points:
         """Joint -> (x, y, z) mm."""
         smooth = {}
         for name, point in points.items():
-            metres = np.asarray(point) / 1000
-            filtered = self._filter("3d", name, self.xyz, time_s)(metres, time_s)
-            smooth[name] = tuple(float(value) * 1000 for value in filtered)
+            x, y, z = self._filter("3d", name, self.xyz, time_s)(np.asarray(point) / 1000, time_s) * 1000
+            smooth[name] = (float(x), float(y), float(z))
         return smooth
 
     def _filter(self, kind: str, name: str, parameters: OneEuro, time_s: float) -> OneEuroFilter:

@@ -1,0 +1,235 @@
+"""People in a video: who is where in every frame, with joints as estimated and joints smoothed over time.
+
+With a detector people are found in every frame (or every few); between detections, and without a detector, each box
+follows the joints of the frame before. Nothing but the current frame is kept, however long the video is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from headstart.draw import draw_pose
+from headstart.errors import ConfigError, DataError
+from headstart.geometry import Camera
+from headstart.records import Point3, Prediction
+from headstart.skeleton import Skeleton
+from headstart.smoothing import KEYPOINTS, XYZ, OneEuro, PoseSmoother
+from headstart.tracking import Box, Tracker
+from headstart.video_files import RGB, Frame, VideoReader, VideoWriter
+
+#: Room around the joints of one frame for those of the next: half of it lies on each side.
+FOLLOW_MARGIN = 1.25
+#: Estimates of a first frame without a detector: each looks closer, as the box shrinks from the whole frame.
+FIRST_LOOKS = 3
+
+
+class Estimator(Protocol):
+    """What a video needs of :class:`~headstart.predict.PoseEstimator`."""
+
+    detector: Any
+    """Finds people, or None."""
+
+    def estimate(
+        self,
+        images: Sequence[RGB],
+        boxes: Sequence[Sequence[Sequence[float]] | None] | None = None,
+        camera: Any = None,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> list[list[Prediction]]:
+        """The people of each picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How people are followed and smoothed."""
+
+    detect_every: int = 1
+    """With a detector: frames from one detection to the next."""
+    lost_below: float = 0.25
+    """Without a detector: median confidence of the joints below which a person counts as lost, and the whole frame is
+    searched again."""
+    min_overlap: float = 0.3
+    """Boxes of consecutive frames that overlap less (intersection over union) are never the same person."""
+    patience_s: float = 1.0
+    """Seconds that a track waits for its person to be found again."""
+    keypoints: OneEuro = KEYPOINTS
+    """Smoothing in the picture; speeds in sides of the box per second."""
+    xyz: OneEuro = XYZ
+    """Smoothing of 3D joints; speeds in metres per second."""
+
+    def __post_init__(self) -> None:
+        if self.detect_every < 1:
+            raise ConfigError(f"detect_every: expected 1 or more frames, got {self.detect_every}")
+
+
+@dataclass(frozen=True)
+class TrackedPerson:
+    """One person in one frame."""
+
+    prediction: Prediction
+    """As estimated from this frame alone."""
+    frame: int
+    time_s: float
+    """Seconds since the first frame."""
+    track: int
+    """1, 2, 3 ...: the same person in every frame."""
+    keypoints_smooth: dict[str, Point3]
+    """Joint name -> x, y in image px after the One-Euro filter, and the confidence as estimated."""
+    xyz_mm_smooth: dict[str, Point3]
+    """Joint name -> x, y, z in mm after the One-Euro filter, pelvis at the origin, camera axes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""
+        return self.prediction.to_dict() | {
+            "frame": self.frame,
+            "time_s": round(self.time_s, 6),
+            "track": self.track,
+            "joints2d_smooth": {name: list(point) for name, point in self.keypoints_smooth.items()},
+            "joints3d_mm_smooth": {name: list(point) for name, point in self.xyz_mm_smooth.items()},
+        }
+
+
+def predict_video(
+    estimator: Estimator,
+    source: str | Path,
+    *,
+    overlay: Path | None = None,
+    camera: Camera | Any = None,
+    options: VideoOptions | None = None,
+) -> Iterator[list[TrackedPerson]]:
+    """The people of each frame of a video file or camera (``webcam:0``), frame by frame.
+
+    ``overlay``: a video to write, the smooth poses drawn over the frames, with the same times. It is finished when
+    the frames end, when the caller stops asking, and when the source turns out to be cut off: then :class:`DataError`
+    follows, and what came before it is good. Any other error leaves no file. Ctrl-C ends a camera, not a program.
+    """
+    follower = _Follower(estimator, options or VideoOptions(), camera)
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(source))
+        writer = None if overlay is None else stack.enter_context(VideoWriter(overlay, reader.rate))
+        try:
+            for frame in reader.frames():
+                people = follower.people(frame, f"{source}")
+                if writer is not None:
+                    writer.write(draw_people(frame.image, people), frame.time_s)
+                yield people
+        except GeneratorExit:
+            return
+        except KeyboardInterrupt:
+            if not reader.live:
+                raise
+        except DataError as error:
+            # Leaving the block without an exception keeps the overlay of all that could be read.
+            cut_off = error
+        else:
+            return
+    raise cut_off
+
+
+def count_frames(source: str | Path) -> int:
+    """How many frames the video's header promises; 0 where it does not say, as for cameras."""
+    with VideoReader(source) as reader:
+        return reader.expected
+
+
+@dataclass
+class _Follower:
+    """Boxes, tracks and filters from one frame to the next."""
+
+    estimator: Estimator
+    options: VideoOptions
+    camera: Any
+    boxes: list[Box] = field(default_factory=list)
+    """Where people should be in the next frame; empty: look anew."""
+    smoothers: dict[int, PoseSmoother] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tracker = Tracker(self.options.min_overlap, self.options.patience_s)
+
+    def people(self, frame: Frame, name: str) -> list[TrackedPerson]:
+        """Everybody in the next frame."""
+        found = self._found(frame, name)
+        self.boxes = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
+        numbers = self.tracker.assign([joints_box(one) or one.bbox_xywh for one in found], frame.time_s)
+        known = {track.number for track in self.tracker.tracks}
+        self.smoothers = {number: smoother for number, smoother in self.smoothers.items() if number in known}
+        return [self._smoothed(one, frame, number) for one, number in zip(found, numbers)]
+
+    def _found(self, frame: Frame, name: str) -> list[Prediction]:
+        if self.estimator.detector is not None:
+            look = frame.number % self.options.detect_every == 0
+            return self._estimate(frame, name, None if look else self.boxes)
+        found = self._estimate(frame, name, self.boxes or None)
+        for _ in range(0 if self.boxes else FIRST_LOOKS - 1):
+            closer = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
+            found = self._estimate(frame, name, closer) if closer else found
+        return found
+
+    def _estimate(self, frame: Frame, name: str, boxes: Sequence[Box] | None) -> list[Prediction]:
+        return self.estimator.estimate([frame.image], [boxes], self.camera, names=[name])[0]
+
+    def _next_box(self, person: Prediction, image: RGB) -> Box | None:
+        """Where to look for the person next; None if they are lost."""
+        box = joints_box(person, FOLLOW_MARGIN)
+        if box is None or np.median([point[2] for point in person.keypoints.values()]) < self.options.lost_below:
+            return None
+        height, width = image.shape[:2]
+        x, y, w, h = box
+        inside = min(x + w, width) - max(x, 0) > 4 and min(y + h, height) - max(y, 0) > 4
+        return box if inside else None
+
+    def _smoothed(self, person: Prediction, frame: Frame, track: int) -> TrackedPerson:
+        smoother = self.smoothers.setdefault(track, PoseSmoother(self.options.keypoints, self.options.xyz))
+        side = max((joints_box(person) or person.bbox_xywh)[2:])
+        keypoints = smoother.smooth_keypoints(person.keypoints, side, frame.time_s)
+        xyz_mm = smoother.smooth_xyz(person.xyz_mm, frame.time_s)
+        return TrackedPerson(person, frame.number, frame.time_s, track, keypoints, xyz_mm)
+
+
+def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
+    """The box around a person's joints, ``margin`` times their extent; None where they fall together."""
+    points = np.array([point[:2] for point in person.keypoints.values()])
+    if len(points) == 0 or not np.isfinite(points).all():
+        return None
+    low, high = points.min(0), points.max(0)
+    side = float((high - low).max())
+    if side < 1:
+        return None
+    # A standing person's joints are narrow: what is added is the same on all sides.
+    room = (margin - 1) / 2 * side
+    x, y = (low - room).tolist()
+    w, h = (high - low + 2 * room).tolist()
+    return x, y, max(w, 1.0), max(h, 1.0)
+
+
+def draw_people(image: RGB, people: Sequence[TrackedPerson]) -> RGB:
+    """A copy of an RGB frame with everybody's smooth pose, and the number of their track where there are several."""
+    canvas = image
+    for person in people:
+        points = person.keypoints_smooth
+        skeleton = Skeleton("prediction", tuple(points))
+        canvas = draw_pose(canvas, np.array([point[:2] for point in points.values()]), skeleton)
+    for person in people if len(people) > 1 else ():
+        canvas = _numbered(canvas, person)
+    return canvas
+
+
+def _numbered(image: RGB, person: TrackedPerson) -> RGB:
+    points = np.array([point[:2] for point in person.keypoints_smooth.values()])
+    scale = max(image.shape[:2]) / 1200
+    position = (round(float(points[:, 0].mean())), max(round(float(points[:, 1].min()) - 14 * scale), 12))
+    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+        stroke = max(round(thickness * scale), thickness // 2)
+        cv2.putText(
+            image, str(person.track), position, cv2.FONT_HERSHEY_SIMPLEX, max(scale, 0.4), colour, stroke, cv2.LINE_AA
+        )
+    return image

@@ -1,0 +1,258 @@
+"""People through whole videos, with an estimator that sees coloured discs exactly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.errors import ConfigError, DataError
+from headstart.records import Detection, Prediction
+from headstart.smoothing import OneEuro
+from headstart.video import TrackedPerson, VideoOptions, count_frames, draw_people, joints_box, predict_video
+from headstart.video_files import VideoReader, VideoWriter
+
+pytest.importorskip("av")
+
+SIZE = (160, 240)  # height, width
+RATE = 25
+#: Where a person's joints are in their box, in its sides.
+JOINTS = {"head_top": (0.5, 0.0), "left_wrist": (1.0, 0.4), "right_wrist": (0.0, 0.4), "pelvis": (0.5, 0.5)}
+JOINTS |= {"left_ankle": (0.8, 1.0), "right_ankle": (0.2, 1.0)}
+Box = tuple[float, float, float, float]
+#: Brightness of each person's block in the frames: what the estimator recognises them by.
+SHADES = (120, 240)
+
+
+class Oracle:
+    """Sees the bright blocks of a frame: one in each box that it is given, or all of them with a detector."""
+
+    def __init__(self, detector: bool = False, noise_px: float = 0.0, confidence: float = 0.9) -> None:
+        self.detector = blocks if detector else None
+        self.noise, self.confidence = noise_px, confidence
+        self.random = np.random.default_rng(0)
+        self.asked: list[list[Box] | None] = []
+
+    def estimate(
+        self, images: Sequence[Any], boxes: Any = None, camera: Any = None, *, names: Any = None
+    ) -> list[list[Prediction]]:
+        (image,), (wanted,), (name,) = images, boxes, names
+        self.asked.append(wanted)
+        found = blocks(image)
+        if wanted is None and self.detector is None:
+            wanted = [(0, 0, image.shape[1], image.shape[0])]
+        if wanted is not None:
+            found = [one for box in wanted if (one := nearest(box, found)) is not None]
+        return [[self.person(one.bbox_xywh, name) for one in found]]
+
+    def person(self, box: Box, name: str) -> Prediction:
+        x, y, w, h = box
+        shake = self.random.normal(0, self.noise, (len(JOINTS), 2)) if self.noise else np.zeros((len(JOINTS), 2))
+        points = {joint: (x + w * a + e, y + h * b + f) for (joint, (a, b)), (e, f) in zip(JOINTS.items(), shake)}
+        keypoints = {joint: (px, py, self.confidence) for joint, (px, py) in points.items()}
+        xyz = {joint: (1000 * (a - 0.5), 1700 * (b - 0.5), 10.0) for joint, (a, b) in JOINTS.items()}
+        return Prediction(name, box, 1.0, keypoints, xyz)
+
+
+def blocks(image: np.ndarray) -> list[Detection]:
+    """The boxes of the grey blocks, brightest first."""
+    found = []
+    for shade in reversed(SHADES):
+        ys, xs = np.nonzero(np.abs(image[..., 0].astype(int) - shade) < 30)
+        if len(ys) > 20:
+            found.append(Detection((float(xs.min()), float(ys.min()), float(np.ptp(xs)), float(np.ptp(ys))), 0.8))
+    return found
+
+
+def nearest(box: Box, found: list[Detection]) -> Detection | None:
+    """The block whose middle lies in the box, if there is one."""
+    x, y, w, h = box
+    middles = [(one, one.bbox_xywh[0] + one.bbox_xywh[2] / 2, one.bbox_xywh[1] + one.bbox_xywh[3] / 2) for one in found]
+    inside = [one for one, a, b in middles if x <= a <= x + w and y <= b <= y + h]
+    return inside[0] if inside else None
+
+
+def film(path: Path, frames: int, *people: Callable[[int], tuple[int, int] | None]) -> Path:
+    """A video of blocks 24 x 64 px whose top left corner each of ``people`` gives for a frame, or None."""
+    with VideoWriter(path, Fraction(RATE)) as writer:
+        for number in range(frames):
+            image = np.zeros((*SIZE, 3), np.uint8)
+            for shade, where in zip(SHADES, people):
+                if (corner := where(number)) is not None:
+                    x, y = corner
+                    image[y : y + 64, x : x + 24] = shade
+            writer.write(image, number / RATE)
+    return path
+
+
+def walk(number: int) -> tuple[int, int]:
+    return 10 + 4 * number, 50
+
+
+def test_one_person_is_followed_without_a_detector(tmp_path: Path) -> None:
+    oracle = Oracle()
+    clip = film(tmp_path / "a.mp4", 20, walk)
+    frames = list(predict_video(oracle, clip))
+    assert [len(people) for people in frames] == [1] * 20
+    people = [frame[0] for frame in frames]
+    assert [person.frame for person in people] == list(range(20))
+    assert [person.time_s for person in people] == pytest.approx([number / RATE for number in range(20)])
+    assert {person.track for person in people} == {1}
+    # First the whole frame, twice closer, then a box around the joints of the frame before.
+    assert oracle.asked[0] is None
+    assert len(oracle.asked) == 22
+    (box,) = oracle.asked[-1] or []
+    assert box[2] < 50
+    assert box[0] < walk(18)[0] + 2
+    assert people[-1].prediction.keypoints["right_wrist"][0] == pytest.approx(walk(19)[0], abs=3)
+
+
+def test_a_person_lost_is_looked_for_in_the_whole_frame(tmp_path: Path) -> None:
+    oracle = Oracle()
+    clip = film(
+        tmp_path / "a.mp4", 12, lambda number: None if 4 <= number < 8 else (20, 50) if number < 4 else (180, 60)
+    )
+    frames = list(predict_video(oracle, clip))
+    assert [len(people) for people in frames] == [1] * 4 + [0] * 4 + [1] * 4
+    assert frames[8][0].track == 2
+    assert oracle.asked[-4 - 2] is None
+
+
+def test_low_confidence_means_lost(tmp_path: Path) -> None:
+    oracle = Oracle(confidence=0.1)
+    list(predict_video(oracle, film(tmp_path / "a.mp4", 3, walk)))
+    assert oracle.asked == [None] * 3
+
+
+def test_two_people_keep_their_tracks_with_a_detector_and_over_a_gap(tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", 15, walk, lambda number: None if 5 <= number < 9 else (200 - 2 * number, 70))
+    oracle = Oracle(detector=True)
+    frames = list(predict_video(oracle, clip))
+    assert oracle.asked == [None] * 15
+    where: dict[int, list[float]] = {}
+    for person in (one for people in frames for one in people):
+        where.setdefault(person.track, []).append(person.prediction.bbox_xywh[0])
+    assert {track: len(boxes) for track, boxes in where.items()} == {1: 11, 2: 15}
+    assert all(np.diff(where[1]) < 0)
+    assert all(np.diff(where[2]) > 0)
+
+
+def test_between_detections_boxes_follow(tmp_path: Path) -> None:
+    oracle = Oracle(detector=True)
+    frames = list(predict_video(oracle, film(tmp_path / "a.mp4", 9, walk), options=VideoOptions(detect_every=4)))
+    assert [boxes is None for boxes in oracle.asked] == [number % 4 == 0 for number in range(9)]
+    assert [len(people) for people in frames] == [1] * 9
+
+
+def test_smooth_paths_shake_less_and_both_are_kept(tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", 60, lambda number: (100, 50))
+    people = [frame[0] for frame in predict_video(Oracle(noise_px=1.5), clip)]
+    raw = np.array([person.prediction.keypoints["pelvis"][:2] for person in people])[10:]
+    smooth = np.array([person.keypoints_smooth["pelvis"][:2] for person in people])[10:]
+    assert raw.std(0).min() > 1
+    assert (np.abs(np.diff(smooth, axis=0)).mean(0) < 0.4 * np.abs(np.diff(raw, axis=0)).mean(0)).all()
+    assert np.abs(smooth.mean(0) - raw.mean(0)).max() < 0.5
+
+
+def test_entries_have_the_keys_that_the_json_promises(tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", 2, walk)
+    entry = json.loads(json.dumps([one.to_dict() for people in predict_video(Oracle(), clip) for one in people]))[1]
+    keys = {"image", "bbox", "score", "joints2d", "joints3d_mm"}
+    assert set(entry) == keys | {"frame", "time_s", "track", "joints2d_smooth", "joints3d_mm_smooth"}
+    assert (entry["image"], entry["frame"], entry["time_s"], entry["track"]) == (str(clip), 1, 0.04, 1)
+    assert [len(point) for point in entry["joints2d_smooth"].values()] == [3] * len(JOINTS)
+    assert entry["joints3d_mm_smooth"]["head_top"] == pytest.approx([0, -850, 10])
+
+
+def test_the_overlay_has_the_frames_and_times_of_the_video(tmp_path: Path) -> None:
+    clip, out = film(tmp_path / "a.mp4", 10, walk), tmp_path / "out" / "a.mp4"
+    assert count_frames(clip) == 10
+    list(predict_video(Oracle(), clip, overlay=out))
+    with VideoReader(clip) as reader:
+        before = list(reader.frames())
+    with VideoReader(out) as reader:
+        after = list(reader.frames())
+        assert reader.rate == RATE
+    assert [frame.time_s for frame in after] == [frame.time_s for frame in before]
+    # Orange is drawn, but not on the left wrist's half of the block.
+    assert all(np.abs(frame.image.astype(int) - (255, 140, 0)).sum(-1).min() < 150 for frame in after)
+
+
+def test_a_caller_who_stops_keeps_the_overlay_so_far(tmp_path: Path) -> None:
+    frames = predict_video(Oracle(), film(tmp_path / "a.mp4", 10, walk), overlay=tmp_path / "o.mp4")
+    for _ in range(3):
+        next(frames)
+    frames.close()
+    with VideoReader(tmp_path / "o.mp4") as reader:
+        assert len(list(reader.frames())) == 3
+
+
+def test_of_a_video_cut_off_all_that_is_there_comes_before_the_error(tmp_path: Path) -> None:
+    whole = film(tmp_path / "a.mkv", 100, lambda number: (number, 50))
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    seen = []
+
+    def consume() -> None:
+        for people in predict_video(Oracle(), cut, overlay=tmp_path / "o.mp4"):
+            seen.append(people)
+
+    with pytest.raises(DataError, match=r"cut off|frame") as error:
+        consume()
+    assert "\n" not in str(error.value)
+    assert 10 < len(seen) < 90
+    with VideoReader(tmp_path / "o.mp4") as reader:
+        assert len(list(reader.frames())) == len(seen)
+
+
+def test_another_error_leaves_no_overlay(tmp_path: Path) -> None:
+    class Broken(Oracle):
+        def estimate(self, *_: Any, **__: Any) -> list[list[Prediction]]:
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError):
+        list(predict_video(Broken(), film(tmp_path / "a.mp4", 3, walk), overlay=tmp_path / "o" / "a.mp4"))
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_no_more_than_a_frame_is_kept(tmp_path: Path) -> None:
+    import tracemalloc
+
+    clip = film(tmp_path / "a.mp4", 120, walk)
+    list(predict_video(Oracle(), clip))
+    tracemalloc.start()
+    count = sum(1 for _ in predict_video(Oracle(), clip, overlay=tmp_path / "o.mp4"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 120
+    assert peak < 12 * SIZE[0] * SIZE[1] * 3  # 120 frames would be ten times that
+
+
+def test_the_box_of_joints_is_tight_and_its_margin_the_same_on_all_sides() -> None:
+    person = Oracle().person((10, 20, 20, 40), "a")
+    assert joints_box(person) == (10, 20, 20, 40)
+    assert joints_box(person, 1.5) == (0, 10, 40, 60)
+    assert joints_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None
+
+
+def test_numbers_are_drawn_where_there_are_several() -> None:
+    def tracked(x: float, track: int) -> TrackedPerson:
+        person = Oracle().person((x, 60, 40, 80), "a")
+        return TrackedPerson(person, 0, 0.0, track, person.keypoints, person.xyz_mm)
+
+    black = np.zeros((*SIZE, 3), np.uint8)
+    assert not (draw_people(black, [tracked(30, 1)]) == 255).all(-1).any()
+    assert (draw_people(black, [tracked(30, 1), tracked(150, 2)]) == 255).all(-1).any()
+    assert not black.any()
+
+
+def test_wrong_options_are_named() -> None:
+    with pytest.raises(ConfigError, match="detect_every"):
+        VideoOptions(detect_every=0)
+    with pytest.raises(ConfigError, match="min_cutoff_hz"):
+        VideoOptions(xyz=OneEuro(min_cutoff_hz=-1))
