@@ -1,0 +1,247 @@
+"""Figures as SVG strings: lines with bands, points with intervals, dots a row. Data in, no knowledge of studies.
+
+One panel is one small SVG, so that a page can lay panels side by side or below each other and the writing keeps its
+size. Lines carry their names at their ends; colour, marker and dash all differ, so that no reader depends on colour.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, GRID = "#1f2328", "#656d76", "#d8dee4"
+#: Okabe and Ito (2008), which stays apart for the usual kinds of colour blindness; the first is for the baseline.
+PALETTE = ("#57606a", "#0072b2", "#d55e00", "#009e73", "#b8579a", "#a67c00", "#3a9bd6", "#7a5195")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_DASHES: tuple[Any, ...] = ((0, (4, 2)), "-", (0, (6, 1.5, 1, 1.5)), (0, (1.5, 1.2)), "-", (0, (4, 2)), "-", "-")
+_WIDTH, _HEIGHT = 4.3, 3.1
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "text.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "headstart",
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one set of points."""
+
+    label: str
+    role: int
+    """Place in the palette; 0 is the baseline. The same thing keeps its role in all figures of a page."""
+    x: ArrayLike
+    y: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+    """Ends of the band or of the error bars, (n,) as x and y."""
+    turns: Sequence[int] = ()
+    """Points at which something changes (a new stage begins), marked by a ring."""
+
+
+Scale = Literal["linear", "log"]
+
+
+def colour(role: int) -> str:
+    """Hexadecimal colour of a role."""
+    return PALETTE[role % len(PALETTE)]
+
+
+def lines(
+    series: Sequence[Series], title: str, x_label: str, y_label: str, *, x_scale: Scale = "linear", bands: bool = True
+) -> str:
+    """Lines with bands (or with error bars, if not ``bands``) and their names at the right end, as SVG."""
+
+    def draw(axes: Axes) -> None:
+        axes.set_xscale(x_scale)
+        for one in series:
+            _line(axes, one, bands)
+        _tidy_ticks(axes, series, x_scale, few=not bands)
+        _name_at_ends(axes, series)
+
+    return _panel(draw, title, x_label, y_label)
+
+
+def rows(series: Sequence[Series], names: Sequence[str], title: str, x_label: str) -> str:
+    """One row a name, one dot a series with a bar from ``low`` to ``high``; x of each series is (names,), as SVG.
+
+    The ``y`` of the series is not read. The names of the series stand in their colours above the panel.
+    """
+
+    def draw(axes: Axes) -> None:
+        for number, one in enumerate(series):
+            heights = np.arange(len(names)) + (number - (len(series) - 1) / 2) * 0.28
+            _dots(axes, one, heights)
+        axes.set_yticks(np.arange(len(names)), names, color=INK)
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(True, axis="x")
+        _names_above(axes, series)
+
+    return _panel(draw, title, x_label, "", height=max(1.5 + 0.27 * len(names), 2.2), grid=False)
+
+
+def themed(svg: str) -> str:
+    """The SVG with its colours as CSS variables (``--ink``, ``--muted``, ``--grid``, ``--series-0`` ...)."""
+    names = {INK: "ink", MUTED: "muted", GRID: "grid"} | {hex_: f"series-{n}" for n, hex_ in enumerate(PALETTE)}
+    return re.sub(
+        "|".join(names), lambda match: f"var(--{names[match[0].lower()]}, {match[0]})", svg, flags=re.IGNORECASE
+    )
+
+
+def spread(positions: ArrayLike, gap: float) -> NDArray[np.float64]:
+    """Positions (n,) moved apart to at least ``gap``, in the same order, as a group kept where it was."""
+    wanted = np.asarray(positions, np.float64)
+    order = np.argsort(wanted, kind="stable")
+    groups: list[tuple[float, int]] = []  # centre, size
+    for value in wanted[order]:
+        groups.append((float(value), 1))
+        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (groups[-1][1] + groups[-2][1]) / 2:
+            (upper, upper_size), (lower, lower_size) = groups.pop(), groups.pop()
+            size = upper_size + lower_size
+            groups.append(((upper * upper_size + lower * lower_size) / size, size))
+    placed = [centre + gap * (k - (size - 1) / 2) for centre, size in groups for k in range(size)]
+    moved = np.empty_like(wanted)
+    moved[order] = placed
+    return moved
+
+
+def _panel(
+    draw: Callable[[Axes], None], title: str, x_label: str, y_label: str, height: float = _HEIGHT, grid: bool = True
+) -> str:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        axes.set_axisbelow(True)
+        axes.grid(grid, axis="y")
+        axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        draw(axes)
+        return _svg(figure, title)
+
+
+def _svg(figure: Figure, title: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    # A metadata block names addresses of ontologies; the page should name no address at all.
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font: ([^;\"]*)'DejaVu Sans', sans-serif", r"font: \1sans-serif", svg)
+    label = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def _line(axes: Axes, one: Series, bands: bool) -> None:
+    x, y = np.asarray(one.x, np.float64), np.asarray(one.y, np.float64)
+    style: dict[str, Any] = {"color": colour(one.role), "linewidth": 1.7, "linestyle": _DASHES[one.role % 8]}
+    marks: dict[str, Any] = {"marker": _MARKERS[one.role % 8], "markersize": 4.2 if len(x) <= 12 else 0}
+    axes.plot(x, y, **style, **marks)
+    if one.low is not None and one.high is not None:
+        if bands:
+            axes.fill_between(x, one.low, one.high, color=colour(one.role), alpha=0.16, linewidth=0)
+        else:
+            axes.vlines(x, one.low, one.high, color=colour(one.role), linewidth=1.3, alpha=0.75)
+    for turn in one.turns:
+        axes.plot(x[turn], y[turn], "o", markersize=7.5, fillstyle="none", color=colour(one.role))
+
+
+def _dots(axes: Axes, one: Series, heights: NDArray[np.float64]) -> None:
+    x = np.asarray(one.x, np.float64)
+    if one.low is not None and one.high is not None:
+        axes.hlines(heights, one.low, one.high, color=colour(one.role), linewidth=1.4, alpha=0.8)
+    axes.plot(x, heights, _MARKERS[one.role % 8], color=colour(one.role), markersize=4.5)
+
+
+def _tidy_ticks(axes: Axes, series: Sequence[Series], x_scale: Scale, few: bool) -> None:
+    """Ticks at the values themselves where there are few; plain powers otherwise."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    values = np.unique(np.concatenate([np.asarray(one.x, np.float64) for one in series]))
+    if few:
+        axes.set_xticks(values, [short(value) for value in values])
+        axes.xaxis.set_minor_locator(NullLocator())
+        return
+    if x_scale == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+    else:
+        wide = values[-1] / values[0] > 30
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def short(value: float) -> str:
+    """``1.5T`` for 1.5e12: k, M, G, T, P, E, Z by thousands; plain below a thousand."""
+    for power, letter in ((21, "Z"), (18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 0.9995 * 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _name_at_ends(axes: Axes, series: Sequence[Series]) -> None:
+    """The name of each line right of its last point, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    ends = [float(np.asarray(one.y)[-1]) for one in series]
+    heights = spread(ends, (high - low) * 0.075)
+    for one, height in zip(series, heights):
+        axes.annotate(
+            one.label,
+            (1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour(one.role),
+            fontsize=8.5,
+            fontweight="bold",
+            annotation_clip=False,
+        )
+
+
+def _names_above(axes: Axes, series: Sequence[Series]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=colour(one.role), marker=_MARKERS[one.role % 8], linewidth=0, label=one.label)
+        for one in series
+    ]
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=2,
+        frameon=False,
+        labelcolor="linecolor",
+        fontsize=8.5,
+        handletextpad=0.2,
+        columnspacing=1.0,
+        borderaxespad=0.1,
+    )

@@ -1,0 +1,68 @@
+"""A study's folder -> ``report.md`` and one self-contained ``report.html``. From JSON alone: no torch.
+
+Every number carries its protocol, number of people, seeds, budget, commit and device; sections without data are left
+out; a difference that chance explains is called not significant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from headstart.report.cells import Cell, Mismatch, Study, Variant, check_matched, load_study, mismatches
+from headstart.report.document import Section, flops, listed, plain
+
+__all__ = ["Cell", "Mismatch", "Study", "Variant", "check_matched", "load_study", "mismatches", "write_report"]
+
+
+def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = False) -> tuple[Path, Path]:
+    """Markdown and HTML of the study in ``folder``, into ``out`` (the folder itself if not given); both paths.
+
+    Raises :class:`~headstart.errors.DataError` for a malformed file and for cells that must not be compared
+    (:func:`check_matched`); ``unfinished`` compares the seeds that are there and says so on the page.
+    """
+    from headstart.report import rendering
+
+    study = load_study(folder)
+    check_matched(study, unfinished=unfinished)
+    sections = [section for build in _sections() for section in [build(study)] if section]
+    return rendering.write(study, sections, out or folder, _facts(study))
+
+
+def _sections() -> list[Callable[[Study], Section | None]]:
+    from headstart.report import curves, overview
+
+    return [
+        overview.answer,
+        overview.arms,
+        overview.differences,
+        curves.error_against_compute,
+        curves.compute_to_error,
+        curves.learning_curves,
+        overview.companions,
+        overview.cost,
+    ]
+
+
+def _facts(study: Study) -> list[tuple[str, str]]:
+    """What the head of the page says."""
+    seeds = sorted({cell.seed for cell in study.cells})
+    commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in study.cells})
+    devices = sorted({cell.result.device for cell in study.cells})
+    unfinished = [("Unfinished", f"{len(study.unfinished)} cells are still to be run")] if study.unfinished else []
+    return [
+        *unfinished,
+        ("Cells", str(len(study.cells))),
+        ("Seeds", listed([str(seed) for seed in seeds])),
+        ("Budget a cell", _budgets(study)),
+        ("Device", listed(devices)),
+        ("Commit", listed(commits)),
+        *([("Planned", study.created[:10])] if study.created else []),
+    ]
+
+
+def _budgets(study: Study) -> str:
+    given = study.budget_flops
+    if isinstance(given, dict):
+        return listed([f"{flops(budget)} ({plain(name)})" for name, budget in given.items()])
+    return flops(given)

@@ -1,0 +1,298 @@
+"""A study's folder as records: its question, its cells, and whether they may be compared at all.
+
+``FOLDER/study.json`` says what is asked; ``FOLDER/results/CELL/cell.json`` what a cell is and ``result.json`` beside it
+(:class:`~headstart.results.RunResult`) what came out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import DataError
+from headstart.results import RunResult, Scores
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Everything of a cell but its seed: cells of one variant are repeats of each other."""
+
+    arm: str
+    geometric: bool
+    share_2d: float
+    """Share of the budget spent on 2D pre-training."""
+    backbone: str
+    two_d: str | None
+    three_d: str
+    budget_flops: float
+    """Training FLOPs, all stages together."""
+    three_d_limit: int | None
+    """People of the 3D set that are used; None for all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One finished run of a study."""
+
+    id: str
+    variant: Variant
+    seed: int
+    flops_per_sample: float
+    batch_size: int
+    result: RunResult
+    folder: Path
+
+    @property
+    def flops(self) -> float:
+        """Training FLOPs that were spent."""
+        return sum(stage.flops for stage in self.result.stages)
+
+    @property
+    def samples(self) -> int:
+        """Training samples, repeats counted."""
+        return sum(stage.samples for stage in self.result.stages)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training."""
+        return sum(stage.seconds for stage in self.result.stages)
+
+    @cached_property
+    def scores(self) -> dict[str, Scores]:
+        """Final scores by protocol."""
+        return {score.protocol: score for score in self.result.scores}
+
+    def curve(self, protocol: str) -> tuple[NDArray[np.float64], NDArray[np.float64], list[int]]:
+        """FLOPs spent since the start (n,), values of the protocol (n,), and stage number of each point."""
+        points: list[tuple[float, float, int]] = []
+        stage, before = 0, 0.0
+        for row in self.result.history:
+            while stage + 1 < len(self.result.stages) and row["stage"] != self.result.stages[stage].name:
+                before += self.result.stages[stage].flops
+                stage += 1
+            if protocol in row and np.isfinite(row[protocol]):
+                within = row.get("flops", row["samples"] * self.flops_per_sample)
+                points.append((before + within, float(row[protocol]), stage))
+        compute, values = (np.array([point[axis] for point in points], np.float64) for axis in (0, 1))
+        return compute, values, [point[2] for point in points]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was asked, and the cells that answer it."""
+
+    folder: Path
+    name: str
+    title: str
+    question: str
+    arms: dict[str, str]
+    """Arm -> what it does, in words."""
+    baseline: str
+    main: str
+    protocols: tuple[str, ...]
+    budget_flops: float | dict[str, float]
+    """Training FLOPs of a cell; by backbone where they differ."""
+    created: str = ""
+    git_sha: str = ""
+    cells: tuple[Cell, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    """Cells without a result yet."""
+
+    @cached_property
+    def variants(self) -> dict[Variant, dict[int, Cell]]:
+        """Variant -> seed -> cell, arms in the study's order."""
+        order = {arm: number for number, arm in enumerate(self.arms)}
+        found: dict[Variant, dict[int, Cell]] = {}
+        for cell in sorted(self.cells, key=lambda cell: (order.get(cell.variant.arm, len(order)), cell.id)):
+            found.setdefault(cell.variant, {})[cell.seed] = cell
+        return {variant: dict(sorted(cells.items())) for variant, cells in found.items()}
+
+    def partner(self, variant: Variant) -> Variant | None:
+        """The baseline that a variant is compared with: same backbone, 3D data and budget, no 2D data.
+
+        With the same geometric stage if the baseline was run with one, else without.
+        """
+        same = ("backbone", "three_d", "budget_flops", "three_d_limit")
+        candidates = [
+            other
+            for other in self.variants
+            if other.arm == self.baseline and all(getattr(other, name) == getattr(variant, name) for name in same)
+        ]
+        return min(candidates, key=lambda other: other.geometric != variant.geometric, default=None)
+
+    def is_usual(self, variant: Variant) -> bool:
+        """Whether a variant belongs into the main tables: usual backbone, share, amount and budget of 3D data.
+
+        Usual is what most cells have: other values are there for the sections that ask about them.
+        """
+        (backbone, budget, limit), shares, geometric = self._usual
+        return (
+            (variant.backbone, variant.budget_flops, variant.three_d_limit) == (backbone, budget, limit)
+            and variant.share_2d == shares.get(variant.arm)
+            and variant.geometric == geometric.get(variant.arm)
+        )
+
+    @cached_property
+    def _usual(self) -> tuple[tuple[str, float, int | None], dict[str, float], dict[str, bool]]:
+        backbone = _most(cell.variant.backbone for cell in self.cells)
+        here = [cell.variant for cell in self.cells if cell.variant.backbone == backbone]
+        budget = _most(sorted(variant.budget_flops for variant in here))
+        # Ties go to all of the data, to the middle of the dial and to no geometric stage.
+        limit = _most(sorted((variant.three_d_limit for variant in here), key=lambda limit: limit is not None))
+        here = [one for one in here if (one.budget_flops, one.three_d_limit) == (budget, limit)]
+        shares = {arm: _most(sorted(found, key=lambda share: abs(share - 0.5))) for arm, found in _grouped(here, "share_2d")}
+        geometric = {arm: _most(sorted(found)) for arm, found in _grouped(here, "geometric")}
+        return (backbone, budget, limit), shares, geometric
+
+
+def load_study(folder: Path) -> Study:
+    """Everything below ``folder``; raises :class:`DataError` naming the file that is missing or malformed."""
+    study = _read(folder / "study.json", Study, folder=folder)
+    cells, unfinished = [], []
+    for path in sorted((folder / "results").glob("*/cell.json")):
+        if (path.parent / "result.json").exists():
+            cells.append(_load_cell(path))
+        else:
+            unfinished.append(path.parent.name)
+    if not cells:
+        raise DataError(
+            folder / "results",
+            "at least one finished cell (CELL/cell.json and CELL/result.json)",
+            found="none",
+            fix=f"Run it with: headstart study run {study.name}",
+        )
+    return replace(study, protocols=tuple(study.protocols), cells=tuple(cells), unfinished=tuple(unfinished))
+
+
+def _load_cell(path: Path) -> Cell:
+    raw = _json(path)
+    raw["id"] = raw.pop("cell", path.parent.name)
+    variant = _record(path, Variant, raw)
+    result = RunResult.load(path.parent / "result.json")
+    cell = _record(path, Cell, raw, variant=variant, result=result, folder=path.parent)
+    if cell.seed != result.seed:
+        raise DataError(path.parent / "result.json", f"seed {cell.seed} as in cell.json", found=str(result.seed))
+    return cell
+
+
+def _read(path: Path, kind: type[Record], **known: Any) -> Record:
+    return _record(path, kind, _json(path), **known)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(path, "a JSON file written by `headstart study`", found=str(error)) from error
+    if not isinstance(raw, dict):
+        raise DataError(path, "a JSON object", found=type(raw).__name__)
+    return raw
+
+
+def _record(path: Path, kind: type[Record], raw: dict[str, Any], **known: Any) -> Record:
+    names = {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    try:
+        return kind(**({name: value for name, value in raw.items() if name in names} | known))
+    except TypeError as error:
+        raise DataError(path, f"the fields of a {kind.__name__.lower()}", found=str(error)) from error
+
+
+def _most(values: Iterable[Any]) -> Any:
+    return Counter(values).most_common(1)[0][0]
+
+
+def _grouped(variants: Sequence[Variant], name: str) -> list[tuple[str, list[Any]]]:
+    """(arm, values of a field over its cells) pairs."""
+    return [
+        (arm, [getattr(one, name) for one in variants if one.arm == arm])
+        for arm in dict.fromkeys(one.arm for one in variants)
+    ]
+
+
+# --- whether the comparison is fair ---
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One reason why cells must not be compared."""
+
+    cell: str
+    expected: str
+    found: str
+    unfinished: bool = field(default=False)
+    """Whether it is only that cells are still to be run."""
+
+
+def check_matched(study: Study, *, unfinished: bool = False) -> None:
+    """Refuse an unfair table: raises :class:`DataError` naming the first cell that may not be compared, and why.
+
+    Every cell must have spent its budget to within one step of each stage; a variant and its baseline must be the
+    same network at the same cost a sample, with the same seeds, scored under the same protocols on the same number of
+    people. ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
+    """
+    wrong = [one for one in mismatches(study) if not (unfinished and one.unfinished)]
+    if wrong:
+        more = f" ({len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
+        fix = f"Run `headstart study run {study.name}` to the end, or report what there is with --unfinished."
+        raise DataError(
+            study.folder / "results",
+            wrong[0].expected,
+            record=wrong[0].cell,
+            found=wrong[0].found + more,
+            fix=fix if wrong[0].unfinished else "Such cells are not compared: run them again under one plan.",
+        )
+
+
+def mismatches(study: Study) -> list[Mismatch]:
+    """All reasons against comparing, cell by cell."""
+    found = [one for cell in study.cells for one in _spent(cell)]
+    for variant, cells in study.variants.items():
+        if variant.arm != study.baseline:
+            found += _against_partner(study, variant, cells)
+    found += [Mismatch(cell, "a result.json", "none", unfinished=True) for cell in study.unfinished]
+    return found
+
+
+def _spent(cell: Cell) -> list[Mismatch]:
+    tolerance = max(len(cell.result.stages), 1) * cell.batch_size * cell.flops_per_sample
+    if abs(cell.flops - cell.variant.budget_flops) <= tolerance * (1 + 1e-9):
+        return []
+    expected = f"{cell.variant.budget_flops:.6g} FLOPs spent, to within one step a stage ({tolerance:.3g})"
+    return [Mismatch(cell.id, expected, f"{cell.flops:.6g}")]
+
+
+def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> list[Mismatch]:
+    first = next(iter(cells.values()))
+    partner = study.partner(variant)
+    if partner is None:
+        expected = f"a partner of arm {study.baseline} with the same backbone, 3D data and budget"
+        return [Mismatch(first.id, expected, "none", unfinished=bool(study.unfinished))]
+    baseline = study.variants[partner]
+    theirs = next(iter(baseline.values()))
+    checks = [
+        ("seeds", sorted(cells), sorted(baseline), True),
+        ("FLOPs a sample", first.flops_per_sample, theirs.flops_per_sample, False),
+        ("samples a step", first.batch_size, theirs.batch_size, False),
+        ("a model", first.result.config.get("model"), theirs.result.config.get("model"), False),
+    ]
+    for cell in (*cells.values(), *baseline.values()):
+        checks.append(("protocols and people scored", _scored(cell), _scored(theirs), False))
+    return [
+        Mismatch(first.id, f"{what} as in its partner {theirs.id} ({expected})", str(here), later)
+        for what, here, expected, later in checks
+        if here != expected
+    ]
+
+
+def _scored(cell: Cell) -> dict[str, tuple[str, int]]:
+    return {name: (score.description, score.n) for name, score in sorted(cell.scores.items())}

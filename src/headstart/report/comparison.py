@@ -1,0 +1,245 @@
+"""Values of variants over seeds, and differences between two of them on the same seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from headstart.report.cells import Cell, Study, Variant
+from headstart.report.document import Entry, arm_title, flops, listed, mean_and_std, plain, signed
+from headstart.results import Scores
+from headstart.statistics import (
+    SIGNIFICANCE,
+    Better,
+    PairedDifference,
+    Summary,
+    holm,
+    is_better,
+    p_words,
+    paired_difference,
+    sentence,
+    summarise,
+)
+
+Read = Callable[[Scores], float | None]
+
+
+class Setting(NamedTuple):
+    """What a table is about: which 3D set, and which 2D set the arms with 2D data use (None where no arm does)."""
+
+    three_d: str
+    two_d: str | None
+
+    @property
+    def title(self) -> str:
+        """``studio with 2D from wild``."""
+        return plain(self.three_d) + (f" with 2D from {plain(self.two_d)}" if self.two_d else "")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two variants under one protocol on the seeds that both have."""
+
+    first: Variant
+    second: Variant
+    protocol: str
+    unit: str
+    better: Better
+    seeds: tuple[int, ...]
+    difference: PairedDifference
+    p: float
+    """After Holm over ``comparisons``."""
+    comparisons: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference stands after the correction."""
+        return self.p < SIGNIFICANCE
+
+    @property
+    def words(self) -> str:
+        """The statement in a plain sentence."""
+        return sentence(self.difference, self.unit, self.p, self.comparisons)
+
+    @property
+    def entry(self) -> Entry:
+        """For a table: difference, interval, p."""
+        low, high = self.difference.interval
+        text = f"{signed(self.difference.mean)} {self.unit}"
+        if self.difference.n < 2:
+            return Entry(f"{text} (one seed)")
+        text += f" [{signed(low)}, {signed(high)}], p {p_words(self.p)}"
+        if not self.significant:
+            return Entry(f"{text}, not significant")
+        return Entry(text, "better" if is_better(self.difference.mean, self.better) else "worse")
+
+
+def final(score: Scores) -> float | None:
+    """The protocol's own value."""
+    return score.value
+
+
+def stratum(name: str) -> Read:
+    """Reader of ``strata[name]``; None where the score has no such part."""
+    return lambda score: score.strata.get(name)
+
+
+def values(cells: dict[int, Cell], protocol: str, read: Read = final) -> dict[int, float]:
+    """Seed -> value, for the seeds that have one."""
+    found = {seed: read(cell.scores[protocol]) for seed, cell in cells.items() if protocol in cell.scores}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def over_seeds(cells: dict[int, Cell], protocol: str, read: Read = final) -> Summary | None:
+    """Summary over seeds; None where no cell has the value."""
+    found = values(cells, protocol, read)
+    return summarise(list(found.values())) if found else None
+
+
+def compare(
+    study: Study,
+    pairs: Iterable[tuple[Variant, Variant]],
+    protocols: Sequence[str],
+    read: Read = final,
+) -> list[Comparison]:
+    """First minus second of each pair under each protocol, corrected over all that come back."""
+    found: list[tuple[Variant, Variant, Scores, tuple[int, ...], PairedDifference]] = []
+    for first, second in pairs:
+        for protocol in protocols:
+            ours, theirs = (values(study.variants[one], protocol, read) for one in (first, second))
+            seeds = tuple(sorted(ours.keys() & theirs.keys()))
+            if seeds:
+                score = study.variants[first][seeds[0]].scores[protocol]
+                difference = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+                found.append((first, second, score, seeds, difference))
+    adjusted = holm([difference.p for *_, difference in found])
+    return [
+        Comparison(first, second, score.protocol, score.unit, score.better, seeds, difference, float(p), len(found))
+        for (first, second, score, seeds, difference), p in zip(found, adjusted)
+    ]
+
+
+# --- what is in a study ---
+
+
+def settings(study: Study) -> list[Setting]:
+    """3D set x 2D set of the usual cells, in the order of the cells."""
+    usual = [variant for variant in study.variants if study.is_usual(variant)]
+    with_2d = list(dict.fromkeys(Setting(one.three_d, one.two_d) for one in usual if one.two_d))
+    covered = {setting.three_d for setting in with_2d}
+    alone = dict.fromkeys(Setting(one.three_d, None) for one in usual if one.three_d not in covered)
+    return sorted([*with_2d, *alone], key=lambda setting: (setting.three_d, setting.two_d or ""))
+
+
+def in_setting(study: Study, setting: Setting, variants: Iterable[Variant]) -> list[Variant]:
+    """Those of the variants that a setting's table shows: its 3D set, and its 2D set or none at all."""
+    return [
+        variant
+        for variant in variants
+        if variant.three_d == setting.three_d
+        and (variant.two_d in (setting.two_d, None) or variant.arm == study.baseline)
+    ]
+
+
+def usual_in(study: Study, setting: Setting) -> list[Variant]:
+    """The usual variants of a setting, one an arm, the baseline first."""
+    found = in_setting(study, setting, filter(study.is_usual, study.variants))
+    return sorted(found, key=lambda variant: variant.arm != study.baseline)
+
+
+def with_partner(study: Study, variants: Iterable[Variant]) -> list[tuple[Variant, Variant]]:
+    """(variant, its baseline) for those that have one."""
+    partners = ((one, study.partner(one)) for one in variants if one.arm != study.baseline)
+    return [(one, partner) for one, partner in partners if partner is not None]
+
+
+def protocols(study: Study) -> list[str]:
+    """Protocols that cells were scored under, in the study's order."""
+    scored = dict.fromkeys(name for cell in study.cells for name in cell.scores)
+    return sorted(scored, key=lambda name: study.protocols.index(name) if name in study.protocols else 99)
+
+
+def any_score(study: Study, protocol: str) -> Scores:
+    """One of the scores under a protocol: for what all of them share."""
+    return next(cell.scores[protocol] for cell in study.cells if protocol in cell.scores)
+
+
+def dataset_of(study: Study, protocol: str) -> str:
+    """Data set that a protocol scores, by its own description."""
+    match = re.match(r"Data set (\S+), split", any_score(study, protocol).description)
+    return match[1] if match else protocol
+
+
+def same_domain(study: Study, protocol: str, name: str | None) -> bool:
+    """Whether a protocol tests on the data set that a cell calls ``name`` (``studio`` is ``synthetic_studio``)."""
+    dataset = dataset_of(study, protocol)
+    return name is not None and (dataset == name or dataset.endswith(f"_{name}") or name.endswith(f"_{dataset}"))
+
+
+def protocols_3d(study: Study) -> list[str]:
+    """Protocols in mm."""
+    return [name for name in protocols(study) if any_score(study, name).unit == "mm"]
+
+
+def protocols_2d(study: Study) -> list[str]:
+    """Protocols of joints in the picture."""
+    return [name for name in protocols(study) if any_score(study, name).metric in ("pck", "pckh")]
+
+
+def main_protocol(study: Study, three_d: str) -> str:
+    """The test that a 3D set is first judged by: the 3D protocol of its own domain, else the study's first."""
+    ours = [name for name in protocols(study) if name not in protocols_2d(study)] or protocols(study)
+    return next((name for name in ours if same_domain(study, name, three_d)), ours[0])
+
+
+# --- how to name and to account for it ---
+
+
+def role(study: Study, arm: str) -> int:
+    """Place of an arm in the palette: 0 for the baseline, 1 for the main arm."""
+    order = [study.baseline, study.main, *(arm for arm in study.arms if arm not in (study.baseline, study.main))]
+    return order.index(arm) if arm in order else len(order)
+
+
+def test_title(study: Study, protocol: str) -> str:
+    """``synthetic studio, MPJPE (mm)``."""
+    score = any_score(study, protocol)
+    metric = {"pck": "PCK", "pckh": "PCKh", "pck3d": "3DPCK", "auc": "AUC"}.get(score.metric, score.metric.upper())
+    name = plain(protocol.removesuffix(f"_{score.metric}"))
+    return f"{name}, {metric.replace('_', '-')} ({score.unit})"
+
+
+def arrow(study: Study, protocol: str) -> str:
+    """``↓`` where lower is better."""
+    return "↓" if any_score(study, protocol).better == "lower" else "↑"
+
+
+def provenance(study: Study, variants: Iterable[Variant], names: Sequence[str] = ()) -> str:
+    """Where numbers come from: people scored, seeds, budget, commit and device of the cells behind them."""
+    cells = [cell for variant in dict.fromkeys(variants) for cell in study.variants[variant].values()]
+    seeds = sorted({cell.seed for cell in cells})
+    budgets = sorted({cell.variant.budget_flops for cell in cells})
+    commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in cells})
+    devices = sorted({cell.result.device for cell in cells})
+    people = [f"{name} n = {any_score(study, name).n:,}" for name in names]
+    parts = [
+        f"Protocols and people scored: {'; '.join(people)}." if people else "",
+        f"{'Seeds' if len(seeds) > 1 else 'Seed'} {listed([str(seed) for seed in seeds])}; ",
+        f"budget {listed([flops(budget) for budget in budgets])} a cell; ",
+        f"commit {listed(commits)}; ",
+        f"device {listed(devices)}.",
+    ]
+    return f"{parts[0]} {''.join(parts[1:])}".strip()
+
+
+def summary_entry(study: Study, variant: Variant, protocol: str, read: Read = final) -> Entry:
+    """``62.1 ± 0.8`` with its number of seeds where that is not the variant's own."""
+    summary = over_seeds(study.variants[variant], protocol, read)
+    return Entry("–") if summary is None else Entry(f"{mean_and_std(summary)} (n = {summary.n})")
+
+
+def arm_and_stage(variant: Variant) -> str:
+    """Name of an arm in a table, with the geometric stage where there is one."""
+    return arm_title(variant.arm) + (" + geometric" if variant.geometric else "")

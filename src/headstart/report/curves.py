@@ -1,0 +1,192 @@
+"""Error against compute, the compute that an error needs, and learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart import plots
+from headstart.report.cells import Study, Variant
+from headstart.report.comparison import (
+    Setting,
+    any_score,
+    arm_and_stage,
+    main_protocol,
+    protocols,
+    provenance,
+    role,
+    settings,
+    test_title,
+    usual_in,
+    with_partner,
+)
+from headstart.report.document import Figure, Section, Table, arm_title
+from headstart.statistics import Band, Better, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
+
+_ABOUT = (
+    "Read while training, on the part of the test that the study validates on and without the mirrored picture: "
+    "the last points differ a little from the final scores above."
+)
+
+
+def error_against_compute(study: Study) -> Section | None:
+    """One panel a setting: the own test of its 3D set against FLOPs, a line an arm."""
+    panels, shown, tests = [], [], []
+    for setting in settings(study):
+        protocol = main_protocol(study, setting.three_d)
+        series, variants = _series(study, usual_in(study, setting), protocol)
+        if series:
+            title = f"{setting.title}"
+            panels.append(plots.lines(series, title, "training FLOPs", test_title(study, protocol), x_scale="log"))
+            shown += variants
+            tests.append(protocol)
+    if not panels:
+        return None
+    caption = (
+        "Mean over seeds; bands are ± one standard deviation; a ring marks the start of a new stage. "
+        f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)))}"
+    )
+    return Section("compute", "Error against compute", [], [Figure("compute", panels, caption)])
+
+
+def learning_curves(study: Study) -> Section | None:
+    """One panel a setting and test, 2D and 3D, against FLOPs."""
+    figures = []
+    for setting in settings(study):
+        panels, shown = [], []
+        for protocol in protocols(study):
+            series, variants = _series(study, usual_in(study, setting), protocol)
+            if series:
+                title, unit = test_title(study, protocol).rsplit(", ", 1)
+                panels.append(plots.lines(series, title, "training FLOPs", unit))
+                shown += variants
+        if panels:
+            caption = f"Trained on {setting.title}. {provenance(study, shown, protocols(study))}"
+            name = f"curves-{setting.three_d}-{setting.two_d}"
+            figures.append(Figure(name, panels, caption, folded=bool(figures)))
+    text = f"2D and 3D tests through all stages; a ring marks the start of a new stage. {_ABOUT}"
+    return Section("curves", "Learning curves", [text], figures) if figures else None
+
+
+def _series(study: Study, variants: Sequence[Variant], protocol: str) -> tuple[list[plots.Series], list[Variant]]:
+    found, shown = [], []
+    for variant in variants:
+        curves = [cell.curve(protocol) for cell in study.variants[variant].values()]
+        curves = [curve for curve in curves if len(curve[0]) > 1]
+        if curves:
+            one = band([curve[:2] for curve in curves])
+            turns = _turns(one, curves[0])
+            found.append(
+                plots.Series(
+                    arm_and_stage(variant),
+                    role(study, variant.arm),
+                    one.compute,
+                    one.mean,
+                    one.mean - one.std,
+                    one.mean + one.std,
+                    turns,
+                )
+            )
+            shown.append(variant)
+    return found, shown
+
+
+def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[int]:
+    """Points of the band nearest to the last point of each stage but the last."""
+    ends = [k for k in range(len(curve[2]) - 1) if curve[2][k] != curve[2][k + 1]]
+    return [int(np.abs(one.compute - curve[0][k]).argmin()) for k in ends]
+
+
+# --- compute to reach an error ---
+
+
+@dataclass(frozen=True)
+class _Target:
+    value: float
+    why: str
+
+
+def compute_to_error(study: Study) -> Section | None:
+    """How many times the compute of each arm the baseline needs to reach the same error."""
+    tables = [table for setting in settings(study) for table in [_compute_table(study, setting)] if table]
+    text = (
+        f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, seed by seed: above 1, the arm "
+        "needs less. Between two validations the value is read linearly in the logarithm of compute; nothing is "
+        "extrapolated. A seed that ends its budget short of the error has not reached it and is not in the ratio; "
+        "where that happens, the ratio of the others flatters the arm that missed."
+    )
+    return Section("compute-to-error", "Compute to reach an error", [text], tables) if tables else None
+
+
+def _compute_table(study: Study, setting: Setting) -> Table | None:
+    protocol = main_protocol(study, setting.three_d)
+    pairs = with_partner(study, usual_in(study, setting))
+    rows = [row for first, second in pairs for row in _compute_rows(study, first, second, protocol)]
+    if not rows:
+        return None
+    unit = any_score(study, protocol).unit
+    header = ["Arm", f"Error to reach ({unit})", f"{arm_title(study.baseline)} needs", "The arm needs", "Ratio [95 %]"]
+    note = f"{test_title(study, protocol)}, while training. {provenance(study, [v for p in pairs for v in p], [protocol])}"
+    return Table(f"Trained on {setting.title}", header, rows, note)
+
+
+def _compute_rows(study: Study, first: Variant, second: Variant, protocol: str) -> list[list[str]]:
+    better = any_score(study, protocol).better
+    ours, theirs = _curves(study, first, second, protocol)
+    rows = []
+    for target in _targets(ours, theirs, better):
+        reached = [[compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs)]
+        ratio = compute_ratio(*reached)
+        cells = [_needs(reached[1]), _needs(reached[0]), ratio_words(ratio)]
+        rows.append([arm_and_stage(first), f"{target.value:.1f} ({target.why})", *cells])
+    return rows
+
+
+_Curve = tuple[np.ndarray, np.ndarray]
+
+
+def _curves(study: Study, first: Variant, second: Variant, protocol: str) -> tuple[list[_Curve], list[_Curve]]:
+    """Curves of both arms for the seeds that both have."""
+    ours, theirs = study.variants[first], study.variants[second]
+    seeds = [seed for seed in ours if seed in theirs]
+    both = [(ours[seed].curve(protocol)[:2], theirs[seed].curve(protocol)[:2]) for seed in seeds]
+    both = [(one, two) for one, two in both if len(one[0]) and len(two[0])]
+    return [one for one, _ in both], [two for _, two in both]
+
+
+def _targets(ours: list[_Curve], theirs: list[_Curve], better: Better) -> list[_Target]:
+    """Errors to ask for: what every seed of the baseline reaches, 10 % looser, and what every seed of the arm reaches."""
+    if not ours:
+        return []
+    worst, best = (max, min) if better == "lower" else (min, max)
+    all_theirs = float(worst(best(values) for _, values in theirs))
+    all_ours = float(worst(best(values) for _, values in ours))
+    looser = all_theirs * (1.1 if better == "lower" else 1 / 1.1)
+    targets = [_Target(looser, "a tenth looser"), _Target(all_theirs, "all seeds of the baseline")]
+    further = all_ours < all_theirs if better == "lower" else all_ours > all_theirs
+    return [*targets, _Target(all_ours, "all seeds of the arm")] if further else targets
+
+
+def _needs(reached: Sequence[Reached]) -> str:
+    spent = [one.compute for one in reached if one.compute is not None]
+    missing = len(reached) - len(spent)
+    if not spent:
+        return f"not reached (0 of {len(reached)} seeds)"
+    mean = plots.short(float(np.exp(np.mean(np.log(spent)))))
+    bound = "at most " if any(one.before_first for one in reached) else ""
+    return f"{bound}{mean}FLOP" + (f" (not reached by {missing} of {len(reached)} seeds)" if missing else "")
+
+
+def ratio_words(ratio: ComputeRatio) -> str:
+    """``1.8 [1.2, 2.7]``, or why there is none."""
+    if ratio.n == 0:
+        return "unknown: " + ("neither reaches it" if ratio.first_missing and ratio.second_missing else "not reached")
+    text = f"{ratio.ratio:.2f}"
+    if ratio.n > 1:
+        text += f" [{ratio.interval.low:.2f}, {ratio.interval.high:.2f}]"
+    limits = ["a bound: reached before the first validation"] if ratio.bounded else []
+    missed = ratio.first_missing + ratio.second_missing
+    limits += [f"over the {ratio.n} seeds that reach it"] if missed else []
+    return f"{text} ({'; '.join(limits)})" if limits else text

@@ -1,0 +1,104 @@
+"""What a report is made of, before it is Markdown or HTML: sections of sentences, tables, figures and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headstart.plots import short
+from headstart.statistics import Summary
+
+Tone = Literal["", "better", "worse", "own"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table."""
+
+    text: str
+    tone: Tone = ""
+    """Colour of the writing; the text itself must say the same."""
+    shade: float = 0.0
+    """0..1: how strongly the cell is coloured."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under a header; the first column names the row."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Entry | str]]
+    note: str = ""
+    folded: bool = False
+    """Whether the page shows it only when asked."""
+
+    @property
+    def entries(self) -> list[list[Entry]]:
+        """The rows with every text as an :class:`Entry`."""
+        return [[one if isinstance(one, Entry) else Entry(one) for one in row] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels side by side under one caption."""
+
+    name: str
+    """Start of the file names of the panels."""
+    panels: Sequence[str]
+    """SVG each."""
+    caption: str
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A photograph or a sheet of them."""
+
+    name: str
+    jpeg: bytes
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    id: str
+    title: str
+    paragraphs: Sequence[str] = ()
+    blocks: Sequence[Table | Figure | Picture] = field(default_factory=list)
+
+
+def arm_title(arm: str) -> str:
+    """``2D then 2D + 3D`` for ``2d_then_2d3d``."""
+    return arm.replace("_", " ").replace("2d3d", "2D + 3D").replace("2d", "2D").replace("3d", "3D")
+
+
+def plain(name: str) -> str:
+    """``synthetic wild`` for ``synthetic_wild``."""
+    return name.replace("_", " ")
+
+
+def flops(value: float) -> str:
+    """``1.5 PFLOP`` for 1.5e15."""
+    text = short(value)
+    return f"{text[:-1]} {text[-1]}FLOP" if text[-1].isalpha() else f"{text} FLOP"
+
+
+def mean_and_std(summary: Summary, digits: int = 1) -> str:
+    """``62.1 ± 0.8``; the mean alone for a single seed."""
+    mean = f"{summary.mean:.{digits}f}"
+    return f"{mean} ± {summary.std:.{digits}f}" if summary.n > 1 else mean
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """``+1.2`` or ``−1.2`` with a true minus sign."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -1,0 +1,233 @@
+"""The answer, the table of arms by tests, the differences from the baseline, and what it all cost."""
+
+from __future__ import annotations
+
+from headstart.report.cells import Study, Variant
+from headstart.report.comparison import (
+    Comparison,
+    Setting,
+    any_score,
+    arm_and_stage,
+    arrow,
+    compare,
+    final,
+    main_protocol,
+    over_seeds,
+    protocols,
+    provenance,
+    same_domain,
+    settings,
+    summary_entry,
+    test_title,
+    usual_in,
+    with_partner,
+)
+from headstart.report.document import Entry, Section, Table, arm_title, flops, listed, mean_and_std, plain
+from headstart.statistics import is_better, summarise
+
+
+def answer(study: Study) -> Section:
+    """The main pair on each 3D set's own test, in sentences: the comparisons that the study was made for."""
+    paragraphs = [f"**Question.** {study.question}"] if study.question else []
+    found = [comparison for setting in settings(study) for comparison in _main_pair(study, setting)]
+    corrected = _corrected(study, found)
+    if not corrected:
+        return Section("answer", "The answer", [*paragraphs, "The main pair of arms has no common cell yet."])
+    paragraphs.append(_verdict(study, corrected))
+    paragraphs += [_answer_sentence(study, comparison) for comparison in corrected]
+    paragraphs.append(_limits(corrected))
+    note = provenance(study, [v for one in corrected for v in (one.first, one.second)], _tests(corrected))
+    return Section("answer", "The answer", [*paragraphs, f"_{note}_"])
+
+
+def _main_pair(study: Study, setting: Setting) -> list[tuple[Variant, Variant, str]]:
+    usual = [variant for variant in usual_in(study, setting) if variant.arm == study.main]
+    return [(one, two, main_protocol(study, setting.three_d)) for one, two in with_partner(study, usual)]
+
+
+def _corrected(study: Study, pairs: list[tuple[Variant, Variant, str]]) -> list[Comparison]:
+    """One family of comparisons, although each has a test of its own."""
+    single = [one for first, second, protocol in pairs for one in compare(study, [(first, second)], [protocol])]
+    return recorrected(single)
+
+
+def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """The same comparisons as one family under Holm's correction."""
+    from dataclasses import replace
+
+    from headstart.statistics import holm
+
+    adjusted = holm([one.difference.p for one in comparisons])
+    return [replace(one, p=float(p), comparisons=len(comparisons)) for one, p in zip(comparisons, adjusted)]
+
+
+def _verdict(study: Study, found: list[Comparison]) -> str:
+    arms = f"{arm_title(study.main)} against {arm_title(study.baseline)} at equal training compute"
+    better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
+    worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
+    rest = len(found) - len(better) - len(worse)
+    parts = [
+        f"significantly better in {len(better)}" if better else "",
+        f"significantly worse in {len(worse)}" if worse else "",
+        f"not significantly different in {rest}" if rest else "",
+    ]
+    cases = "comparison" if len(found) == 1 else "comparisons"
+    return f"**{arms}: {listed([part for part in parts if part])} of {len(found)} {cases}.**"
+
+
+def _answer_sentence(study: Study, one: Comparison) -> str:
+    means = [over_seeds(study.variants[variant], one.protocol) for variant in (one.first, one.second)]
+    figures = " against ".join(f"{mean_and_std(mean)} {one.unit}" for mean in means if mean)
+    where = Setting(one.first.three_d, one.first.two_d).title
+    return f"- **{where}**, {test_title(study, one.protocol)}: {one.words}; {figures}."
+
+
+def _limits(found: list[Comparison]) -> str:
+    least = min(one.difference.n for one in found)
+    smallest = 2 / 2**least
+    return (
+        f"Differences are paired by seed; p is that of the paired t-test, two-sided, corrected over these "
+        f"{len(found)} comparisons, significant below 0.05; intervals are Student's t, not corrected. With {least} "
+        f"seed{'s' if least > 1 else ''} the test without assumptions (all patterns of signs) cannot go below "
+        f"p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not instead."
+    )
+
+
+def _tests(found: list[Comparison]) -> list[str]:
+    return list(dict.fromkeys(one.protocol for one in found))
+
+
+def arms(study: Study) -> Section:
+    """Arms x tests, mean and standard deviation over seeds, one table a setting."""
+    tables = [_arms_table(study, setting) for setting in settings(study)]
+    words = [f"- **{arm_title(arm)}**: {text}" for arm, text in study.arms.items() if _has(study, arm)]
+    about = "Mean ± sample standard deviation over seeds (n). Underlined: the test of the domain that was trained on."
+    return Section("arms", "Every arm on every test", [*words, about], tables)
+
+
+def _has(study: Study, arm: str) -> bool:
+    return any(variant.arm == arm for variant in study.variants)
+
+
+def _arms_table(study: Study, setting: Setting) -> Table:
+    variants, names = usual_in(study, setting), protocols(study)
+    header = ["Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    rows = []
+    for variant in variants:
+        entries = [_own(study, variant, name) for name in names]
+        rows.append([arm_and_stage(variant), *entries])
+    return Table(f"Trained on {setting.title}", header, rows, provenance(study, variants, names))
+
+
+def _own(study: Study, variant: Variant, protocol: str) -> Entry:
+    entry = summary_entry(study, variant, protocol)
+    return Entry(entry.text, "own") if same_domain(study, protocol, variant.three_d) else entry
+
+
+def companions(study: Study) -> Section | None:
+    """The other metrics of the same predictions (N-MPJPE, PA-MPJPE ...)."""
+    tables = []
+    for name in protocols(study):
+        others = list(any_score(study, name).others)
+        variants = [variant for setting in settings(study) for variant in usual_in(study, setting)]
+        variants = list(dict.fromkeys(variants))
+        if not others:
+            continue
+        rows = []
+        for variant in variants:
+            summaries = [over_seeds(study.variants[variant], name, _other(other)) for other in others]
+            figures = [mean_and_std(one) if one else "–" for one in summaries]
+            rows.append([_full_name(variant), *figures])
+        header = ["Arm, trained on", *(other.upper().replace("_", " ").replace("PERCENT", "(%)") for other in others)]
+        header = [title.replace(" MM", " (mm)").replace("PA MPJPE", "PA-MPJPE").replace("N MPJPE", "N-MPJPE") for title in header]
+        note = provenance(study, variants, [name])
+        tables.append(Table(f"Companion metrics under {plain(name)}", header, rows, note, folded=True))
+    return Section("companions", "Companion metrics", [], tables) if tables else None
+
+
+def _other(name: str):  # type: ignore[no-untyped-def]
+    return lambda score: score.others.get(name)
+
+
+def _full_name(variant: Variant) -> str:
+    return f"{arm_and_stage(variant)}, {Setting(variant.three_d, variant.two_d).title}"
+
+
+def differences(study: Study) -> Section | None:
+    """Every arm minus the baseline on every test, all corrected together."""
+    found = []
+    for setting in settings(study):
+        pairs = with_partner(study, usual_in(study, setting))
+        found += compare(study, pairs, protocols(study))
+    found = recorrected(found)
+    if not found:
+        return None
+    tables = []
+    for setting in settings(study):
+        here = [one for one in found if (one.first.three_d, one.first.two_d) == setting]
+        if here:
+            tables.append(_difference_table(study, setting, here))
+    text = (
+        f"Arm minus {arm_title(study.baseline)}, paired by seed, with the 95 % t interval and p after Holm over all "
+        f"{len(found)} comparisons of this section. With so many comparisons only large effects stand out: the answer "
+        "above rests on the few that were planned. Folded: bootstrap and sign-flip test."
+    )
+    return Section("differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)])
+
+
+def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -> Table:
+    names = [name for name in protocols(study) if any(one.protocol == name for one in found)]
+    by_arm = {variant: {one.protocol: one for one in found if one.first == variant} for variant in dict.fromkeys(one.first for one in found)}
+    rows = [
+        [arm_and_stage(variant), *(here[name].entry if name in here else "–" for name in names)]
+        for variant, here in by_arm.items()
+    ]
+    header = ["Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    note = provenance(study, [v for one in found for v in (one.first, one.second)], names)
+    return Table(f"Trained on {setting.title}", header, rows, note)
+
+
+def _tests_table(study: Study, found: list[Comparison]) -> Table:
+    header = ["Arm, trained on", "Test", "Difference", "t interval", "Bootstrap", "t-test p", "after Holm", "Sign-flip p", "n"]
+    rows = [
+        [
+            _full_name(one.first),
+            plain(one.protocol),
+            f"{one.difference.mean:+.2f} {one.unit}",
+            _ends(one.difference.interval),
+            _ends(one.difference.bootstrap),
+            f"{one.difference.p:.3g}",
+            f"{one.p:.3g}",
+            f"{one.difference.sign_flip_p:.3g}",
+            str(one.difference.n),
+        ]
+        for one in found
+    ]
+    return Table("All tests in numbers", header, rows, folded=True)
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}"
+
+
+def cost(study: Study) -> Section:
+    """What each arm consumed: FLOPs, samples, hours."""
+    rows = []
+    for variant, cells in study.variants.items():
+        spent = summarise([cell.flops for cell in cells.values()])
+        samples = summarise([cell.samples for cell in cells.values()])
+        hours = summarise([cell.seconds / 3600 for cell in cells.values()])
+        details = [variant.backbone, _amount(variant), f"{variant.share_2d:.0%}" if variant.two_d else "–"]
+        figures = [flops(spent.mean), f"{samples.mean:,.0f}", mean_and_std(hours, 2), str(len(cells))]
+        rows.append([_full_name(variant), *details, *figures])
+    header = ["Arm, trained on", "Backbone", "3D people", "2D share", "FLOPs", "Samples", "Hours", "Cells"]
+    total = sum(cell.seconds for cell in study.cells) / 3600
+    text = f"{len(study.cells)} cells, {total:.1f} hours of training on one device in all. Budgets are equal in FLOPs, pre-training included."
+    return Section("cost", "What it cost", [text], [Table("Per cell", header, rows, provenance(study, study.variants))])
+
+
+def _amount(variant: Variant) -> str:
+    return "all" if variant.three_d_limit is None else f"{variant.three_d_limit:,}"
+
+
+__all__ = ["answer", "arms", "companions", "cost", "differences", "final", "recorrected"]
