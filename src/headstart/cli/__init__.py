@@ -12,6 +12,7 @@ from typing import Any
 import tyro
 
 from headstart.cli.datasets import data, pack, synth
+from headstart.cli.reporting import report
 from headstart.cli.showing import show
 from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
@@ -25,6 +26,7 @@ _VERBS: dict[str, Any] = {
     "train": TrainArguments,
     "eval": evaluate,
     "study": study,
+    "report": report,
 }
 
 
