@@ -1,7 +1,7 @@
 """Pictures of labels and predictions: joints and bones on images, sheets of them, heatmaps.
 
 Right is orange, left is blue, the middle is green: a mirrored label is seen at once. Visible joints are filled,
-occluded ones hollow.
+occluded ones hollow. What users get (overlay and views of the 3D skeleton) is in draw_people.py.
 """
 
 from __future__ import annotations

@@ -1,0 +1,234 @@
+"""Predictions as users see them: people drawn on their picture, and each one's 3D skeleton from the front and the side.
+
+Right is orange, left is blue, the middle is green, as everywhere (draw.py). The side view stands to the right of the
+scene and looks left: the camera is at its left edge, the person's depth runs to the right, nothing is mirrored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.draw import LEFT, MIDDLE, RIGHT, Image, joint_colour
+from headstart.records import Point3, Prediction
+from headstart.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+Colour = tuple[int, int, int]
+Values = NDArray[np.float64]
+
+#: px of the longest side of the overlay; larger pictures are scaled down.
+OVERLAY_SIDE = 1280
+#: px; a smaller picture is scaled up to this height, so that lines do not cover the person.
+OVERLAY_HEIGHT = 720
+#: People whose skeletons are shown beside the picture, the largest first.
+MOST_VIEWS = 4
+
+_WHITE: Colour = (255, 255, 255)
+_PAPER: Colour = (250, 250, 248)
+_GRID: Colour = (226, 226, 222)
+_INK: Colour = (60, 60, 60)
+_BOX: Colour = (255, 255, 255)
+_GRID_MM = 500.0
+_GAP = 12
+_STRIP = 44
+# Drawn this many times larger and averaged down: OpenCV's own anti-aliasing leaves round joints angular.
+_OVERSAMPLING = 3
+# Joints below this confidence are white and their bones thin.
+_UNSURE = 0.2
+
+
+def draw_people(image: Image, people: Sequence[Prediction], numbers: bool | None = None) -> Image:
+    """A copy of the RGB picture (H, W, 3) with boxes, joints and bones; ``numbers`` (if several people) counts them."""
+    canvas = np.ascontiguousarray(image).copy()
+    numbers = len(people) > 1 if numbers is None else numbers
+    for number, person in enumerate(people):
+        _draw_box(canvas, person)
+        _draw_skeleton(canvas, person)
+        if numbers:
+            size = max(round(min(image.shape[:2]) / 36), 11)
+            x, y = max(person.bbox_xywh[0], 0) + size // 3, max(person.bbox_xywh[1], 0) + size // 4
+            write(canvas, str(number + 1), (round(x), round(y)), size, _WHITE, shadow=True)
+    return canvas
+
+
+def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False) -> Image:
+    """A 3D pose in mm (x right, y down, z away, pelvis at the origin) as a square picture of ``size`` px.
+
+    Orthographic, ``half_mm`` from the middle to the edge, a grid of 500 mm behind. From the front as the camera sees
+    it, or from the right side of the scene (``side``). What is farther away is paler.
+    """
+    points = np.array(list(pose.values()), np.float64)
+    middle = (points.min(0) + points.max(0)) / 2
+    across, away = (points[:, 2] - middle[2], -points[:, 0]) if side else (points[:, 0] - middle[0], points[:, 2])
+    scale = size * _OVERSAMPLING / (2 * half_mm)
+    flat = np.stack([across, points[:, 1] - middle[1]], 1) * scale + size * _OVERSAMPLING / 2
+    canvas = np.full((size * _OVERSAMPLING, size * _OVERSAMPLING, 3), _PAPER, np.uint8)
+    origin = (-middle[[2, 1]] if side else -middle[:2]) * scale + size * _OVERSAMPLING / 2
+    _draw_grid(canvas, origin, _GRID_MM * scale)
+    _draw_bones(canvas, flat, away, Skeleton("drawn", tuple(pose)))
+    small = np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    write(small, title, (10, 8), 14, _INK)
+    return small
+
+
+def result_picture(image: Image, people: Sequence[Prediction]) -> Image:
+    """The overlay, beside it the front and side views of the largest people, below it what colours and grid mean."""
+    overlay, scaled = _scaled(image, people)
+    overlay = draw_people(overlay, scaled)
+    height = overlay.shape[0]
+    order = sorted(range(len(people)), key=lambda i: -people[i].bbox_xywh[2] * people[i].bbox_xywh[3])[:MOST_VIEWS]
+    half_mm = max([_half_extent(people[i].xyz_mm) for i in order], default=0.0) * 1.12
+    columns = [overlay]
+    for i in sorted(order):
+        name = f"{i + 1}: " if len(people) > 1 else ""
+        columns.append(_views(people[i].xyz_mm, name, height, half_mm))
+    gap = np.full((height, _GAP, 3), _WHITE, np.uint8)
+    row = np.hstack([part for column in columns for part in (column, gap)][:-1])
+    return np.vstack([row, _legend(row.shape[1], len(people) - len(order))])
+
+
+def write(canvas: Image, text: str, position: tuple[int, int], size: int, colour: Colour, shadow: bool = False) -> None:
+    """Text on an RGB picture, in place; ``position`` (x, y) px is its top left corner, ``size`` its height in px."""
+    from PIL import Image as PilImage
+    from PIL import ImageDraw
+
+    width, height = (round(value) + 4 for value in _font(size).getbbox(text)[2:])
+    mask = PilImage.new("L", (width, height))
+    ImageDraw.Draw(mask).text((1, 1), text, fill=255, font=_font(size))
+    share = np.asarray(mask, np.float32)[..., None] / 255
+    if shadow:
+        _blend(canvas, cv2.dilate(share, np.ones((3, 3)))[..., None], position, (0, 0, 0))
+    _blend(canvas, share, position, colour)
+
+
+def _blend(canvas: Image, share: NDArray[Any], position: tuple[int, int], colour: Colour) -> None:
+    """Mix a colour into the picture by ``share`` (h, w, 1) in 0..1; what lies outside is cut off."""
+    x, y = position
+    room = canvas[max(y, 0) : y + share.shape[0], max(x, 0) : x + share.shape[1]]
+    share = share[max(-y, 0) :, max(-x, 0) :][: room.shape[0], : room.shape[1]]
+    room[:] = np.round(room * (1 - share) + np.array(colour) * share).astype(np.uint8)
+
+
+@cache
+def _font(size: int) -> FreeTypeFont | ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _draw_box(canvas: Image, person: Prediction) -> None:
+    x, y, width, height = person.bbox_xywh
+    corners = (_pixel((x, y)), _pixel((x + width - 1, y + height - 1)))
+    thickness = max(round(min(canvas.shape[:2]) / 400), 1)
+    cv2.rectangle(canvas, *corners, _INK, thickness + 2, cv2.LINE_AA)
+    cv2.rectangle(canvas, *corners, _BOX, thickness, cv2.LINE_AA)
+
+
+def _draw_skeleton(canvas: Image, person: Prediction) -> None:
+    """Bones and joints with a dark rim, as thick as suits the person's size."""
+    skeleton = Skeleton("predicted", tuple(person.keypoints))
+    points = np.array(list(person.keypoints.values()), np.float64)
+    sure = points[:, 2] >= _UNSURE
+    thickness = max(round(max(np.ptp(points[:, :2], axis=0)) / 110), 1)
+    colours = [joint_colour(name) for name in skeleton.names]
+    for rim in (True, False):
+        for parent, child in skeleton.edges:
+            wide = thickness if sure[parent] and sure[child] else max(thickness // 2, 1)
+            colour = (20, 20, 20) if rim else colours[child]
+            _line(canvas, points[parent], points[child], colour, wide + 2 * rim)
+    for (x, y, _), certain, colour in zip(points, sure, colours):
+        cv2.circle(canvas, _pixel((x, y)), thickness + 2, (20, 20, 20), -1, cv2.LINE_AA)
+        cv2.circle(canvas, _pixel((x, y)), thickness + 1, colour if certain else _WHITE, -1, cv2.LINE_AA)
+
+
+def _draw_bones(canvas: Image, flat: Values, away: Values, skeleton: Skeleton) -> None:
+    """Bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler."""
+    near, far = away.min(), away.max()
+    thickness = max(round(canvas.shape[0] / 75), 2)
+    depth = (away - near) / max(far - near, 1e-9)
+    for parent, child in sorted(skeleton.edges, key=lambda edge: -(away[edge[0]] + away[edge[1]])):
+        pale = 0.45 * (depth[parent] + depth[child]) / 2
+        colour = _mixed(joint_colour(skeleton.names[child]), pale)
+        _line(canvas, flat[parent], flat[child], colour, thickness)
+        for end in (parent, child):
+            own = _mixed(joint_colour(skeleton.names[end]), 0.45 * depth[end])
+            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.85), _PAPER, -1, cv2.LINE_AA)
+            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.65), own, -1, cv2.LINE_AA)
+
+
+def _mixed(colour: Colour, pale: float) -> Colour:
+    """The colour, ``pale`` (0..1) of it paper."""
+    red, green, blue = (round(c * (1 - pale) + p * pale) for c, p in zip(colour, _PAPER))
+    return red, green, blue
+
+
+def _draw_grid(canvas: Image, origin: Values, step: float) -> None:
+    side = canvas.shape[0]
+    for axis in (0, 1):
+        first = origin[axis] % step
+        for at in np.arange(first, side, step):
+            ends = ((at, 0.0), (at, float(side))) if axis == 0 else ((0.0, at), (float(side), at))
+            cv2.line(canvas, _pixel(ends[0]), _pixel(ends[1]), _GRID, _OVERSAMPLING)
+
+
+def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float) -> Image:
+    """Front above side, together ``height`` px high."""
+    size = (height - _GAP) // 2
+    front = draw_view(pose, f"{name}front", size, half_mm)
+    side = draw_view(pose, f"{name}side (camera at the left)", size, half_mm, side=True)
+    rest = np.full((height - 2 * size, size, 3), _WHITE, np.uint8)
+    return np.vstack([front, rest, side])
+
+
+def _half_extent(pose: Mapping[str, Point3]) -> float:
+    """mm from the middle of a pose to its farthest side, at least 600."""
+    points = np.array(list(pose.values()), np.float64)
+    return max(float(np.ptp(points, axis=0).max()) / 2, 600.0)
+
+
+def _scaled(image: Image, people: Sequence[Prediction]) -> tuple[Image, list[Prediction]]:
+    """Picture and people at the size in which they are shown."""
+    height, width = image.shape[:2]
+    factor = min(OVERLAY_SIDE / max(height, width), max(OVERLAY_HEIGHT / height, 1.0))
+    shown = (max(round(width * factor), 1), max(round(height * factor), 1))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, shown, interpolation=method), np.uint8), [_shrunk(p, factor) for p in people]
+
+
+def _shrunk(person: Prediction, factor: float) -> Prediction:
+    x, y, width, height = (value * factor for value in person.bbox_xywh)
+    points = {n: ((u + 0.5) * factor - 0.5, (v + 0.5) * factor - 0.5, c) for n, (u, v, c) in person.keypoints.items()}
+    return Prediction(person.image, (x, y, width, height), person.score, points, person.xyz_mm)
+
+
+def _legend(width: int, left_out: int) -> Image:
+    strip = np.full((_STRIP, width, 3), _WHITE, np.uint8)
+    x = 14
+    for colour, text in ((RIGHT, "person's right"), (LEFT, "person's left"), (MIDDLE, "middle")):
+        cv2.circle(strip, (x + 4, _STRIP // 2), 6, colour, -1, cv2.LINE_AA)
+        write(strip, text, (x + 16, _STRIP // 2 - 10), 15, _INK)
+        x += 40 + round(_font(15).getlength(text))
+    cv2.circle(strip, (x + 4, _STRIP // 2), 6, _INK, 1, cv2.LINE_AA)
+    write(strip, "uncertain", (x + 16, _STRIP // 2 - 10), 15, _INK)
+    x += 40 + round(_font(15).getlength("uncertain"))
+    note = "grid 500 mm" + (f"; {left_out} more without views" if left_out > 0 else "")
+    write(strip, note, (x, _STRIP // 2 - 10), 15, _INK)
+    return strip
+
+
+def _line(canvas: Image, start: Values, end: Values, colour: Colour, thickness: int) -> None:
+    cv2.line(canvas, _pixel(start[:2]), _pixel(end[:2]), colour, thickness, cv2.LINE_AA)
+
+
+def _pixel(point: Sequence[float] | Values) -> tuple[int, int]:
+    """Nearest pixel, kept within what OpenCV can draw."""
+    x, y = np.clip(np.asarray(point, np.float64), -30000, 30000)
+    return round(float(x)), round(float(y))
