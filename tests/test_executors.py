@@ -1,0 +1,161 @@
+"""Whole studies in processes of their own: run, killed, resumed, and on a real Ray cluster of two nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.errors import TrainingError
+from headstart.executors import Task, is_held, run_here
+from headstart.results import RunResult
+
+pytestmark = pytest.mark.slow
+
+STUDY = """
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig
+from headstart.study import Grid, Study
+
+STUDY = Study(
+    "tiny", "Tiny", "Does it run?",
+    models={{"nano": ModelConfig("nano", head=HeadConfig(channels=16, heatmap="cross_entropy"), input_size=(64, 64))}},
+    samples={{"nano": {samples}}},
+    grids=(Grid(("3d_alone", "2d_then_3d"), ("nano",), ("lsp_extended",), ("h36m",), (0, 1)),),
+    tests=("h36m_standard",), sheets=("h36m_standard",),
+    roots={{"lsp_extended": {two_d!r}, "h36m": {three_d!r}}},
+    batch_size=4, workers=0, curve_points=2, curve_people=4,
+)
+"""
+NAMES = [
+    name.format(seed)
+    for seed in (0, 1)
+    for name in ("nano-3d_alone-h36m-seed{}", "nano-2d_then_3d-share0.5-lsp_extended-h36m-seed{}")
+]
+
+
+def write_study(folder: Path, two_d: Path, three_d: Path, samples: int) -> list[str]:
+    """The study's file, and the command that runs it."""
+    folder.mkdir()
+    text = STUDY.format(samples=samples, two_d=str(two_d), three_d=str(three_d))
+    (folder / "study.py").write_text(text)
+    command = [sys.executable, "-m", "headstart.cli", "study", "run", str(folder / "study.py")]
+    return [*command, "--work", str(folder / "work")]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+
+
+def require_every_cell_once(folder: Path, steps: int) -> None:
+    found = sorted(path.parent.name for path in folder.glob("results/*/result.json"))
+    assert found == sorted(NAMES)
+    for name in NAMES:
+        result = RunResult.load(folder / "results" / name / "result.json")
+        assert sum(stage.steps for stage in result.stages) == steps
+        # Each logged step once: nothing was lost, and nothing trained twice.
+        logged = [(row["stage"], row["step"]) for row in result.history if "loss" in row]
+        assert len(logged) == len(set(logged))
+
+
+def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(
+    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path
+) -> None:
+    first = write_study(tmp_path / "first", stick_people_2d, stick_people_3d, 16)
+    done = run([*first, "--jobs", "2"])
+    assert done.returncode == 0, done.stderr
+    require_every_cell_once(tmp_path / "first", 4)
+    assert not list((tmp_path / "first/work").rglob("*.safetensors"))
+    record = json.loads((tmp_path / "first/study.json").read_text())
+    assert record["protocols"] == ["h36m_standard"]
+    with np.load(tmp_path / "first/results" / NAMES[0] / "samples.npz", allow_pickle=False) as samples:
+        assert samples["label_2d"].shape == samples["predicted_2d"].shape == (len(samples["keys"]), 18, 2)
+        assert len(samples["offsets"]) == len(samples["keys"]) + 1
+        assert samples["offsets"][-1] == len(samples["jpegs"])
+        assert np.isfinite(samples["error_mm"]).all()
+
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "first/results").rglob("*.json")}
+    again = run(first)
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 cells" in again.stdout
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "first/results").rglob("*.json")}
+
+    name = NAMES[1]
+    second = write_study(tmp_path / "second", stick_people_2d, stick_people_3d, 16)
+    second[4:6] = ["cell", second[5], name]
+    assert run(second).returncode == 0
+    scores = [
+        [one.value for one in RunResult.load(tmp_path / study / "results" / name / "result.json").scores]
+        for study in ("first", "second")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(
+    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path
+) -> None:
+    command = write_study(tmp_path / "study", stick_people_2d, stick_people_3d, 240)
+    work = tmp_path / "study/work"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wait_for(lambda: any(work.rglob("last.safetensors")))
+        process.send_signal(number)
+        code = process.wait(timeout=100)
+        assert code == (130 if number == signal.SIGTERM else -signal.SIGKILL)
+    # A cell that outlived its killed parent finishes, or is waited for.
+    done = run([*command, "--jobs", "2"])
+    assert done.returncode == 0, done.stderr
+    require_every_cell_once(tmp_path / "study", 60)
+    status = run([*command[:4], "status", *command[5:]])
+    assert "4 of 4 cells finished" in status.stdout
+
+
+def test_a_failed_cell_does_not_stop_the_others_and_is_named(tmp_path: Path) -> None:
+    tasks = [Task(name, (verb,), tmp_path / f"{name}.txt") for name, verb in (("bad", "fly"), ("good", "--help"))]
+    done: list[str] = []
+    with pytest.raises(TrainingError, match="1 cells failed: bad"):
+        run_here(tasks, 1, lambda task: done.append(task.name))
+    assert done == ["good"]
+
+
+def test_ray_runs_every_cell_once_though_a_worker_is_killed(
+    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    import psutil
+    from ray.cluster_utils import Cluster
+
+    command = write_study(tmp_path / "study", stick_people_2d, stick_people_3d, 120)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        ray_command = [*command, "--executor", "ray", "--address", cluster.address]
+        with (tmp_path / "log.txt").open("w") as log:
+            process = subprocess.Popen(ray_command, stdout=log, stderr=log, env=os.environ)
+        held = wait_for(lambda: [path for path in (tmp_path / "study/work").glob("*") if is_held(path)])
+        assert held, (tmp_path / "log.txt").read_text()
+        workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::_run_task" in " ".join(p.info["cmdline"] or [])]
+        assert workers
+        workers[0].kill()
+        assert process.wait(timeout=400) == 0, (tmp_path / "log.txt").read_text()
+    finally:
+        cluster.shutdown()
+    require_every_cell_once(tmp_path / "study", 30)
+    assert "4 of 4 cells" in (tmp_path / "log.txt").read_text()
+
+
+def wait_for(condition: object, seconds: float = 120) -> object:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):  # type: ignore[operator]
+        assert time.monotonic() < deadline, "it did not come in time"
+        time.sleep(0.05)
+    return found
