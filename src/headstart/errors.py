@@ -39,3 +39,7 @@ class ConfigError(HeadstartError):
 
 class TrainingError(HeadstartError):
     """Training had to stop (NaN loss, full disk, too many unreadable images); says where and what to do."""
+
+
+class ExportError(HeadstartError):
+    """An exported model that does not agree with the checkpoint it was made from; no file is left."""

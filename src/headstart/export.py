@@ -1,0 +1,258 @@
+"""A checkpoint to one ONNX file that needs neither Headstart nor PyTorch, checked against PyTorch before it is left.
+
+Precisions: ``fp32``; ``fp16`` halves the file (normalising and decoding stay in single precision; CPUs compute it in
+fp32); ``int8`` quantises convolutions, with ranges measured on real crops.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from headstart import __version__
+from headstart.checkpoint import find_checkpoint, load_model
+from headstart.errors import ConfigError, ExportError
+from headstart.index import open_index
+from headstart.loader import CropDataset, build_eval_loader
+from headstart.models.pose_net import PoseNet
+from headstart.onnx_network import IMAGE, JOINTS, OnnxHeader, OnnxNetwork, require_onnxruntime
+from headstart.quantisation import quantise
+from headstart.records import Decoded
+
+Precision = Literal["fp32", "fp16", "int8"]
+Images = NDArray[np.uint8]
+
+#: Largest difference of an fp32 file from PyTorch, input px; depth in the same unit (1e-3 px of a person who fills a
+#: 256 px crop are 0.01 mm).
+TOLERANCE = 1e-3
+#: Median difference, in input widths, beyond which fp16 or int8 is not rounded but broken.
+BROKEN = {"fp16": 1 / 512, "int8": 1 / 64}
+
+#: Opset 17 is read by every ONNX Runtime that pip gives for Python 3.11.
+_OPSET = 17
+_CHECKED = 16
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an exported file is from the checkpoint in PyTorch, over joints of the pictures that were compared."""
+
+    largest_px: float
+    """Of the joints' places, input px."""
+    median_px: float
+    largest_depth_px: float
+    """Of their depths, in input px too."""
+    joints: int
+    """Joints that were compared: those that single precision can place at all (see :func:`agreement`)."""
+    of_joints: int
+    """Joints in the pictures."""
+    worst_joint: str
+
+
+def export_onnx(
+    checkpoint: Path,
+    out: Path,
+    precision: Precision = "fp32",
+    images: Images | None = None,
+) -> OnnxHeader:
+    """Write the network of a checkpoint (or of a run's folder) to ``out`` and return what the file says of itself.
+
+    ``images``: RGB crops (N, 3, H, W) like those that the network will see (:func:`crops_of`); int8 measures its
+    ranges on them, and the first 16 are used for comparing; without them pictures of coloured blobs are.
+
+    Raises :class:`ExportError`, and leaves no file, if the file does not agree with PyTorch: fp32 within
+    :data:`TOLERANCE` at every joint, others by :data:`BROKEN`. :class:`ConfigError` if int8 lacks ``images`` or
+    onnxruntime is missing.
+    """
+    require_onnxruntime()
+    if precision == "int8" and images is None:
+        raise ConfigError("int8 needs real crops to measure ranges on: --calibrate DATASET --root DIR --split S")
+    path = find_checkpoint(checkpoint)
+    model, about = load_model(path)
+    shown = blobs(model.config.input_size) if images is None else images
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.writing")
+    try:
+        write_graph(model, temporary, half=precision == "fp16")
+        if precision == "int8":
+            quantise(temporary, shown)
+        header = _header(model, precision, path.name, str(about.get("git_sha", "unknown")))
+        _write_header(temporary, header)
+        measured = agreement(model, temporary, shown[:_CHECKED])
+        _require(measured, precision, model.config.input_size[0], out)
+        header = replace(header, agreement=asdict(measured))
+        _write_header(temporary, header)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return header
+
+
+def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path) -> Images:
+    """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
+    model, _ = load_model(checkpoint)
+    index = open_index(dataset, root, split)
+    rows = np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(np.int64)
+    crops = CropDataset([index], model.skeleton, model.config.input_size)
+    batches = list(build_eval_loader(crops, rows, 32, 0))
+    readable = torch.cat([batch.readable for batch in batches])
+    return torch.cat([batch.image for batch in batches])[readable].numpy()
+
+
+def blobs(input_size: tuple[int, int], count: int = _CHECKED) -> Images:
+    """Pictures (N, 3, H, W) of coloured blobs of all sizes, the same each time: edges and gradients, no people."""
+    rng, size = np.random.default_rng(0), input_size
+    pictures = []
+    for _ in range(count):
+        coarse = [rng.integers(0, 256, (side, side, 3)).astype(np.float32) for side in (2, 5, 11, 23)]
+        layers = [cv2.resize(layer, size, interpolation=cv2.INTER_CUBIC) for layer in coarse]
+        pictures.append(np.clip(128 + (np.mean(layers, 0) - 128) * 2, 0, 255).astype(np.uint8).transpose(2, 0, 1))
+    return np.stack(pictures)
+
+
+class Deployed(nn.Module):
+    """Pictures to joints in one graph: normalise, network, decode. Outputs keypoints, depth, confidence, then maps."""
+
+    def __init__(self, model: PoseNet, half: bool = False) -> None:
+        super().__init__()
+        self.codec, self.half_precision = model.codec, half
+        self.mean, self.standard_deviation = model.mean, model.standard_deviation
+        self.network = nn.Sequential(copy.deepcopy(model.backbone), fold_batch_norms(copy.deepcopy(model.head)))
+        if half:
+            self.network.half()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (B, 3, H, W) -> what :func:`output_names` names."""
+        normalised = (image.float() - self.mean) / self.standard_deviation
+        output = self.network(normalised.half() if self.half_precision else normalised)
+        decoded = self.codec.decode(output)
+        maps = [part.float() for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
+        return (decoded.keypoints, decoded.depth, decoded.confidence, *maps)
+
+
+def output_names(model: PoseNet) -> list[str]:
+    """Names of the graph's outputs: joints, and the maps (or coordinates) that they were decoded from."""
+    return [*JOINTS, *(["coordinates"] if model.config.head.kind == "integral" else ["heatmaps", "depth_maps"])]
+
+
+def fold_batch_norms(head: nn.Module) -> nn.Module:
+    """Each deconvolution with the batch norm behind it made one, in place; runtimes do that for convolutions only."""
+    for parent in list(head.modules()):
+        layers = list(parent.named_children())
+        for (first, deconvolution), (second, norm) in pairwise(layers):
+            if isinstance(deconvolution, nn.ConvTranspose2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, first, fuse_conv_bn_eval(deconvolution, norm, transpose=True))
+                setattr(parent, second, nn.Identity())
+    return head
+
+
+def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
+    """The graph alone, any batch size. Two pictures are traced: batch 1 would be taken for a constant."""
+    width, height = model.config.input_size
+    names = output_names(model)
+    with warnings.catch_warnings(), torch.no_grad():
+        # The tracing exporter: a twentieth of the other one's time, and its graph runs up to a third faster.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Deployed(model, half).eval(),
+            (torch.zeros(2, 3, height, width, dtype=torch.uint8),),
+            str(path),
+            dynamo=False,
+            opset_version=_OPSET,
+            input_names=[IMAGE],
+            output_names=names,
+            dynamic_axes={name: {0: "batch"} for name in (IMAGE, *names)},
+        )
+
+
+@torch.inference_mode()
+def agreement(model: PoseNet, path: Path, images: Images) -> Agreement:
+    """A file against PyTorch on RGB crops (N, 3, H, W).
+
+    Joints are left out whose place PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single
+    and double precision (a flat map, two maxima alike): there rounding decides, not the export. So are those with
+    a confidence below ``certain``.
+    """
+    pixels, width = torch.from_numpy(images), model.config.input_size[0]
+    wanted = _decoded(model, pixels)
+    exact = _decoded(copy.deepcopy(model).double(), pixels)
+    found = OnnxNetwork(path)(images.transpose(0, 2, 3, 1))
+    given = Decoded(*(torch.from_numpy(part) for part in found))
+    place, depth = _differences(given, wanted, width)
+    compared = torch.maximum(*_differences(wanted, exact, width)) <= TOLERANCE / 4
+    if not compared.any():
+        raise ExportError(f"{path}: no joint can be compared: the maps are flat (an untrained network?)")
+    worst = int(torch.where(compared, torch.maximum(place, depth), -1.0).amax(0).argmax())
+    return Agreement(
+        largest_px=float(place[compared].max()),
+        median_px=float(place[compared].median()),
+        largest_depth_px=float(depth[compared].max()),
+        joints=int(compared.sum()),
+        of_joints=compared.numel(),
+        worst_joint=model.skeleton.names[worst],
+    )
+
+
+def _decoded(model: PoseNet, images: Tensor) -> Decoded:
+    parts = [model.codec.decode(model(batch)) for batch in images.split(8)]
+    return Decoded(*(torch.cat([getattr(p, name) for p in parts]) for name in JOINTS))
+
+
+def _differences(first: Decoded, second: Decoded, width: int) -> tuple[Tensor, Tensor]:
+    """Of places and of depths, (N, J) input px each; not a number counts as infinitely far."""
+    place = (first.keypoints - second.keypoints).norm(dim=-1)
+    depth = (first.depth - second.depth).abs() * width
+    return place.nan_to_num(torch.inf), depth.nan_to_num(torch.inf)
+
+
+def _require(measured: Agreement, precision: Precision, width: int, out: Path) -> None:
+    """Raises :class:`ExportError` naming the worst joint where a file is too far from PyTorch."""
+    if precision == "fp32":
+        value, limit, what = max(measured.largest_px, measured.largest_depth_px), TOLERANCE, "at most"
+    else:
+        value, limit, what = measured.median_px, BROKEN[precision] * width, "a median of at most"
+    if not value <= limit:
+        raise ExportError(
+            f"{out}: not written: expected {what} {limit:g} px between ONNX and PyTorch, found {value:g}"
+            f" (worst joint {measured.worst_joint}, {measured.joints} of {measured.of_joints} joints compared)"
+        )
+
+
+def _header(model: PoseNet, precision: Precision, checkpoint: str, git_sha: str) -> OnnxHeader:
+    config = model.config
+    versions = {"headstart": __version__, "torch": torch.__version__, "onnxruntime": require_onnxruntime().__version__}
+    return OnnxHeader(
+        skeleton=config.skeleton,
+        joints=model.skeleton.names,
+        input_size=config.input_size,
+        output_stride=config.head.output_stride,
+        sigma=config.sigma,
+        is_logits=model.head.is_logits,
+        precision=precision,
+        model=asdict(config),
+        checkpoint=checkpoint,
+        git_sha=git_sha,
+        versions=versions,
+        agreement={},
+    )
+
+
+def _write_header(path: Path, header: OnnxHeader) -> None:
+    import onnx
+
+    graph = onnx.load(path)
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, header.to_metadata())
+    onnx.save(graph, path)

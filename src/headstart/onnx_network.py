@@ -1,0 +1,165 @@
+"""Networks as one self-describing ONNX file, run by ONNX Runtime; ``headstart export`` writes them.
+
+The graph takes uint8 pictures and gives joints: normalising and decoding are inside, so it runs without Headstart and
+without PyTorch. Joints that are averaged with those of the mirrored picture, as scoring does, need the maps, which
+are outputs too, and PyTorch to decode them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.errors import ConfigError, DataError
+from headstart.records import CropJoints, PoseOutput
+from headstart.skeleton import MODEL_SKELETONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from headstart.targets import HeatmapCodec
+
+#: The input, and the outputs that every file has, in order.
+IMAGE = "image"
+JOINTS = ("keypoints", "depth", "confidence")
+#: What each means, for whoever opens the file without this package.
+MEANING = {
+    "image": "uint8 RGB (B, 3, height, width): the person's box, 1.25 times its size, resized",
+    "keypoints": "(B, J, 2) x, y in px of the input; integers are pixel centres",
+    "depth": "(B, J) relative to the pelvis, in input widths, larger is farther away",
+    "confidence": "(B, J) in 0..1",
+}
+
+_HEADER = "headstart"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class OnnxHeader:
+    """What a file says about itself (JSON under ``headstart`` in the model's ``metadata_props``)."""
+
+    skeleton: str
+    """Name in skeleton.MODEL_SKELETONS."""
+    joints: tuple[str, ...]
+    input_size: tuple[int, int]
+    """(width, height) px."""
+    output_stride: int
+    """Input px per map px."""
+    sigma: float
+    """Of the target Gaussians, map px."""
+    is_logits: bool
+    """Whether the heatmaps are logits."""
+    precision: str
+    model: dict[str, Any]
+    """The whole :class:`~headstart.models.pose_net.ModelConfig`."""
+    checkpoint: str
+    """File name."""
+    git_sha: str
+    """Commit that trained the checkpoint."""
+    versions: dict[str, str]
+    """Of headstart, torch and onnxruntime at export."""
+    agreement: dict[str, float]
+    """Measured at export against the checkpoint in PyTorch, see export.Agreement."""
+    format: int = _FORMAT
+
+    def to_metadata(self) -> dict[str, str]:
+        """Text by key, for ``metadata_props``: the header, and in words what goes in and comes out."""
+        return {_HEADER: json.dumps(asdict(self)), "joints": ", ".join(self.joints), **MEANING}
+
+
+class OnnxNetwork:
+    """An exported file as a :class:`~headstart.records.PoseNetwork`."""
+
+    def __init__(self, path: str | Path, *, threads: int | None = None, device: str | None = None) -> None:
+        """``threads`` of the CPU (all if not given); ``device`` "cuda" where onnxruntime-gpu is installed.
+
+        Raises :class:`ConfigError` if onnxruntime is missing, :class:`DataError` for a file that ``headstart export``
+        did not write.
+        """
+        self.path = Path(path)
+        self.session = _open_session(self.path, threads, device)
+        self.header = _read_header(self.path, self.session.get_modelmeta().custom_metadata_map)
+        self.skeleton, self.input_size = MODEL_SKELETONS[self.header.skeleton], self.header.input_size
+        given = {output.name for output in self.session.get_outputs()}
+        self._maps = [name for name in ("heatmaps", "depth_maps", "coordinates") if name in given]
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """Encoder and decoder that fit this network."""
+        from headstart.targets import HeatmapCodec
+
+        return HeatmapCodec(self.skeleton, self.input_size, self.header.output_stride, self.header.sigma)
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
+        images = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+        if not flip_test:
+            return CropJoints(*self._run(JOINTS, images))
+        import torch
+
+        from headstart.evaluate import forward_with_flip
+
+        decoded = self.codec.decode(forward_with_flip(self.forward, torch.from_numpy(images), self.codec, True))
+        return CropJoints(*(part.numpy() for part in (decoded.keypoints, decoded.depth, decoded.confidence)))
+
+    def forward(self, image: Tensor) -> PoseOutput:
+        """Images (B, 3, H, W) -> output on the CPU: what ``evaluate.predict`` wants of a network."""
+        import torch
+
+        names = [*self._maps, "confidence"] if "coordinates" in self._maps else self._maps
+        values = self._run(names, image.cpu().numpy())
+        parts = {name: torch.from_numpy(value) for name, value in zip(names, values)}
+        return PoseOutput(**parts, is_logits=self.header.is_logits)
+
+    def _run(self, names: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        return self.session.run(list(names), {IMAGE: images})
+
+
+def require_onnxruntime() -> Any:
+    """The onnxruntime module; raises :class:`ConfigError` saying how to install it."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError("ONNX models need: pip install 'headstart[onnx]'") from error
+    return onnxruntime
+
+
+def _open_session(path: Path, threads: int | None, device: str | None) -> Any:
+    onnxruntime = require_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: optimiser remarks are not for users
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    wanted = ["CPUExecutionProvider"]
+    if device is not None and device.startswith("cuda"):
+        wanted.insert(0, "CUDAExecutionProvider")
+    if missing := set(wanted) - set(onnxruntime.get_available_providers()):
+        raise ConfigError(f"device {device!r}: this onnxruntime has no {', '.join(missing)}; install onnxruntime-gpu")
+    expected = "an ONNX model written by headstart export"
+    if not path.is_file():
+        raise DataError(path, expected, found="no such file")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
+    except Exception as error:  # onnxruntime's own errors share no base but this one
+        raise DataError(path, expected, found=str(error).splitlines()[0]) from error
+
+
+def _read_header(path: Path, metadata: dict[str, str]) -> OnnxHeader:
+    expected = "an ONNX model written by headstart export"
+    try:
+        values = json.loads(metadata[_HEADER])
+        size, joints = tuple(values["input_size"]), tuple(values["joints"])
+        header = OnnxHeader(**{**values, "input_size": size, "joints": joints})
+        known = MODEL_SKELETONS[header.skeleton].names
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(path, expected, found=f"another model, or another version's ({error})") from error
+    if header.format != _FORMAT or header.joints != known:
+        found = f"format {header.format} with joints {', '.join(header.joints)}"
+        raise DataError(path, f"format {_FORMAT} with the joints of {header.skeleton}", found=found, fix="Export again")
+    return header
