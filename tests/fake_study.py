@@ -96,7 +96,9 @@ def grid(seeds: int = 3) -> list[Fake]:
                 cells.append(Fake("2d_then_2d3d", seed, **same, gain=17))
                 cells.append(Fake("2d3d", seed, **same, gain=14, share_2d=0.0))
         main = {"two_d": "synthetic_wild"}
-        cells += [Fake("2d_then_3d", seed, **main, share_2d=s, gain=14 - 60 * (s - 0.4) ** 2) for s in (0.1, 0.25, 0.75, 0.9)]
+        cells += [
+            Fake("2d_then_3d", seed, **main, share_2d=s, gain=14 - 60 * (s - 0.4) ** 2) for s in (0.1, 0.25, 0.75, 0.9)
+        ]
         cells.append(Fake("2d_then_3d", seed, **main, geometric=True, gain=12.5))
         for limit, gain in ((250, 40), (1000, 25), (4000, 15)):
             cells.append(Fake("3d_alone", seed, share_2d=0.0, three_d_limit=limit, gain=-300 / limit**0.25))

@@ -69,15 +69,37 @@ def colour(role: int) -> str:
 
 
 def lines(
-    series: Sequence[Series], title: str, x_label: str, y_label: str, *, x_scale: Scale = "linear", bands: bool = True
+    series: Sequence[Series],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    x_scale: Scale = "linear",
+    y_range: tuple[float, float] | None = None,
 ) -> str:
-    """Lines with bands (or with error bars, if not ``bands``) and their names at the right end, as SVG."""
+    """Lines with bands and their names at the right end, as SVG; what lies outside ``y_range`` is cut off."""
 
     def draw(axes: Axes) -> None:
         axes.set_xscale(x_scale)
         for one in series:
-            _line(axes, one, bands)
-        _tidy_ticks(axes, series, x_scale, few=not bands)
+            _line(axes, one)
+        if y_range:
+            axes.set_ylim(*y_range)
+        _tidy_ticks(axes, series, x_scale)
+        _name_at_ends(axes, series)
+
+    return _panel(draw, title, x_label, y_label)
+
+
+def steps(series: Sequence[Series], names: Sequence[str], title: str, x_label: str, y_label: str) -> str:
+    """Points with bars from ``low`` to ``high``, joined by lines, at ``names``, which x counts from 0: as SVG."""
+
+    def draw(axes: Axes) -> None:
+        for number, one in enumerate(series):
+            _bars(axes, one, (number - (len(series) - 1) / 2) * 0.08)
+        axes.set_xticks(np.arange(len(names)), names)
+        axes.set_xlim(-0.3, len(names) - 0.7)
+        _tidy_ticks(axes, series, None)
         _name_at_ends(axes, series)
 
     return _panel(draw, title, x_label, y_label)
@@ -158,41 +180,44 @@ def _svg(figure: Figure, title: str) -> str:
     return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def _line(axes: Axes, one: Series, bands: bool) -> None:
+def _style(role: int) -> dict[str, Any]:
+    return {"color": colour(role), "linewidth": 1.7, "linestyle": _DASHES[role % len(_DASHES)]}
+
+
+def _line(axes: Axes, one: Series) -> None:
     x, y = np.asarray(one.x, np.float64), np.asarray(one.y, np.float64)
-    style: dict[str, Any] = {"color": colour(one.role), "linewidth": 1.7, "linestyle": _DASHES[one.role % 8]}
-    marks: dict[str, Any] = {"marker": _MARKERS[one.role % 8], "markersize": 4.2 if len(x) <= 12 else 0}
-    axes.plot(x, y, **style, **marks)
+    axes.plot(x, y, **_style(one.role))
     if one.low is not None and one.high is not None:
-        if bands:
-            axes.fill_between(x, one.low, one.high, color=colour(one.role), alpha=0.16, linewidth=0)
-        else:
-            axes.vlines(x, one.low, one.high, color=colour(one.role), linewidth=1.3, alpha=0.75)
+        axes.fill_between(x, one.low, one.high, color=colour(one.role), alpha=0.16, linewidth=0)
     for turn in one.turns:
-        axes.plot(x[turn], y[turn], "o", markersize=7.5, fillstyle="none", color=colour(one.role))
+        axes.plot(x[turn], y[turn], "o", markersize=7, fillstyle="none", color=colour(one.role))
+
+
+def _bars(axes: Axes, one: Series, shift: float) -> None:
+    x = np.asarray(one.x, np.float64) + shift
+    axes.plot(x, one.y, marker=_MARKERS[one.role % len(_MARKERS)], markersize=4.5, **_style(one.role))
+    if one.low is not None and one.high is not None:
+        axes.vlines(x, one.low, one.high, color=colour(one.role), linewidth=1.3, alpha=0.75)
 
 
 def _dots(axes: Axes, one: Series, heights: NDArray[np.float64]) -> None:
-    x = np.asarray(one.x, np.float64)
     if one.low is not None and one.high is not None:
         axes.hlines(heights, one.low, one.high, color=colour(one.role), linewidth=1.4, alpha=0.8)
-    axes.plot(x, heights, _MARKERS[one.role % 8], color=colour(one.role), markersize=4.5)
+    axes.plot(one.x, heights, _MARKERS[one.role % len(_MARKERS)], color=colour(one.role), markersize=4.5)
 
 
-def _tidy_ticks(axes: Axes, series: Sequence[Series], x_scale: Scale, few: bool) -> None:
-    """Ticks at the values themselves where there are few; plain powers otherwise."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+def _tidy_ticks(axes: Axes, series: Sequence[Series], x_scale: Scale | None) -> None:
+    """Few ticks with short numbers; the x axis is left alone if its scale is None."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    values = np.unique(np.concatenate([np.asarray(one.x, np.float64) for one in series]))
-    if few:
-        axes.set_xticks(values, [short(value) for value in values])
-        axes.xaxis.set_minor_locator(NullLocator())
+    if x_scale is None:
         return
     if x_scale == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(4))
     else:
-        wide = values[-1] / values[0] > 30
+        values = np.concatenate([np.asarray(one.x, np.float64) for one in series])
+        wide = values.max() / values.min() > 30
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
@@ -210,7 +235,7 @@ def _name_at_ends(axes: Axes, series: Sequence[Series]) -> None:
     """The name of each line right of its last point, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     ends = [float(np.asarray(one.y)[-1]) for one in series]
-    heights = spread(ends, (high - low) * 0.075)
+    heights = spread(np.clip(ends, low, high), (high - low) * 0.075)
     for one, height in zip(series, heights):
         axes.annotate(
             one.label,

@@ -30,7 +30,7 @@ def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = Fa
 
 
 def _sections() -> list[Callable[[Study], Section | None]]:
-    from headstart.report import curves, overview
+    from headstart.report import breakdowns, curves, dials, overview
 
     return [
         overview.answer,
@@ -38,6 +38,15 @@ def _sections() -> list[Callable[[Study], Section | None]]:
         overview.differences,
         curves.error_against_compute,
         curves.compute_to_error,
+        breakdowns.generalisation,
+        dials.share_of_2d,
+        dials.amount_of_3d,
+        dials.budget,
+        dials.model_size,
+        breakdowns.geometric,
+        breakdowns.occlusion,
+        breakdowns.joints,
+        breakdowns.actions,
         curves.learning_curves,
         overview.companions,
         overview.cost,

@@ -150,7 +150,9 @@ class Study:
         # Ties go to all of the data, to the middle of the dial and to no geometric stage.
         limit = _most(sorted((variant.three_d_limit for variant in here), key=lambda limit: limit is not None))
         here = [one for one in here if (one.budget_flops, one.three_d_limit) == (budget, limit)]
-        shares = {arm: _most(sorted(found, key=lambda share: abs(share - 0.5))) for arm, found in _grouped(here, "share_2d")}
+        shares = {
+            arm: _most(sorted(found, key=lambda share: abs(share - 0.5))) for arm, found in _grouped(here, "share_2d")
+        }
         geometric = {arm: _most(sorted(found)) for arm, found in _grouped(here, "geometric")}
         return (backbone, budget, limit), shares, geometric
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from headstart.report.cells import Cell, Study, Variant
-from headstart.report.document import Entry, arm_title, flops, listed, mean_and_std, plain, signed
+from headstart.report.document import Entry, arm_title, flops, listed, mean_and_std, plain, points, signed
 from headstart.results import Scores
 from headstart.statistics import (
     SIGNIFICANCE,
@@ -61,19 +61,20 @@ class Comparison:
     @property
     def words(self) -> str:
         """The statement in a plain sentence."""
-        return sentence(self.difference, self.unit, self.p, self.comparisons)
+        unit = "percentage points" if self.unit == "%" else self.unit
+        return sentence(self.difference, unit, self.p, self.comparisons)
 
     @property
     def entry(self) -> Entry:
         """For a table: difference, interval, p."""
         low, high = self.difference.interval
-        text = f"{signed(self.difference.mean)} {self.unit}"
+        text = f"{signed(self.difference.mean)} {points(self.unit)}"
         if self.difference.n < 2:
-            return Entry(f"{text} (one seed)")
-        text += f" [{signed(low)}, {signed(high)}], p {p_words(self.p)}"
+            return Entry(text, "one seed: no test")
+        detail = f"[{signed(low)}, {signed(high)}], p {p_words(self.p)}"
         if not self.significant:
-            return Entry(f"{text}, not significant")
-        return Entry(text, "better" if is_better(self.difference.mean, self.better) else "worse")
+            return Entry(text, f"{detail}, not significant")
+        return Entry(text, detail, "better" if is_better(self.difference.mean, self.better) else "worse")
 
 
 def final(score: Scores) -> float | None:
@@ -81,9 +82,14 @@ def final(score: Scores) -> float | None:
     return score.value
 
 
+def group_value(group: str, name: str) -> Read:
+    """Reader of one entry of ``per_joint``, ``per_action``, ``strata`` or ``others``; None where it is not there."""
+    return lambda score: getattr(score, group).get(name)
+
+
 def stratum(name: str) -> Read:
-    """Reader of ``strata[name]``; None where the score has no such part."""
-    return lambda score: score.strata.get(name)
+    """Reader of one part of the joints: ``visible``, ``occluded``."""
+    return group_value("strata", name)
 
 
 def values(cells: dict[int, Cell], protocol: str, read: Read = final) -> dict[int, float]:
@@ -119,6 +125,12 @@ def compare(
         Comparison(first, second, score.protocol, score.unit, score.better, seeds, difference, float(p), len(found))
         for (first, second, score, seeds, difference), p in zip(found, adjusted)
     ]
+
+
+def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """The same comparisons as one family under Holm's correction."""
+    adjusted = holm([one.difference.p for one in comparisons])
+    return [replace(one, p=float(p), comparisons=len(comparisons)) for one, p in zip(comparisons, adjusted)]
 
 
 # --- what is in a study ---

@@ -22,7 +22,7 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
-from headstart.report.document import Figure, Section, Table, arm_title
+from headstart.report.document import Figure, Section, Table, arm_title, flops
 from headstart.statistics import Band, Better, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
 
 _ABOUT = (
@@ -38,14 +38,16 @@ def error_against_compute(study: Study) -> Section | None:
         protocol = main_protocol(study, setting.three_d)
         series, variants = _series(study, usual_in(study, setting), protocol)
         if series:
-            title = f"{setting.title}"
-            panels.append(plots.lines(series, title, "training FLOPs", test_title(study, protocol), x_scale="log"))
+            title = setting.title
+            label, limits = test_title(study, protocol), _range_of(series)
+            panels.append(plots.lines(series, title, "training FLOPs", label, x_scale="log", y_range=limits))
             shown += variants
             tests.append(protocol)
     if not panels:
         return None
     caption = (
         "Mean over seeds; bands are ± one standard deviation; a ring marks the start of a new stage. "
+        "A first stage without 3D labels lies above the panel: its depth is untrained. "
         f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)))}"
     )
     return Section("compute", "Error against compute", [], [Figure("compute", panels, caption)])
@@ -93,6 +95,12 @@ def _series(study: Study, variants: Sequence[Variant], protocol: str) -> tuple[l
     return found, shown
 
 
+def _range_of(series: Sequence[plots.Series]) -> tuple[float, float]:
+    """From the best of all arms to the worst of the baseline, which comes first; a little room at both ends."""
+    low, high = min(float(np.min(one.y)) for one in series), float(np.max(series[0].y))
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+
+
 def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[int]:
     """Points of the band nearest to the last point of each stage but the last."""
     ends = [k for k in range(len(curve[2]) - 1) if curve[2][k] != curve[2][k + 1]]
@@ -128,7 +136,9 @@ def _compute_table(study: Study, setting: Setting) -> Table | None:
         return None
     unit = any_score(study, protocol).unit
     header = ["Arm", f"Error to reach ({unit})", f"{arm_title(study.baseline)} needs", "The arm needs", "Ratio [95 %]"]
-    note = f"{test_title(study, protocol)}, while training. {provenance(study, [v for p in pairs for v in p], [protocol])}"
+    note = (
+        f"{test_title(study, protocol)}, while training. {provenance(study, [v for p in pairs for v in p], [protocol])}"
+    )
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
@@ -157,7 +167,7 @@ def _curves(study: Study, first: Variant, second: Variant, protocol: str) -> tup
 
 
 def _targets(ours: list[_Curve], theirs: list[_Curve], better: Better) -> list[_Target]:
-    """Errors to ask for: what every seed of the baseline reaches, 10 % looser, and what every seed of the arm reaches."""
+    """What every seed of the baseline reaches, a tenth looser, and what every seed of the arm reaches."""
     if not ours:
         return []
     worst, best = (max, min) if better == "lower" else (min, max)
@@ -174,9 +184,9 @@ def _needs(reached: Sequence[Reached]) -> str:
     missing = len(reached) - len(spent)
     if not spent:
         return f"not reached (0 of {len(reached)} seeds)"
-    mean = plots.short(float(np.exp(np.mean(np.log(spent)))))
+    mean = flops(float(np.exp(np.mean(np.log(spent)))))
     bound = "at most " if any(one.before_first for one in reached) else ""
-    return f"{bound}{mean}FLOP" + (f" (not reached by {missing} of {len(reached)} seeds)" if missing else "")
+    return f"{bound}{mean}" + (f" (not reached by {missing} of {len(reached)} seeds)" if missing else "")
 
 
 def ratio_words(ratio: ComputeRatio) -> str:

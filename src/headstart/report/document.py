@@ -17,6 +17,8 @@ class Entry:
     """One cell of a table."""
 
     text: str
+    detail: str = ""
+    """Small, below the text."""
     tone: Tone = ""
     """Colour of the writing; the text itself must say the same."""
     shade: float = 0.0
@@ -92,6 +94,11 @@ def mean_and_std(summary: Summary, digits: int = 1) -> str:
     """``62.1 ± 0.8``; the mean alone for a single seed."""
     mean = f"{summary.mean:.{digits}f}"
     return f"{mean} ± {summary.std:.{digits}f}" if summary.n > 1 else mean
+
+
+def points(unit: str) -> str:
+    """Unit of a difference: that of two percentages is percentage points."""
+    return "points" if unit == "%" else unit
 
 
 def signed(value: float, digits: int = 1) -> str:

@@ -10,11 +10,12 @@ from headstart.report.comparison import (
     arm_and_stage,
     arrow,
     compare,
-    final,
+    group_value,
     main_protocol,
     over_seeds,
     protocols,
     provenance,
+    recorrected,
     same_domain,
     settings,
     summary_entry,
@@ -49,16 +50,6 @@ def _corrected(study: Study, pairs: list[tuple[Variant, Variant, str]]) -> list[
     """One family of comparisons, although each has a test of its own."""
     single = [one for first, second, protocol in pairs for one in compare(study, [(first, second)], [protocol])]
     return recorrected(single)
-
-
-def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
-    """The same comparisons as one family under Holm's correction."""
-    from dataclasses import replace
-
-    from headstart.statistics import holm
-
-    adjusted = holm([one.difference.p for one in comparisons])
-    return [replace(one, p=float(p), comparisons=len(comparisons)) for one, p in zip(comparisons, adjusted)]
 
 
 def _verdict(study: Study, found: list[Comparison]) -> str:
@@ -121,7 +112,7 @@ def _arms_table(study: Study, setting: Setting) -> Table:
 
 def _own(study: Study, variant: Variant, protocol: str) -> Entry:
     entry = summary_entry(study, variant, protocol)
-    return Entry(entry.text, "own") if same_domain(study, protocol, variant.three_d) else entry
+    return Entry(entry.text, tone="own") if same_domain(study, protocol, variant.three_d) else entry
 
 
 def companions(study: Study) -> Section | None:
@@ -135,18 +126,17 @@ def companions(study: Study) -> Section | None:
             continue
         rows = []
         for variant in variants:
-            summaries = [over_seeds(study.variants[variant], name, _other(other)) for other in others]
+            summaries = [over_seeds(study.variants[variant], name, group_value("others", other)) for other in others]
             figures = [mean_and_std(one) if one else "–" for one in summaries]
             rows.append([_full_name(variant), *figures])
         header = ["Arm, trained on", *(other.upper().replace("_", " ").replace("PERCENT", "(%)") for other in others)]
-        header = [title.replace(" MM", " (mm)").replace("PA MPJPE", "PA-MPJPE").replace("N MPJPE", "N-MPJPE") for title in header]
+        header = [
+            title.replace(" MM", " (mm)").replace("PA MPJPE", "PA-MPJPE").replace("N MPJPE", "N-MPJPE")
+            for title in header
+        ]
         note = provenance(study, variants, [name])
         tables.append(Table(f"Companion metrics under {plain(name)}", header, rows, note, folded=True))
     return Section("companions", "Companion metrics", [], tables) if tables else None
-
-
-def _other(name: str):  # type: ignore[no-untyped-def]
-    return lambda score: score.others.get(name)
 
 
 def _full_name(variant: Variant) -> str:
@@ -172,12 +162,17 @@ def differences(study: Study) -> Section | None:
         f"{len(found)} comparisons of this section. With so many comparisons only large effects stand out: the answer "
         "above rests on the few that were planned. Folded: bootstrap and sign-flip test."
     )
-    return Section("differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)])
+    return Section(
+        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)]
+    )
 
 
 def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -> Table:
     names = [name for name in protocols(study) if any(one.protocol == name for one in found)]
-    by_arm = {variant: {one.protocol: one for one in found if one.first == variant} for variant in dict.fromkeys(one.first for one in found)}
+    by_arm = {
+        variant: {one.protocol: one for one in found if one.first == variant}
+        for variant in dict.fromkeys(one.first for one in found)
+    }
     rows = [
         [arm_and_stage(variant), *(here[name].entry if name in here else "–" for name in names)]
         for variant, here in by_arm.items()
@@ -188,7 +183,17 @@ def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -
 
 
 def _tests_table(study: Study, found: list[Comparison]) -> Table:
-    header = ["Arm, trained on", "Test", "Difference", "t interval", "Bootstrap", "t-test p", "after Holm", "Sign-flip p", "n"]
+    header = [
+        "Arm, trained on",
+        "Test",
+        "Difference",
+        "t interval",
+        "Bootstrap",
+        "t-test p",
+        "after Holm",
+        "Sign-flip p",
+        "n",
+    ]
     rows = [
         [
             _full_name(one.first),
@@ -222,12 +227,12 @@ def cost(study: Study) -> Section:
         rows.append([_full_name(variant), *details, *figures])
     header = ["Arm, trained on", "Backbone", "3D people", "2D share", "FLOPs", "Samples", "Hours", "Cells"]
     total = sum(cell.seconds for cell in study.cells) / 3600
-    text = f"{len(study.cells)} cells, {total:.1f} hours of training on one device in all. Budgets are equal in FLOPs, pre-training included."
+    text = (
+        f"{len(study.cells)} cells, {total:.1f} hours of training on one device in all. Budgets are equal in FLOPs, "
+        "pre-training included."
+    )
     return Section("cost", "What it cost", [text], [Table("Per cell", header, rows, provenance(study, study.variants))])
 
 
 def _amount(variant: Variant) -> str:
     return "all" if variant.three_d_limit is None else f"{variant.three_d_limit:,}"
-
-
-__all__ = ["answer", "arms", "companions", "cost", "differences", "final", "recorrected"]
