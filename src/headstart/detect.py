@@ -68,6 +68,14 @@ class TransformersDetector:
 
 def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> TransformersDetector | None:
     """The detector if its weights are on this machine (a folder, or in the hub's cache), else None."""
+    from huggingface_hub import try_to_load_from_cache
+
+    # Asked first, because importing transformers' models takes seconds.
+    cached = any(
+        isinstance(try_to_load_from_cache(source, name), str) for name in ("model.safetensors", "pytorch_model.bin")
+    )
+    if not (cached or Path(source).is_dir()):
+        return None
     try:
         return TransformersDetector(source, local_only=True, **options)
     except ConfigError:

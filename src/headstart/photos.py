@@ -29,8 +29,9 @@ MAX_PIXELS = 120_000_000
 MIN_SIDE = 8
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
-# Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter. JPEG includes
+# the files of several pictures that phones write.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -79,20 +79,6 @@ def write_npz(path: Path, people: Sequence[Prediction]) -> None:
     stream = BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
     write_atomically(path, stream.getvalue())
-
-
-WRITERS: dict[str, Callable[[Path, Sequence[Prediction]], None]] = {
-    ".json": write_json,
-    ".csv": write_csv,
-    ".npz": write_npz,
-}
-
-
-def write_people(path: Path, people: Sequence[Prediction]) -> None:
-    """Write the form that the file's name ends with; raises :class:`ConfigError` naming those there are."""
-    if path.suffix.lower() not in WRITERS:
-        raise ConfigError(f"{path}: expected a name that ends with {', '.join(WRITERS)}")
-    WRITERS[path.suffix.lower()](path, people)
 
 
 def _array(poses: Sequence[dict[str, Point3]], joints: tuple[str, ...]) -> NDArray[np.float64]:

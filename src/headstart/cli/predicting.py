@@ -1,0 +1,249 @@
+"""``headstart predict``: people in pictures, as files and as pictures to look at."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from headstart.errors import ConfigError, DataError, HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.geometry import Camera
+    from headstart.photos import RGB
+    from headstart.predict import FieldOfView, PoseEstimator
+    from headstart.records import Detector, Prediction
+
+# Pictures held at once: enough to fill a batch, few enough for large photographs.
+_AT_ONCE = 8
+_MANY = 20
+
+
+@dataclass
+class _Outcome:
+    """What has been done, over all inputs."""
+
+    people: list[Prediction] = field(default_factory=list)
+    pictures: int = 0
+    failed: int = 0
+    used_names: set[str] = field(default_factory=set)
+
+    def fail(self, error: HeadstartError) -> None:
+        """Say what is wrong with one input; the others go on."""
+        self.failed += 1
+        print(f"headstart: {error}", file=sys.stderr)
+
+
+def predict(
+    inputs: tyro.conf.Positional[tuple[str, ...]],
+    model: str | None = None,
+    boxes: Path | None = None,
+    detector: str = "auto",
+    camera: str | None = None,
+    field_of_view: float | None = None,
+    height_mm: float = 1700.0,
+    json_output: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    csv: Path | None = None,
+    npz: Path | None = None,
+    out: Path | None = None,
+    flip_test: bool = True,
+    batch_size: int = 32,
+    device: str | None = None,
+) -> None:
+    """2D and 3D poses of the people in pictures. With no output named, all goes to ./predictions.
+
+    Pixels count from 0 at the centre of the top left pixel of the upright picture. Millimetres are in camera axes (x
+    right, y down, z away), relative to the pelvis, for a person of --height-mm. A bad input gives one line and exit
+    code 2; the others are done.
+
+    Args:
+        inputs: pictures, folders or globs.
+        model: checkpoint, folder of a run, or hub id; the model that ships if not given.
+        boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
+        detector: who finds people: hub id or folder of a transformers detector; none: the whole picture is one person;
+            auto: the default detector if its weights are on this machine, else none.
+        camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
+        field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
+        height_mm: stature that gives the scale; one picture does not say how large a person is.
+        json_output: write the people here (.json).
+        csv: the same as a table with one row a joint (.csv).
+        npz: the same as arrays (.npz).
+        out: folder for pictures: overlay and two views of the skeleton.
+        flip_test: average with the mirrored picture: twice the time, somewhat better.
+        batch_size: people at once.
+        device: cpu, cuda, ...; the GPU if there is one.
+    """
+    if not inputs:
+        raise ConfigError("predict: expected pictures, folders or globs")
+    if not any((json_output, csv, npz, out)):
+        out = Path("predictions")
+        json_output = out / "people.json"
+    lens = _camera(camera, field_of_view)
+    outcome = _Outcome()
+    pictures = list(dict.fromkeys(_pictures(inputs, outcome)))
+    given = _given_boxes(boxes, pictures)
+    from headstart.predict import PoseEstimator
+
+    estimator = PoseEstimator.from_pretrained(
+        model,
+        detector=_detector(detector, device) if given is None else None,
+        device=device,
+        batch_size=batch_size,
+        flip_test=flip_test,
+        height_mm=height_mm,
+    )
+    _predict_pictures(estimator, pictures, given, lens, out, outcome)
+    _write_files(json_output, csv, npz, outcome)
+    if outcome.failed:
+        sys.exit(2)
+
+
+def _pictures(inputs: Sequence[str], outcome: _Outcome) -> Iterator[str]:
+    """Files that inputs mean; folders give their pictures by name, globs what they match."""
+    from headstart.photos import PHOTO_SUFFIXES
+
+    for one in inputs:
+        path = Path(one)
+        if path.is_dir():
+            found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
+        elif has_magic(one) and not path.exists():
+            found = sorted(name for name in glob(one, recursive=True) if Path(name).is_file())
+        else:
+            found = [one]
+        if not found:
+            outcome.fail(DataError(one, "pictures", found="none"))
+        yield from found
+
+
+def _given_boxes(path: Path | None, pictures: Sequence[str]) -> dict[str, list[list[float]]] | None:
+    if path is None:
+        return None
+    from headstart.detect import match_boxes, read_boxes
+
+    return match_boxes(read_boxes(path), pictures)
+
+
+def _detector(source: str, device: str | None) -> Detector | None:
+    if source == "none":
+        return None
+    from headstart.detect import DEFAULT_DETECTOR, TransformersDetector, find_detector
+
+    if source != "auto":
+        return TransformersDetector(source, device=device)
+    found = find_detector(DEFAULT_DETECTOR, device=device)
+    if found is None:
+        print(
+            f"No detector on this machine: each picture is taken as one person. To find people, fetch one once with"
+            f" --detector {DEFAULT_DETECTOR} (needs a network), or give --boxes.",
+            file=sys.stderr,
+        )
+    return found
+
+
+def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:
+    from headstart.geometry import Camera
+    from headstart.predict import FieldOfView
+
+    if text is None:
+        return None if field_of_view is None else FieldOfView(field_of_view)
+    if field_of_view is not None:
+        raise ConfigError("expected --camera or --field-of-view, not both")
+    try:
+        focal_length, cx, cy = (float(value) for value in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--camera: expected F,CX,CY in px, for example 1100,639.5,359.5, got {text!r}") from None
+    if not focal_length > 0:
+        raise ConfigError(f"--camera: expected a focal length above 0 px, got {focal_length}")
+    return Camera(focal_length, focal_length, cx, cy)
+
+
+def _predict_pictures(
+    estimator: PoseEstimator,
+    pictures: Sequence[str],
+    boxes: dict[str, list[list[float]]] | None,
+    camera: Camera | FieldOfView | None,
+    out: Path | None,
+    outcome: _Outcome,
+) -> None:
+    from headstart.display import ProgressDisplay
+
+    progress = ProgressDisplay("predict", len(pictures), "pictures")
+    with progress:
+        for start in range(0, len(pictures), _AT_ONCE):
+            loaded = dict(_load(pictures[start : start + _AT_ONCE], boxes, outcome))
+            failed: list[int] = []
+
+            def refuse(position: int, error: HeadstartError, failed: list[int] = failed) -> None:
+                failed.append(position)
+                outcome.fail(error)
+
+            found = estimator.estimate(
+                list(loaded.values()),
+                None if boxes is None else [boxes[name] for name in loaded],
+                camera,
+                names=list(loaded),
+                on_error=refuse,
+            )
+            for position, (name, people) in enumerate(zip(loaded, found)):
+                if position not in failed:
+                    _report(name, loaded[name], people, out, outcome)
+            if len(pictures) >= _MANY:
+                progress.update(min(start + _AT_ONCE, len(pictures)))
+
+
+def _load(
+    names: Sequence[str], boxes: dict[str, list[list[float]]] | None, outcome: _Outcome
+) -> Iterator[tuple[str, RGB]]:
+    """The pictures that can be read and, where boxes are given, have an entry."""
+    from headstart.photos import read_photo
+
+    for name in names:
+        try:
+            if boxes is not None and name not in boxes:
+                raise DataError(name, "an entry in the file of boxes", found="none", fix="[] means nobody")
+            yield name, read_photo(name)
+        except HeadstartError as error:
+            outcome.fail(error)
+
+
+def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, outcome: _Outcome) -> None:
+    outcome.people += people
+    outcome.pictures += 1
+    line = f"{name}: {len(people)} {'person' if len(people) == 1 else 'people'}"
+    if out is not None:
+        line += f" -> {_draw(name, image, people, out, outcome)}"
+    print(line)
+
+
+def _draw(name: str, image: RGB, people: list[Prediction], out: Path, outcome: _Outcome) -> Path:
+    """Write OUT/NAME.png; a second picture of that name becomes NAME_2.png, and so on."""
+    import cv2
+
+    from headstart.draw_people import result_picture
+    from headstart.results import write_atomically
+
+    stem, number = Path(name).stem, 2
+    while stem.lower() in outcome.used_names:
+        stem, number = f"{Path(name).stem}_{number}", number + 1
+    outcome.used_names.add(stem.lower())
+    path = out / f"{stem}.png"
+    encoded = cv2.imencode(".png", result_picture(image, people)[..., ::-1])[1]
+    write_atomically(path, encoded.tobytes())
+    return path
+
+
+def _write_files(json_output: Path | None, csv: Path | None, npz: Path | None, outcome: _Outcome) -> None:
+    from headstart.pose_files import write_csv, write_json, write_npz
+
+    count = len(outcome.people)
+    found = f"{count} {'person' if count == 1 else 'people'}"
+    pictures = f"{outcome.pictures} picture{'' if outcome.pictures == 1 else 's'}"
+    for path, write in ((json_output, write_json), (csv, write_csv), (npz, write_npz)):
+        if path is not None:
+            write(path, outcome.people)
+            print(f"{pictures}, {found} -> {path}")
