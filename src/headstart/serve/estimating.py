@@ -1,0 +1,92 @@
+"""From an upload to what the page shows: checks, the estimate, and one plain record of it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from headstart.errors import ConfigError, DataError, HeadstartError
+from headstart.photos import RGB, read_photo
+from headstart.records import Prediction
+from headstart.skeleton import Skeleton
+
+#: px of the longest side of the photo that is sent back to be drawn on.
+SHOWN_SIDE = 1280
+
+NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to look closer."
+NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
+
+
+class Estimator(Protocol):
+    """What the page needs of :class:`~headstart.predict.PoseEstimator`."""
+
+    detector: Any
+    """Finds people, or None."""
+
+    def estimate(
+        self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None
+    ) -> list[list[Prediction]]:
+        """The people of each picture."""
+        ...
+
+
+def parse_boxes(text: str) -> list[list[float]] | None:
+    """Boxes as people type them: four numbers each, ``x, y, width, height``, one a line; None if there are none.
+
+    Raises :class:`ConfigError` for anything else.
+    """
+    boxes = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        numbers = re.split(r"[\s,;]+", line.strip("[]() "))
+        try:
+            boxes.append([float(number) for number in numbers])
+        except ValueError:
+            boxes.append([])
+        if len(boxes[-1]) != 4:
+            raise ConfigError(f"Box {line!r}: expected four numbers: x, y, width, height in pixels.")
+    if len(boxes) > 50:
+        raise ConfigError(f"Expected at most 50 boxes, found {len(boxes)}.")
+    return boxes or None
+
+
+def estimate_photo(
+    estimator: Estimator, path: Path, name: str, boxes: list[list[float]] | None, max_pixels: int
+) -> tuple[RGB, list[Prediction]]:
+    """The upright photo and its people. Raises :class:`HeadstartError` with a message that shows no path of ours."""
+    try:
+        photo = read_photo(path, max_pixels)
+        return photo, estimator.estimate([photo], [boxes], names=[name])[0]
+    except DataError as error:
+        raise HeadstartError(str(error).replace(str(path), name)) from error
+
+
+def page_record(photo: RGB, people: list[Prediction], name: str, has_detector: bool, given: bool) -> dict[str, Any]:
+    """What the page draws: the photo as a data address, its size in px, the people, joints and bones, and a note."""
+    joints = list(people[0].keypoints) if people else []
+    bones = Skeleton("shown", tuple(joints)).edges if joints else ()
+    note = "" if given or has_detector else NO_DETECTOR
+    return {
+        "name": name,
+        "photo": _as_address(photo),
+        "width": photo.shape[1],
+        "height": photo.shape[0],
+        "people": [person.to_dict() for person in people],
+        "joints": joints,
+        "bones": [list(bone) for bone in bones],
+        "note": note if people else NOBODY,
+    }
+
+
+def _as_address(photo: RGB) -> str:
+    """JPEG of at most ``SHOWN_SIDE`` px a side: the result travels in the answer and is never written to a disk."""
+    factor = min(SHOWN_SIDE / max(photo.shape[:2]), 1.0)
+    if factor < 1:
+        size = (max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1))
+        photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, encoded = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()

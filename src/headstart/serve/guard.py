@@ -1,0 +1,116 @@
+"""What stands before the page: limits on what a request may bring, and headers that keep the browser at home."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+logger = logging.getLogger("headstart")
+
+#: Bytes of a request that is no upload: a box, a session, the name of a file.
+MAX_REQUEST_BYTES = 256 * 1024
+#: What multipart framing may add to an upload.
+_FRAMING_BYTES = 64 * 1024
+
+# Gradio's page compiles its templates in the browser and styles itself inline; all else must come from the server.
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Guard:
+    """ASGI middleware. Refuses requests that are too large (413) or name a picture by its address (400).
+
+    Sizes are counted as they arrive: a header that lies changes nothing, and no more than the limit is ever held.
+    """
+
+    def __init__(self, app: Any, *, folder: Path, upload_bytes: int, folder_bytes: int) -> None:
+        """``folder`` holds the uploads; one may have ``upload_bytes``, all together ``folder_bytes``."""
+        self.app, self.folder = app, folder
+        self.upload_bytes, self.folder_bytes = upload_bytes, folder_bytes
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_upload = scope["path"].rstrip("/").endswith("/upload") and scope["method"] == "POST"
+        limit = self.upload_bytes + _FRAMING_BYTES if is_upload else MAX_REQUEST_BYTES
+        if is_upload and folder_size(self.folder) > self.folder_bytes:
+            await _answer(send, 503, "The server holds too many photos right now. Try again in a few minutes.")
+            return
+        if _declared(scope) > limit:
+            await _answer(send, 413, self._too_large(is_upload))
+            return
+        await self._pass_on(scope, receive, send, limit, is_upload)
+
+    async def _pass_on(
+        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limit: int, is_upload: bool
+    ) -> None:
+        received, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise _TooLargeError
+            return message
+
+        async def with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in _HEADERS.items())]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, with_headers)
+        except _TooLargeError:
+            if not started:
+                await _answer(send, 413, self._too_large(is_upload))
+
+    def _too_large(self, is_upload: bool) -> str:
+        return (
+            f"The file is larger than {self.upload_bytes / 1e6:.0f} MB." if is_upload else "The request is too large."
+        )
+
+
+class _TooLargeError(Exception):
+    """More bytes than a request may have."""
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below ``folder``; those that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:
+            logger.debug("%s went while it was counted", path)
+    return total
+
+
+def _declared(scope: MutableMapping[str, Any]) -> int:
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = json.dumps({"detail": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
