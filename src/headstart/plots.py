@@ -161,7 +161,7 @@ def _panel(
         axes = figure.subplots()
         axes.set_axisbelow(True)
         axes.grid(grid, axis="y")
-        axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         draw(axes)
@@ -195,6 +195,8 @@ def _line(axes: Axes, one: Series) -> None:
 
 def _bars(axes: Axes, one: Series, shift: float) -> None:
     x = np.asarray(one.x, np.float64) + shift
+    if len(x) == 1:  # a reference: what the others are compared with
+        axes.axhline(np.asarray(one.y)[0], color=colour(one.role), linewidth=1.0, linestyle=(0, (1, 3)))
     axes.plot(x, one.y, marker=_MARKERS[one.role % len(_MARKERS)], markersize=4.5, **_style(one.role))
     if one.low is not None and one.high is not None:
         axes.vlines(x, one.low, one.high, color=colour(one.role), linewidth=1.3, alpha=0.75)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -44,43 +45,58 @@ _NO_INTERVAL = Interval(float("nan"), float("nan"))
 class Summary:
     """Values of one arm over its seeds."""
 
-    n: int
-    mean: float
-    std: float
-    """Sample standard deviation (n - 1); NaN for a single seed."""
-    interval: Interval
-    """Student's t interval of the mean."""
-    bootstrap: Interval
-    """Percentile bootstrap of the mean: too narrow for few seeds."""
+    values: tuple[float, ...]
+    """One a seed."""
+
+    @property
+    def n(self) -> int:
+        """Number of seeds."""
+        return len(self.values)
+
+    @cached_property
+    def mean(self) -> float:
+        """In the unit of the values."""
+        return float(np.mean(self.values))
+
+    @cached_property
+    def std(self) -> float:
+        """Sample standard deviation (n - 1); NaN for a single seed."""
+        return float(np.std(self.values, ddof=1)) if self.n > 1 else float("nan")
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Student's t interval of the mean, 95 %."""
+        return t_interval(self.values)
+
+    @cached_property
+    def bootstrap(self) -> Interval:
+        """Percentile bootstrap of the mean, 95 %: too narrow for few seeds."""
+        return bootstrap_interval(self.values)
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """First minus second, seed by seed."""
+class PairedDifference(Summary):
+    """First minus second, seed by seed; the interval is not corrected for many comparisons."""
 
-    n: int
-    mean: float
-    std: float
-    interval: Interval
-    """Student's t interval of the mean difference, not corrected for many comparisons."""
-    bootstrap: Interval
-    t: float
-    p: float
-    """Two-sided paired t-test; NaN for a single pair."""
-    sign_flip_p: float
-    """Two-sided test over all patterns of signs."""
+    @cached_property
+    def t(self) -> float:
+        """Statistic of the paired t-test: infinite where every seed has the same difference, NaN for one pair."""
+        return _t_test(np.array(self.values))[0]
+
+    @cached_property
+    def p(self) -> float:
+        """Two-sided paired t-test; NaN for a single pair."""
+        return _t_test(np.array(self.values))[1]
+
+    @cached_property
+    def sign_flip_p(self) -> float:
+        """Two-sided test over all patterns of signs."""
+        return sign_flip_p(self.values)
 
 
-def summarise(values: ArrayLike, confidence: float = CONFIDENCE) -> Summary:
-    """Mean, spread and intervals of finite values (n,), one a seed; raises :class:`DataError` for none."""
-    numbers = _finite(values)
-    return Summary(
-        len(numbers),
-        float(numbers.mean()),
-        float(numbers.std(ddof=1)) if len(numbers) > 1 else float("nan"),
-        t_interval(numbers, confidence),
-        bootstrap_interval(numbers, confidence),
-    )
+def summarise(values: ArrayLike) -> Summary:
+    """Of finite values (n,), one a seed; raises :class:`DataError` for none."""
+    return Summary(tuple(_finite(values).tolist()))
 
 
 def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -106,24 +122,12 @@ def bootstrap_interval(
     return Interval(float(low), float(high))
 
 
-def paired_difference(first: ArrayLike, second: ArrayLike, confidence: float = CONFIDENCE) -> PairedDifference:
+def paired_difference(first: ArrayLike, second: ArrayLike) -> PairedDifference:
     """First minus second, both (n,) in the same order of seeds; raises :class:`DataError` where lengths differ."""
     ours, theirs = _finite(first), _finite(second)
     if len(ours) != len(theirs):
         raise DataError("paired values", f"as many in both arms ({len(ours)})", found=str(len(theirs)))
-    differences = ours - theirs
-    summary = summarise(differences, confidence)
-    t, p = _t_test(differences)
-    return PairedDifference(
-        summary.n,
-        summary.mean,
-        summary.std,
-        summary.interval,
-        summary.bootstrap,
-        t,
-        p,
-        sign_flip_p(differences),
-    )
+    return PairedDifference(tuple((ours - theirs).tolist()))
 
 
 def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float:

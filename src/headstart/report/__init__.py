@@ -30,7 +30,7 @@ def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = Fa
 
 
 def _sections() -> list[Callable[[Study], Section | None]]:
-    from headstart.report import breakdowns, curves, dials, overview
+    from headstart.report import breakdowns, curves, dials, overview, sheets
 
     return [
         overview.answer,
@@ -38,6 +38,7 @@ def _sections() -> list[Callable[[Study], Section | None]]:
         overview.differences,
         curves.error_against_compute,
         curves.compute_to_error,
+        sheets.predictions,
         breakdowns.generalisation,
         dials.share_of_2d,
         dials.amount_of_3d,

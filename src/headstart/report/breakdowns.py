@@ -30,6 +30,7 @@ from headstart.report.comparison import (
     with_partner,
 )
 from headstart.report.document import Entry, Figure, Section, Table, arm_title, mean_and_std, plain
+from headstart.results import Scores
 
 
 def generalisation(study: Study) -> Section | None:
@@ -118,7 +119,26 @@ def occlusion(study: Study) -> Section | None:
         f"Error of joints that are seen and of joints that are hidden; below each figure its difference from "
         f"{arm_title(study.baseline)}, starred if significant after Holm over {len(raw)} comparisons."
     )
-    return Section("occlusion", "Visible and occluded joints", [text], tables)
+    return Section("occlusion", "Visible and occluded joints", [text, *_gaps(study)], tables)
+
+
+def _gaps(study: Study) -> list[str]:
+    """Whether the main arm helps occluded joints more than visible ones, a sentence a setting."""
+    found = []
+    for setting in settings(study):
+        pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
+        found += compare(study, pairs, [main_protocol(study, setting.three_d)], _gap)
+    return [
+        f"- **{Setting(one.first.three_d, one.first.two_d).title}**, occluded minus visible joints, "
+        f"{arm_title(study.main)} against {arm_title(study.baseline)}: {one.words}."
+        for one in recorrected(found)
+    ]
+
+
+def _gap(score: Scores) -> float | None:
+    """Occluded minus visible."""
+    parts = [score.strata.get(name) for name in ("occluded", "visible")]
+    return None if parts[0] is None or parts[1] is None else parts[0] - parts[1]
 
 
 def _strata_table(
@@ -134,7 +154,7 @@ def _strata_table(
             _stratum_entry(study, variant, name, part, found.get((variant, name, part))) for name, part in columns
         ]
         rows.append([arm_and_stage(variant), *entries])
-    header = ["Arm", *(f"{test_title(study, name)}: {part}" for name, part in columns)]
+    header = ["Arm", *(f"{plain(name)}: {part} ({any_score(study, name).unit})" for name, part in columns)]
     note = provenance(study, variants, list(dict.fromkeys(name for name, _ in columns)))
     return Table(f"Trained on {setting.title}", header, rows, note)
 

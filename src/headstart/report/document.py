@@ -103,7 +103,8 @@ def points(unit: str) -> str:
 
 def signed(value: float, digits: int = 1) -> str:
     """``+1.2`` or ``−1.2`` with a true minus sign."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
 
 
 def listed(words: Sequence[str]) -> str:

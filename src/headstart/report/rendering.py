@@ -14,13 +14,20 @@ from headstart.report.document import Figure, Picture, Section
 from headstart.results import write_atomically
 
 
+#: Folder beside ``report.md`` that is the report's own.
+FIGURES = "report_figures"
+
+
 def write(study: Study, sections: Sequence[Section], out: Path, facts: Sequence[tuple[str, str]]) -> tuple[Path, Path]:
-    """``report.md`` with ``figures/`` and ``report.html`` below ``out``; returns both paths."""
+    """``report.md`` with its figures and ``report.html`` below ``out``; returns both paths."""
     environment = _environment()
-    context: dict[str, Any] = {"study": study, "sections": sections, "facts": facts}
-    for section in sections:
-        for name, content in _files(section):
-            write_atomically(out / "figures" / name, content)
+    context: dict[str, Any] = {"study": study, "sections": sections, "facts": facts, "figures": FIGURES}
+    files = {name: content for section in sections for name, content in _files(section)}
+    for name, content in files.items():
+        write_atomically(out / FIGURES / name, content)
+    for stale in (out / FIGURES).glob("*.*"):  # of an earlier report with other sections
+        if stale.suffix in (".svg", ".jpg") and stale.name not in files:
+            stale.unlink()
     markdown, page = out / "report.md", out / "report.html"
     write_atomically(markdown, _blank_lines(environment.get_template("report.md.jinja2").render(context)).encode())
     write_atomically(page, environment.get_template("report.html.jinja2").render(context).encode())
