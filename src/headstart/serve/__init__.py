@@ -4,6 +4,7 @@ Nothing leaves the machine and nothing is kept: uploads live in a folder of the 
 replaced, the page is closed, a few minutes pass, or the server stops; results are never written at all.
 """
 
-from headstart.serve.page import Limits, serve
+from headstart.serve.server import serve
+from headstart.serve.uploads import Limits
 
 __all__ = ["Limits", "serve"]

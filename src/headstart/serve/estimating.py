@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,31 +55,42 @@ def parse_boxes(text: str) -> list[list[float]] | None:
     return boxes or None
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """A photo and its people."""
+
+    name: str
+    photo: RGB
+    people: list[Prediction]
+    note: str
+    """What the page should say about it; empty if nothing."""
+
+
 def estimate_photo(
     estimator: Estimator, path: Path, name: str, boxes: list[list[float]] | None, max_pixels: int
-) -> tuple[RGB, list[Prediction]]:
+) -> Estimate:
     """The upright photo and its people. Raises :class:`HeadstartError` with a message that shows no path of ours."""
     try:
         photo = read_photo(path, max_pixels)
-        return photo, estimator.estimate([photo], [boxes], names=[name])[0]
+        people = estimator.estimate([photo], [boxes], names=[name])[0]
     except DataError as error:
         raise HeadstartError(str(error).replace(str(path), name)) from error
+    alone = NO_DETECTOR if boxes is None and estimator.detector is None else ""
+    return Estimate(name, photo, people, alone if people else NOBODY)
 
 
-def page_record(photo: RGB, people: list[Prediction], name: str, has_detector: bool, given: bool) -> dict[str, Any]:
-    """What the page draws: the photo as a data address, its size in px, the people, joints and bones, and a note."""
-    joints = list(people[0].keypoints) if people else []
-    bones = Skeleton("shown", tuple(joints)).edges if joints else ()
-    note = "" if given or has_detector else NO_DETECTOR
+def page_record(estimate: Estimate) -> dict[str, Any]:
+    """What the page draws: the photo as a data address, its size in px, the people, joints and bones, and the note."""
+    joints = tuple(estimate.people[0].keypoints) if estimate.people else ()
     return {
-        "name": name,
-        "photo": _as_address(photo),
-        "width": photo.shape[1],
-        "height": photo.shape[0],
-        "people": [person.to_dict() for person in people],
-        "joints": joints,
-        "bones": [list(bone) for bone in bones],
-        "note": note if people else NOBODY,
+        "name": estimate.name,
+        "photo": _as_address(estimate.photo),
+        "width": estimate.photo.shape[1],
+        "height": estimate.photo.shape[0],
+        "people": [person.to_dict() for person in estimate.people],
+        "joints": list(joints),
+        "bones": [list(bone) for bone in Skeleton("shown", joints).edges],
+        "note": estimate.note,
     }
 
 

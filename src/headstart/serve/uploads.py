@@ -1,0 +1,68 @@
+"""Uploads while they are needed, and no longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes on, so that no photo and no crowd can bring it down."""
+
+    upload_bytes: int = 25_000_000
+    """Of one photo."""
+    pixels: int = 50_000_000
+    """Of one photo, by its header: a phone's 48 megapixels pass, a decompression bomb does not."""
+    folder_bytes: int = 500_000_000
+    """Of all uploads at a time."""
+    at_once: int = 1
+    """Photos estimated at the same time; the others wait in a queue."""
+    waiting: int = 32
+    """Photos in that queue; further ones are told to try again."""
+    keep_s: int = 600
+    """Seconds after which an upload is deleted, if its page has not been closed before."""
+
+
+class Uploads:
+    """Knows which file belongs to whom: a session keeps its last photo only, until its page is closed."""
+
+    def __init__(self, folder: Path, kept: Callable[[], set[str]] = set) -> None:
+        """``kept``: paths that are nobody's (examples)."""
+        self.folder, self.kept = folder, kept
+        self._last: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    def hold(self, session: str, path: Path) -> None:
+        """This is the session's photo now; the one before goes."""
+        with self._lock:
+            before = self._last.get(session)
+            self._last[session] = path
+        if before is not None and before != path:
+            self._delete(before)
+
+    def forget(self, session: str) -> None:
+        """The session has ended, or its photo is done with."""
+        with self._lock:
+            before = self._last.pop(session, None)
+        if before is not None:
+            self._delete(before)
+
+    def sweep(self, age_s: float) -> None:
+        """Delete what is older, whoever it belongs to."""
+        for path in self.folder.rglob("*"):
+            try:
+                if path.is_file() and time.time() - path.stat().st_mtime > age_s:
+                    self._delete(path, even_held=True)
+            except FileNotFoundError:
+                continue
+
+    def _delete(self, path: Path, even_held: bool = False) -> None:
+        # Gradio names files by their content: two sessions with the same photo share one file.
+        with self._lock:
+            held = path in self._last.values() and not even_held
+        if not held and str(path) not in self.kept() and self.folder in path.parents:
+            path.unlink(missing_ok=True)
