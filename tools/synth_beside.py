@@ -26,6 +26,7 @@ from headstart.synth.domains import generate
 ZOOMS = {"head": "nose", "hand": "left_wrist", "foot": "right_ankle"}
 ZOOM_SHARE, SIZE = 0.25, 256
 
+#: A picture (BGR) and its labelled joints.
 Example = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
@@ -51,7 +52,7 @@ def synthetic_examples(domain: str, count: int, first: int) -> Iterator[Example]
     """Pictures of a domain, one after the other."""
     for index in range(first, first + count):
         made = generate(domain, "train", 11, index, SIZE)
-        yield made.image, dict(zip(CANONICAL.names, made.keypoints, strict=True))
+        yield np.ascontiguousarray(made.image[..., ::-1]), dict(zip(CANONICAL.names, made.keypoints, strict=True))
 
 
 def zoomed(example: Example, joint: str) -> np.ndarray:
@@ -69,7 +70,7 @@ def in_rows(real: list[np.ndarray], made: list[np.ndarray], columns: int) -> np.
     rows = []
     for start in range(0, len(real), columns):
         rows += [cv2.hconcat(part[start : start + columns]) for part in (real, made)]
-    return cv2.vconcat(rows)[..., ::-1]
+    return cv2.vconcat(rows)
 
 
 def main() -> None:

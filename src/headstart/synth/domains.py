@@ -28,7 +28,16 @@ from headstart.synth.outfit import draw_outfit
 from headstart.synth.pose import SPLITS, Stance, sample_stance
 from headstart.synth.props import Stage
 from headstart.synth.render import Scene, render
-from headstart.synth.scene import add_ground, add_room, add_support, add_things, extent, front_of, ledge_height
+from headstart.synth.scene import (
+    add_ground,
+    add_hall,
+    add_room,
+    add_support,
+    add_things,
+    extent,
+    front_of,
+    ledge_height,
+)
 from headstart.synth.shot import Shot, add_bystander, aim, body_points, finish_scene, hide_joint, new_stage, stream
 
 
@@ -74,15 +83,19 @@ def wild(split: str, seed: int, index: int, size: int) -> Shot:
 
 def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Generator) -> Shot:
     shape = sample_shape(rng)
-    stance = sample_stance(rng, shape, split, recorded_share=0.15)
-    indoor = bool(rng.random() < 0.3)
-    stage = new_stage("wild", split, rng, -ledge_height(rng, stance, 0.25))
+    stance = sample_stance(rng, shape, split, recorded_share=0.12)
+    indoor, hall = bool(rng.random() < 0.4), bool(rng.random() < 0.5)
+    hall = hall and indoor
+    # A vault goes over something.
+    stage = new_stage("wild", split, rng, -ledge_height(rng, stance, 0.85 if "vault" in stance.action else 0.25))
     behind = front_of(stance.posed) if stance.support == "wall" else None
     camera = roaming_camera(rng, body_points(stance.posed), stage.ground, size, behind)
     camera = framed(camera, body_points(stance.posed), size, *draw_framing(rng, 0.1))
     add_ground(stage, indoor)
     add_support(stage, stance)
-    if indoor:
+    if hall:
+        add_hall(stage, position(camera), rng.uniform(7000, 20000), rng.uniform(6000, 12000))
+    elif indoor:
         add_room(stage, position(camera), (rng.uniform(2500, 9000), rng.uniform(2500, 9000)), rng.uniform(2800, 7000))
     reach = float(np.exp(rng.uniform(np.log(3000), np.log(25000))))
     add_things(
@@ -94,7 +107,7 @@ def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Gene
         add_bystander(stage, split, stance.posed, camera, in_front=bool(rng.random() < 0.15))
     if rng.random() < 0.15:
         hide_joint(stage, stance.posed, camera)
-    scene = finish_scene(stage, indoor, stance.posed)
+    scene = finish_scene(stage, indoor, stance.posed, hall)
     return aim(scene, stance, camera, f"wild-{split}-{seed}-{index}", size)
 
 
@@ -237,7 +250,7 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
     pelvis = float(shot.camera_xyz[CANONICAL.index("pelvis"), 2])
     # The studio's cameras are set once.
     look = draw_development(stream("studio look", split) if shot.studio else rng, shot.studio)
-    picture = photograph(rendered.linear, rendered.depth, pelvis, look, rng)
+    picture = photograph(rendered.linear, rendered.depth, rendered.subject, pelvis, look, rng)
     return SyntheticImage(
         key=f"{domain}-{split}-{seed}-{index:07d}",
         image=picture,

@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+#: Fewer pixels of the subject than this are not metered.
+_FEW = 40
+#: Linear value below which the median of the subject is lifted, highlights permitting.
+_DIM = 0.035
+
 
 @dataclass(frozen=True)
 class Development:
@@ -15,6 +20,8 @@ class Development:
 
     exposure: float
     """Display value of the subject's surroundings, 0..1, before the tone curve."""
+    highlight: float
+    """Linear value that the brightest parts of the subject may reach; about 1.3 is white."""
     contrast: float
     saturation: float
     balance: tuple[float, float, float]
@@ -38,23 +45,24 @@ class Development:
 def draw_development(rng: np.random.Generator, studio: bool = False) -> Development:
     """A random camera and photographer; a studio's pictures vary little."""
     spread = 0.3 if studio else 1.0
-    warm, green = rng.normal(0, 0.07 * spread), rng.normal(0, 0.025 * spread)
+    warm, green = rng.normal(0, 0.11 * spread), rng.normal(0, 0.035 * spread)
     poor = 0.0 if studio else float(rng.random() < 0.1)
     return Development(
         exposure=float(np.clip(rng.normal(0.5, 0.1 * spread), 0.3, 0.68)),
+        highlight=float(np.exp(rng.uniform(np.log(0.55), np.log(1.2 if studio or rng.random() < 0.9 else 3.0)))),
         contrast=float(rng.uniform(1.0, 1.1 + 0.4 * spread)),
         saturation=float(rng.normal(0.98, 0.16 * spread)),
         balance=(float(np.exp(warm)), float(np.exp(green)), float(np.exp(-warm))),
         blur_px=float(rng.uniform(0.3, 0.6) + poor * rng.uniform(0, 0.7)),
-        far_blur_px=float(rng.uniform(0.5, 3) if rng.random() < 0.28 and not studio else 0.0),
+        far_blur_px=float(rng.uniform(0.5, 3) if rng.random() < 0.4 and not studio else 0.0),
         motion_px=float(rng.uniform(1.5, 5) if rng.random() < 0.07 and not studio else 0.0),
         motion_angle=float(rng.uniform(0, np.pi)),
         noise=float(rng.uniform(0.002, 0.009) + poor * rng.uniform(0, 0.025)),
         chroma_noise=float(rng.uniform(0, 0.008) + poor * rng.uniform(0, 0.015)),
-        shrink=float(rng.uniform(0.5, 0.9)) if rng.random() < 0.12 * spread else 1.0,
+        shrink=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.3 * spread else 1.0,
         sharpen=float(rng.uniform(0, 0.9)),
         vignette=float(rng.uniform(0, 0.35) if rng.random() < 0.4 else 0.0),
-        quality=int(rng.integers(55, 97)),
+        quality=int(rng.integers(40, 97)),
         grey=bool(rng.random() < 0.025 * spread),
     )
 
@@ -84,15 +92,25 @@ def _streak(length: float, angle: float) -> NDArray[np.float32]:
     return kernel / kernel.sum()
 
 
-def _expose(linear: NDArray[np.float32], how: Development) -> NDArray[np.float32]:
-    """Tone-mapped display values; the exposure meets the brightness of the middle of the picture."""
+def _gain(linear: NDArray[np.float32], subject: NDArray[np.bool_], how: Development) -> float:
+    """Sensitivity that meets the brightness of the middle of the picture, and spares the subject's highlights."""
     height, width = linear.shape[:2]
     middle = linear[height // 6 : -height // 6 : 3, width // 6 : -width // 6 : 3]
     level = max(float(np.mean(np.log(middle.mean(2) + 0.01))), -4.0)
     gain = (how.exposure**2.2) / np.exp(level)
-    exposed = linear * (np.array(how.balance, np.float32) * np.float32(gain))
+    person = linear[::2, ::2][subject[::2, ::2]].mean(1)
+    if len(person) < _FEW:
+        return gain
+    dark, bright = np.quantile(person, (0.5, 0.95))
+    gain = min(gain, how.highlight / max(float(bright), 1e-3))
+    return max(gain, min(_DIM / max(float(dark), 1e-3), how.highlight / max(float(bright), 1e-3)))
+
+
+def _expose(linear: NDArray[np.float32], subject: NDArray[np.bool_], how: Development) -> NDArray[np.float32]:
+    """Tone-mapped display values."""
+    exposed = linear * (np.array(how.balance, np.float32) * np.float32(_gain(linear, subject, how)))
     # A shoulder keeps highlights from clipping hard.
-    return np.power(exposed * (1 + exposed / 4) / (1 + exposed), np.float32(1 / 2.2))
+    return np.power(exposed * (1 + exposed / 5) / (1 + exposed), np.float32(1 / 2.2))
 
 
 def _grade(picture: NDArray[np.float32], how: Development) -> NDArray[np.float32]:
@@ -129,11 +147,16 @@ def _sensor(picture: NDArray[np.float32], how: Development, rng: np.random.Gener
 
 
 def photograph(
-    linear: NDArray[np.float32], depth: NDArray[np.float32], focus_mm: float, how: Development, rng: np.random.Generator
+    linear: NDArray[np.float32],
+    depth: NDArray[np.float32],
+    subject: NDArray[np.bool_],
+    focus_mm: float,
+    how: Development,
+    rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) uint8 RGB as a camera stores it."""
+    """The picture (H, W, 3) uint8 RGB as a camera stores it; ``subject`` (H, W) is whom it is exposed for."""
     focused = defocus(linear, depth, focus_mm, how.far_blur_px)
-    picture = _sensor(_optics(_grade(_expose(focused, how), how), how), how, rng)
+    picture = _sensor(_optics(_grade(_expose(focused, subject, how), how), how), how, rng)
     stored = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     if not how.quality:
         return stored

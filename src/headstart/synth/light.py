@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class Lights:
     """(3,) mm: middle of what casts shadows."""
     reach_mm: float
     """Shadows are sharp within this distance of the centre, coarse within five times it."""
+    shading_balls: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """(K, 4) mm, middle and radius: stand for the body where it takes the sky from what it touches."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from headstart.skeleton import CANONICAL
 from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, Posed, load_body
 from headstart.synth.colour import earth_colour, from_hsv, leaf_colour, scaled, thing_colour
-from headstart.synth.light import Lights
 from headstart.synth.material import Material
 from headstart.synth.pose import Stance
 from headstart.synth.primitives import ball, box, cylinder, quad, turned
@@ -34,7 +33,8 @@ def front_of(posed: Posed) -> NDArray[np.float64]:
     return unit([forward[0], forward[1] + 1e-6, 0.0])
 
 
-def _joint(posed: Posed, name: str) -> NDArray[np.float64]:
+def joint(posed: Posed, name: str) -> NDArray[np.float64]:
+    """Place (3,) mm of a canonical joint."""
     return posed.joints[CANONICAL.index(name)]
 
 
@@ -61,7 +61,7 @@ def _add_seat(stage: Stage, posed: Posed) -> None:
     asset, rng = load_body(), stage.rng
     hips = np.isin(asset.part[:13000], [PARTS.index(name) for name in ("torso", "left_thigh", "right_thigh")])
     points = posed.vertices[:13000][hips]
-    pelvis, front = _joint(posed, "pelvis"), front_of(posed)
+    pelvis, front = joint(posed, "pelvis"), front_of(posed)
     near = np.hypot(*(points[:, :2] - pelvis[:2]).T) < 190
     top = float(points[near, 2].min()) + 8
     depth = rng.uniform(330, 480)
@@ -73,7 +73,7 @@ def _add_seat(stage: Stage, posed: Posed) -> None:
 
 def _add_bar(stage: Stage, posed: Posed) -> None:
     rng = stage.rng
-    left, right = (_joint(posed, f"{side}_wrist") for side in ("left", "right"))
+    left, right = (joint(posed, f"{side}_wrist") for side in ("left", "right"))
     grip = np.array([0, 0, 55.0])
     along = unit([*(left - right)[:2], 1e-6])
     middle, reach = (left + right) / 2 + grip, rng.uniform(700, 2500)
@@ -174,6 +174,28 @@ def add_room(stage: Stage, eye: Array, half: tuple[float, float], height: float)
     stage.builder.add(points, faces, stage.material("tiles", "plaster", earthy=True), casts=False)
 
 
+def add_hall(stage: Stage, eye: Array, half: float, height: float) -> None:
+    """A large dark hall around the origin and the camera: curtains, stands with people, mats on the floor."""
+    rng, centre = stage.rng, np.asarray(eye)[:2] / 2
+    half += float(np.hypot(*np.asarray(eye)[:2])) / 2
+    for number in range(4):
+        colour = scaled(thing_colour(rng), rng.uniform(0.02, 0.4))
+        other = scaled(thing_colour(rng), rng.uniform(0.02, 0.6))
+        role = str(rng.choice(["crowd", "crowd", "plaster", "siding", "poster", "graffiti"]))
+        wall = Material(
+            colour, other, scaled(other, 1.6), stage.textures.pick(rng, role), float(rng.uniform(1.0, 5.0)), grain=0.6
+        )
+        turn = np.array([[0, -1], [1, 0]])
+        outward = np.linalg.matrix_power(turn, number) @ (half, 0.0)
+        start = np.array([*(centre + outward + turn @ outward), stage.ground])
+        points, faces, flat = quad(start, np.array([*(-2 * turn @ outward), 0.0]), (0, 0, height))
+        stage.builder.add(points, faces, stage.palette.add(wall), pattern=flat, axis=np.ones(2, np.uint8), casts=False)
+    corner = (*(centre - half), stage.ground + height)
+    points, faces, _ = quad(corner, (2 * half, 0, 0), (0, 2 * half, 0))
+    dark = stage.palette.add(Material(scaled(earth_colour(rng), 0.1)))
+    stage.builder.add(points, faces, dark, casts=False)
+
+
 def _hang_pictures(stage: Stage, start: Array, end: Array, height: float) -> None:
     """Windows, doors, posters, mirrors and dark openings on one wall."""
     rng = stage.rng
@@ -248,33 +270,3 @@ def add_occluder(stage: Stage, eye: Array, target: Array, size_mm: float) -> Non
             yaw,
             stage.material("poster", "planks"),
         )
-
-
-def _warm(rng: np.random.Generator, spread: float) -> NDArray[np.float64]:
-    shift = rng.normal(0, spread)
-    return np.exp(np.array([shift, 0.15 * shift, -shift]))
-
-
-def draw_light(rng: np.random.Generator, indoor: bool, posed: Posed) -> Lights:
-    """Sun and sky, an overcast day, or lamps and windows."""
-    low, high = extent(posed)
-    azimuth, height = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(35, 85) if indoor else rng.uniform(12, 75))
-    sun = np.array([np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)])
-    other = rng.uniform(0, 2 * np.pi)
-    strength = (
-        rng.uniform(0.2, 1.3)
-        if indoor
-        else float(rng.choice([rng.uniform(0, 0.35), rng.uniform(1.2, 3.2)], p=[0.4, 0.6]))
-    )
-    sky = rng.uniform(0.3, 0.8) * _warm(rng, 0.12) * (1 if indoor else np.array([0.88, 1.0, 1.18]))
-    return Lights(
-        sun_direction=sun,
-        sun_colour=strength * _warm(rng, 0.12) * np.array([1.06, 1.0, 0.9]),
-        softness=float(rng.uniform(25, 140) if indoor else rng.uniform(5, 25) + (80 if strength < 0.4 else 0)),
-        fill_direction=unit([np.cos(other), np.sin(other), rng.uniform(0, 0.8)]),
-        fill_colour=rng.uniform(0, 0.4) * _warm(rng, 0.15),
-        sky_colour=sky,
-        bounce_colour=sky * rng.uniform(0.25, 0.7),
-        centre=(low + high) / 2,
-        reach_mm=float(np.linalg.norm(high - low)) * 0.75 + 450,
-    )

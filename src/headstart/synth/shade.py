@@ -56,7 +56,12 @@ def shade(
         (mesh.faces, mesh.material, mesh.axis),
         materials,
         (textures.texels, textures.starts, textures.sizes),
-        (light, np.float32(lights.softness), np.append(lights.centre, 1.3 * lights.reach_mm).astype(np.float32)),
+        (
+            light,
+            np.float32(lights.softness),
+            np.append(lights.centre, 1.3 * lights.reach_mm).astype(np.float32),
+            np.asarray(lights.shading_balls, np.float32),
+        ),
         (maps.near, maps.near_matrix, maps.far, maps.far_matrix, maps.sky, maps.sky_matrices, maps.sky_directions),
         (np.asarray(camera.rotation, np.float32), eye.astype(np.float32), lens),
         (samples.face, samples.nearness, samples.first, samples.second),
@@ -67,18 +72,29 @@ def shade(
 
 
 @_inline
-def _hash(x, y, z):  # type: ignore[no-untyped-def]
-    """A number in 0..1 that looks random."""
-    value = (
-        (np.uint32(x) * np.uint32(374761393)) ^ (np.uint32(y) * np.uint32(668265263)) ^ (np.uint32(z) * np.uint32(97))
-    )
-    value = (value ^ (value >> np.uint32(13))) * np.uint32(1274126177)
-    return np.float32((value ^ (value >> np.uint32(16))) & np.uint32(0xFFFF)) / np.float32(65536)
+def _dither(x, y):  # type: ignore[no-untyped-def]
+    """A number in 0..1 that differs much between neighbours (Jimenez 2014), so that a lens blurs the pattern away."""
+    value = np.float32(0.06711056) * x + np.float32(0.00583715) * y
+    value = np.float32(52.9829189) * (value - np.floor(value))
+    return np.float32(value - np.floor(value))
 
 
 @_inline
 def _height(matrix, x, y, z, row):  # type: ignore[no-untyped-def]
     return matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z + matrix[row, 3]
+
+
+@_inline
+def _coarsely_lit(far, row, column, height):  # type: ignore[no-untyped-def]
+    """Share of the four texels around a place of the coarse map that are lit, weighted by nearness."""
+    size = len(far)
+    if not (0 <= row < size - 1 and 0 <= column < size - 1):
+        return np.float32(1)
+    i, j = int(row), int(column)
+    down, right = row - i, column - j
+    upper = (far[i, j] <= height) * (1 - right) + (far[i, j + 1] <= height) * right
+    lower = (far[i + 1, j] <= height) * (1 - right) + (far[i + 1, j + 1] <= height) * right
+    return np.float32(upper * (1 - down) + lower * down)
 
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
@@ -90,7 +106,7 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
     column, row, height = _height(matrix, px, py, pz, 0), _height(matrix, px, py, pz, 1), _height(matrix, px, py, pz, 2)
     if 2 < column < size - 3 and 2 < row < size - 3:
         texels = np.sqrt(matrix[0, 0] ** 2 + matrix[0, 1] ** 2 + matrix[0, 2] ** 2)
-        angle, lit = _hash(x, y, 1) * np.float32(6.2832), np.float32(0)
+        angle, lit = _dither(x, y) * np.float32(6.2832), np.float32(0)
         radius = max(softness * texels, np.float32(0.7))
         cosine, sine = radius * np.cos(angle), radius * np.sin(angle)
         for k in range(_LOOKS):
@@ -101,17 +117,13 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
             above = (near[i, j] - height - 8 - softness * np.float32(0.3)) / (10 + softness * np.float32(0.7))
             lit += np.float32(1 / _LOOKS) * (1 - min(max(above, np.float32(0)), np.float32(1)))
         return lit
-    size = len(far)
     px, py, pz = point[0] + 80 * normal[0], point[1] + 80 * normal[1], point[2] + 80 * normal[2]
     column, row = _height(far_matrix, px, py, pz, 0), _height(far_matrix, px, py, pz, 1)
-    i, j = int(row + _hash(x, y, 2) - np.float32(0.5)), int(column + _hash(x, y, 3) - np.float32(0.5))
-    if 0 <= i < size and 0 <= j < size and far[i, j] > _height(far_matrix, px, py, pz, 2) + 60:
-        return np.float32(0)
-    return np.float32(1)
+    return _coarsely_lit(far, row - np.float32(0.5), column - np.float32(0.5), _height(far_matrix, px, py, pz, 2) + 60)
 
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
-def _sky_seen(maps, reach, point, normal, x, y):  # type: ignore[no-untyped-def]
+def _sky_seen(maps, reach, point, normal):  # type: ignore[no-untyped-def]
     """Share of the sky in front of a surface that is not hidden by something near; ``reach`` is centre and radius."""
     dx, dy, dz = point[0] - reach[0], point[1] - reach[1], point[2] - reach[2]
     if dx * dx + dy * dy + dz * dz > reach[3] * reach[3]:
@@ -119,23 +131,43 @@ def _sky_seen(maps, reach, point, normal, x, y):  # type: ignore[no-untyped-def]
     sky, matrices, directions = maps[4], maps[5], maps[6]
     size = sky.shape[1]
     seen, total = np.float32(0.02), np.float32(0.02)
-    px, py, pz = point[0] + 35 * normal[0], point[1] + 35 * normal[1], point[2] + 35 * normal[2]
-    across, down = _hash(x, y, 5) * 2 - 1, _hash(y, x, 9) * 2 - 1
+    px, py, pz = point[0] + 22 * normal[0], point[1] + 22 * normal[1], point[2] + 22 * normal[2]
     for k in range(len(sky)):
         facing = directions[k, 0] * normal[0] + directions[k, 1] * normal[1] + directions[k, 2] * normal[2]
         facing = facing * np.float32(0.8) + np.float32(0.2)
         if facing <= 0:
             continue
         total += facing
-        j = int(_height(matrices[k], px, py, pz, 0) + across)
-        i = int(_height(matrices[k], px, py, pz, 1) + down)
-        across, down = down, -across
-        if not (0 <= i < size and 0 <= j < size):
+        column = _height(matrices[k], px, py, pz, 0) - np.float32(0.5)
+        row = _height(matrices[k], px, py, pz, 1) - np.float32(0.5)
+        if not (0 <= row < size - 1 and 0 <= column < size - 1):
             seen += facing
             continue
-        above = (sky[k, i, j] - _height(matrices[k], px, py, pz, 2) - 15) / 70
+        i, j = int(row), int(column)
+        down, right = row - i, column - j
+        highest = (sky[k, i, j] * (1 - right) + sky[k, i, j + 1] * right) * (1 - down)
+        highest += (sky[k, i + 1, j] * (1 - right) + sky[k, i + 1, j + 1] * right) * down
+        above = (highest - _height(matrices[k], px, py, pz, 2) - 12) / 40
         seen += facing * (1 - min(max(above, np.float32(0)), np.float32(1)))
     return seen / total
+
+
+@numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
+def _left_open(balls, reach, point, normal):  # type: ignore[no-untyped-def]
+    """Share of a surface's half space that balls (K, 4) leave open: the maps of the sky are too coarse for contact."""
+    dx, dy, dz = point[0] - reach[0], point[1] - reach[1], point[2] - reach[2]
+    if dx * dx + dy * dy + dz * dz > reach[3] * reach[3]:
+        return np.float32(1)
+    share = np.float32(1)
+    for k in range(len(balls)):
+        dx, dy, dz = balls[k, 0] - point[0], balls[k, 1] - point[1], balls[k, 2] - point[2]
+        facing = dx * normal[0] + dy * normal[1] + dz * normal[2]
+        if facing > 0:
+            away = dx * dx + dy * dy + dz * dz
+            radius = balls[k, 3] * balls[k, 3]
+            hidden = np.float32(1.8) * facing / np.sqrt(away + 1) * radius / max(away, radius)
+            share *= 1 - min(hidden, np.float32(0.9))
+    return share
 
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
@@ -143,7 +175,7 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
     """Colour ``out`` (3,) of one sample; ``hit`` is (triangle, nearness, first, second, column, row in samples)."""
     vertices, normals, pattern, tint = geometry
     faces, material_of, axes = topology
-    light, softness, reach = lighting
+    light, softness, reach, balls = lighting
     rotation, eye, lens = view
     face, near, wa, wb, column, row = hit
     a, b, c = faces[face]
@@ -187,7 +219,7 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
                 shine = material[15] * (near_half / np.sqrt(hx * hx + hy * hy + hz * hz)) ** material[16] * lit
     lit *= max(sun, np.float32(0))
     fill = max(light[2, 0] * normal[0] + light[2, 1] * normal[1] + light[2, 2] * normal[2], np.float32(0))
-    seen = _sky_seen(maps, reach, point, normal, column, row)
+    seen = _sky_seen(maps, reach, point, normal) * _left_open(balls, reach, point, normal)
     up = np.float32(0.5) + np.float32(0.5) * normal[2]
     rim = np.float32(0.25) * material[15] * (1 + facing if facing < 0 else 1 - facing) ** 4 * seen
     closeness = np.float32(0.12) + np.float32(0.88) * seen

@@ -15,13 +15,14 @@ from headstart.synth.framing import pixel_range, position
 from headstart.synth.ground import moved
 from headstart.synth.labels import joint_states
 from headstart.synth.light import cast_light
+from headstart.synth.lighting import draw_light
 from headstart.synth.material import Palette
 from headstart.synth.mesh import OTHER_PERSON, MeshBuilder
 from headstart.synth.outfit import draw_outfit
 from headstart.synth.pose import Stance, sample_stance
 from headstart.synth.props import Stage
 from headstart.synth.render import Scene
-from headstart.synth.scene import add_occluder, draw_light, extent
+from headstart.synth.scene import add_occluder, extent
 from headstart.synth.texture import TextureSet, load_textures
 
 
@@ -60,10 +61,10 @@ def new_stage(domain: str, split: str, rng: np.random.Generator, ground: float) 
     return Stage(MeshBuilder(), Palette(), textures_of(domain, split), rng, ground)
 
 
-def finish_scene(stage: Stage, indoor: bool, posed: Posed) -> Scene:
+def finish_scene(stage: Stage, indoor: bool, posed: Posed, hall: bool = False) -> Scene:
     """Light the furnished stage."""
     mesh = stage.builder.build()
-    lights = draw_light(stage.rng, indoor, posed)
+    lights = draw_light(stage.rng, indoor, posed, hall)
     return Scene(mesh, stage.palette.table(), stage.textures, lights, cast_light(mesh, lights, stage.rng))
 
 
