@@ -1,0 +1,106 @@
+"""Pixels to millimetres: exact where the projection is, and stated where it cannot be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headstart.errors import ConfigError
+from headstart.geometry import Camera
+from headstart.lifting import BONE_FRACTIONS, TRUNK_FRACTION, lift, mm_per_unit, pelvis_of
+from headstart.skeleton import BODY_18, COCO_17, MODEL_SKELETONS, Skeleton
+from oracle import person, seen_by, stature
+
+CAMERA = Camera(1100.0, 1100.0, 640.0, 360.0)
+SURE = np.ones(18)
+
+
+def test_fractions_are_those_of_the_table() -> None:
+    # Winter 2009, figure 4.1: heights of knee, hip and shoulder over the floor.
+    assert sum(BONE_FRACTIONS.values()) == pytest.approx(2 * (0.530 - 0.285 + 0.285 - 0.039 + 0.186 + 0.146))
+    assert pytest.approx(0.818 - 0.530) == TRUNK_FRACTION
+
+
+def test_a_body_worked_out_by_hand() -> None:
+    """Every bone 10 units: nine of them should be (1.646 + 0.288) x 1700 mm."""
+    points = np.zeros((18, 3))
+    names = {name: i for i, name in enumerate(BODY_18.names)}
+    for side in ("left", "right"):
+        points[names[f"{side}_knee"]] = (0, 10, 0)
+        points[names[f"{side}_ankle"]] = (0, 10, 10)
+        points[names[f"{side}_shoulder"]] = (0, -10, 0)
+        points[names[f"{side}_elbow"]] = (10, -10, 0)
+        points[names[f"{side}_wrist"]] = (10, -10, -10)
+    assert mm_per_unit(points, SURE, BODY_18, 1700.0) == pytest.approx(1700 * 1.934 / 90)
+
+
+@pytest.mark.parametrize("turn", [0, 35, 90, 180])
+def test_weak_perspective_is_exact(turn: float) -> None:
+    truth = person(turn)
+    lifted = lift(truth * 0.37 + np.array([300.0, 200.0, 0.0]), SURE, BODY_18, stature(truth))
+    np.testing.assert_allclose(lifted.relative_mm, truth, atol=1e-9)
+    assert lifted.camera_mm is None
+
+
+@pytest.mark.parametrize("turn", [0, 35, 90, 180])
+@pytest.mark.parametrize("distortion", [(0.0, 0.0, 0.0, 0.0, 0.0), (-0.1, 0.02, 1e-3, -1e-3, 0.0)])
+def test_perspective_is_exact_near_and_off_the_axis(turn: float, distortion: tuple[float, ...]) -> None:
+    camera = Camera(1100.0, 1100.0, 640.0, 360.0, distortion)  # type: ignore[arg-type]
+    truth = person(turn) + np.array([900.0, -250.0, 2500.0])
+    lifted = lift(seen_by(camera, truth), SURE, BODY_18, stature(truth), camera)
+    assert lifted.camera_mm is not None
+    np.testing.assert_allclose(lifted.camera_mm, truth, atol=1e-3)
+    np.testing.assert_allclose(lifted.relative_mm, truth - truth[BODY_18.index("pelvis")], atol=1e-3)
+
+
+def test_joints_that_are_far_off_do_not_set_the_scale_when_unsure() -> None:
+    truth = person()
+    broken, confidence = truth.copy(), SURE.copy()
+    for joint in ("left_knee", "left_ankle"):
+        broken[BODY_18.index(joint)] *= 6
+        confidence[BODY_18.index(joint)] = 0.0
+    sure = lift(broken, SURE, BODY_18, stature(truth)).relative_mm[BODY_18.index("right_wrist")]
+    unsure = lift(broken, confidence, BODY_18, stature(truth)).relative_mm[BODY_18.index("right_wrist")]
+    wanted = np.linalg.norm(truth[BODY_18.index("right_wrist")])
+    assert np.linalg.norm(sure) < 0.8 * wanted
+    assert np.linalg.norm(unsure) == pytest.approx(wanted, rel=0.06)
+
+
+@given(st.floats(900, 2300), st.floats(0.01, 50), st.floats(-180, 180))
+def test_stature_alone_sets_the_size(height: float, pixels_per_mm: float, turn: float) -> None:
+    truth = person(turn)
+    small, large = (lift(truth * s, SURE, BODY_18, height).relative_mm for s in (pixels_per_mm, 1.0))
+    np.testing.assert_allclose(small, large, atol=1e-6 * height)
+    np.testing.assert_allclose(large * stature(truth) / height, truth, atol=1e-6)
+
+
+@pytest.mark.parametrize("skeleton", MODEL_SKELETONS.values(), ids=MODEL_SKELETONS)
+def test_every_skeleton_that_a_model_may_have_can_be_lifted(skeleton: Skeleton) -> None:
+    points = np.random.default_rng(0).normal(size=(len(skeleton), 3)) * 100
+    lifted = lift(points, np.ones(len(skeleton)), skeleton, 1700.0, CAMERA)
+    np.testing.assert_allclose(pelvis_of(lifted.relative_mm, skeleton), 0, atol=1e-6)
+
+
+def test_without_a_pelvis_the_middle_of_the_hips_is_the_origin() -> None:
+    points = np.random.default_rng(1).normal(size=(17, 3)) * 100
+    hips = lift(points, np.ones(17), COCO_17, 1700.0).relative_mm[COCO_17.indices(("left_hip", "right_hip"))]
+    np.testing.assert_allclose(hips.sum(0), 0, atol=1e-9)
+
+
+def test_a_point_instead_of_a_person_stays_finite() -> None:
+    assert np.isfinite(lift(np.zeros((18, 3)), np.zeros(18), BODY_18, 1700.0).relative_mm).all()
+
+
+def test_wild_depths_stay_in_front_of_the_camera() -> None:
+    pixels = np.concatenate([np.random.default_rng(2).uniform(0, 500, (18, 2)), np.full((18, 1), -5000.0)], 1)
+    pixels[BODY_18.index("pelvis"), 2] = 0
+    camera_mm = lift(pixels, SURE, BODY_18, 1700.0, CAMERA).camera_mm
+    assert camera_mm is not None
+    assert (camera_mm[:, 2] > 0).all()
+
+
+def test_a_skeleton_without_limbs_is_refused() -> None:
+    with pytest.raises(ConfigError, match="left_hip"):
+        lift(np.zeros((1, 3)), np.ones(1), Skeleton("dot", ("nose",)), 1700.0)

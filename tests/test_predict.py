@@ -1,0 +1,313 @@
+"""PoseEstimator with networks that know the truth: axes, units, sides, batches, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from headstart import predict as predict_module
+from headstart.checkpoint import save_checkpoint
+from headstart.errors import ConfigError, DataError, HeadstartError
+from headstart.geometry import Camera, Crop
+from headstart.models.pose_net import PoseNet
+from headstart.predict import FieldOfView, PoseEstimator, TorchNetwork, load_network
+from headstart.records import CropJoints, Detection, Prediction
+from headstart.skeleton import BODY_18, mirrored_name
+from oracle import Oracle, box_of, person, seen_by, stature
+from tiny import MODEL
+
+CAMERA = Camera(1100.0, 1100.0, 640.0, 360.0)
+BLANK = np.full((720, 1280, 3), 90, np.uint8)
+
+
+def points(pose: dict[str, tuple[float, float, float]] | None) -> NDArray[np.float64]:
+    assert pose is not None
+    assert tuple(pose) == BODY_18.names
+    return np.array(list(pose.values()))
+
+
+def estimate_turned(turn: float, camera: Camera | None = CAMERA) -> Prediction:
+    """What a perfect network makes of a person 4 m away, right of the axis."""
+    truth = person(turn) + np.array([400.0, 100.0, 4000.0])
+    joints = seen_by(CAMERA, truth)
+    estimator = PoseEstimator(Oracle([(box_of(joints), joints)]), height_mm=stature(truth))
+    return estimator.estimate(BLANK, [[box_of(joints)]], camera)[0][0]
+
+
+class TestAxesUnitsAndSides:
+    def test_a_person_who_faces_the_camera_has_his_left_on_the_right_and_a_near_nose(self):
+        pose = estimate_turned(0).xyz_mm
+        assert pose["left_shoulder"][0] > 100 > -100 > pose["right_shoulder"][0]
+        assert pose["nose"][2] < pose["head_top"][2] - 30
+        assert pose["head_top"][1] < -600
+        assert pose["left_ankle"][1] > 300
+
+    def test_turned_to_his_left_he_looks_to_the_right_and_his_left_is_far(self):
+        pose = estimate_turned(90).xyz_mm
+        assert pose["nose"][0] > pose["head_top"][0] + 30
+        assert pose["left_shoulder"][2] > 100 > -100 > pose["right_shoulder"][2]
+
+    @pytest.mark.parametrize("turn", [0, 60, 90, 180, 270])
+    def test_millimetres_are_exact_with_the_camera(self, turn):
+        truth = person(turn)
+        found = estimate_turned(turn)
+        np.testing.assert_allclose(points(found.xyz_mm), truth, atol=0.05)
+        np.testing.assert_allclose(points(found.camera_xyz_mm), truth + np.array([400.0, 100.0, 4000.0]), atol=0.1)
+
+    @pytest.mark.parametrize("turn", [30, 90, 180])
+    def test_a_person_turned_by_an_angle_comes_out_turned_by_it(self, turn):
+        before, after = points(estimate_turned(0).xyz_mm), points(estimate_turned(turn).xyz_mm)
+        # Turning left: from facing the camera (-z) to facing the picture's right (+x), about the vertical.
+        c, s = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
+        np.testing.assert_allclose(after, before @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]).T, atol=0.1)
+
+    def test_without_a_camera_weak_perspective_is_near(self):
+        found = estimate_turned(90, camera=None)
+        assert found.camera_xyz_mm is None
+        errors = np.linalg.norm(points(found.xyz_mm) - person(90), axis=1)
+        assert errors.mean() < 60
+
+    def test_pixels_are_those_of_the_picture(self):
+        found = estimate_turned(0)
+        wanted = seen_by(CAMERA, person(0) + np.array([400.0, 100.0, 4000.0]))
+        np.testing.assert_allclose(points(found.keypoints)[:, :2], wanted[:, :2], atol=1e-3)
+        np.testing.assert_allclose(points(found.keypoints)[:, 2], 0.9, atol=1e-6)
+
+    def test_stature_scales_the_pose(self):
+        joints = person() * 0.2 + [300.0, 300.0, 0.0]
+        tall, small = (
+            PoseEstimator(Oracle([(box_of(joints), joints)]), height_mm=h).estimate(BLANK, [[box_of(joints)]])[0][0]
+            for h in (1800.0, 900.0)
+        )
+        np.testing.assert_allclose(points(tall.xyz_mm), 2 * points(small.xyz_mm), atol=1e-3)
+        assert tall.extra == {"height_mm": 1800.0}
+
+    def test_an_assumed_field_of_view_says_so(self):
+        joints = person() * 0.2 + [640.0, 360.0, 0.0]
+        estimator = PoseEstimator(Oracle([(box_of(joints), joints)]))
+        (found,) = estimator.estimate(BLANK, [[box_of(joints)]], FieldOfView(90.0))[0]
+        assert found.extra["camera"] == {"fx": 640.0, "fy": 640.0, "cx": 639.5, "cy": 359.5, "assumed": True} | {
+            "fx": pytest.approx(640.0),
+            "fy": pytest.approx(640.0),
+        }
+        # 0.2 px per mm at 640 px focal length are 3.2 m, up to the stature assumed and perspective.
+        assert points(found.camera_xyz_mm)[BODY_18.index("pelvis"), 2] == pytest.approx(3200, rel=0.15)
+
+
+class DotReader:
+    """Finds each joint as the middle of the dots of its own colour: an independent look at what the crop shows."""
+
+    skeleton, input_size = BODY_18, (256, 256)
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        found = np.full((len(crops), 18, 2), np.nan, np.float32)
+        for number, crop in enumerate(crops):
+            for joint in range(18):
+                rows, columns = np.nonzero(np.abs(crop.astype(int) - colour(joint)).max(-1) < 5)
+                if len(rows):
+                    found[number, joint] = columns.mean(), rows.mean()
+        shape = found.shape[:2]
+        return CropJoints(found, np.zeros(shape, np.float32), np.ones(shape, np.float32))
+
+
+def colour(joint: int) -> tuple[int, int, int]:
+    return 255, 12 * joint, 255 - 12 * joint
+
+
+def dotted(joints: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture (height, width) with a disc at every joint (18, 2)."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    image = np.zeros((*size, 3), np.uint8)
+    for joint, (x, y) in enumerate(joints):
+        image[(columns - x) ** 2 + (rows - y) ** 2 < 64] = colour(joint)
+    return image
+
+
+class TestCrops:
+    @pytest.mark.parametrize(
+        "box",
+        [[40.0, 20.0, 310.0, 260.0], [-60.5, -20.0, 500.0, 420.0], [70.2, 40.7, 260.0, 100.0]],
+        ids=["tight", "over the edges", "wide"],
+    )
+    def test_dots_are_found_where_they_are(self, box):
+        joints = np.stack(np.meshgrid([80.0, 120, 161, 200, 240, 281], [60.0, 120, 200]), -1).reshape(-1, 2)
+        (found,) = PoseEstimator(DotReader()).estimate(dotted(joints, (300, 400)), [[box]])[0]
+        np.testing.assert_allclose(
+            points(found.keypoints)[:, :2], joints, atol=0.4 / Crop.from_box(np.array(box), (256, 256)).scale
+        )
+
+    def test_small_pieces_and_whole_pictures_agree(self):
+        joints = np.stack(np.meshgrid([80.0, 120, 160, 200, 240, 280], [60.0, 120, 200]), -1).reshape(-1, 2)
+        (whole,) = PoseEstimator(DotReader()).estimate(dotted(joints, (300, 400)))[0]
+        assert whole.bbox_xywh == (0.0, 0.0, 400.0, 300.0)
+        np.testing.assert_allclose(points(whole.keypoints)[:, :2], joints, atol=0.6)
+
+    def test_colours_reach_the_network_as_rgb_from_every_kind_of_picture(self, tmp_path):
+        joints = np.stack(np.meshgrid([80.0, 120, 160, 200, 240, 280], [60.0, 120, 200]), -1).reshape(-1, 2)
+        image = dotted(joints, (300, 400))
+        Image.fromarray(image).save(tmp_path / "photo.png")
+        pictures = [image, tmp_path / "photo.png", str(tmp_path / "photo.png"), Image.fromarray(image)]
+        for (found,) in PoseEstimator(DotReader()).estimate(pictures):
+            np.testing.assert_allclose(points(found.keypoints)[:, :2], joints, atol=0.6)
+
+
+@pytest.fixture(scope="module")
+def network() -> TorchNetwork:
+    torch.manual_seed(1)
+    return TorchNetwork(PoseNet(MODEL), "cpu")
+
+
+class TestNetwork:
+    def test_the_mirrored_photo_gives_the_mirrored_skeleton(self, network):
+        rng = np.random.default_rng(0)
+        photo = rng.integers(0, 255, (120, 171, 3)).astype(np.uint8)
+        # One crop pixel is one picture pixel and the grids coincide: nothing is interpolated.
+        box = [6.4 + 40, 6.4 + 20, 51.2, 51.2]
+        mirrored_box = [171 - box[0] - box[2], *box[1:]]
+        estimator = PoseEstimator(network, flip_test=True)
+        (seen,), (mirrored,) = estimator.estimate([photo, photo[:, ::-1].copy()], [[box], [mirrored_box]])
+        for joint, (x, y, confidence) in seen.keypoints.items():
+            expected = (170 - x, y, confidence)
+            assert mirrored.keypoints[mirrored_name(joint)] == pytest.approx(expected, abs=1e-3), joint
+        for joint, (x, y, z) in seen.xyz_mm.items():
+            assert mirrored.xyz_mm[mirrored_name(joint)] == pytest.approx((-x, y, z), abs=0.05), joint
+
+    def test_batches_do_not_change_results(self, network):
+        rng = np.random.default_rng(1)
+        photos = [rng.integers(0, 255, (90, 70, 3)).astype(np.uint8) for _ in range(3)]
+        boxes = [[[0, 0, 40, 60], [10, 5, 50, 80]], [], [[3, 3, 60, 60]]]
+        one, many = (PoseEstimator(network, batch_size=size).estimate(photos, boxes) for size in (1, 32))
+        assert [len(people) for people in many] == [2, 0, 1]
+        for first, second in zip(chain(*one), chain(*many)):
+            np.testing.assert_allclose(points(first.keypoints), points(second.keypoints), atol=1e-2)
+
+    def test_people_of_many_pictures_share_batches(self):
+        joints = person() * 0.2 + [300.0, 300.0, 0.0]
+        oracle = Oracle([(box_of(joints), joints)] * 7)
+        boxes = [[box_of(joints)] * n for n in (3, 0, 2, 2)]
+        found = PoseEstimator(oracle, batch_size=4).estimate([BLANK] * 4, boxes)
+        assert [len(people) for people in found] == [3, 0, 2, 2]
+        assert oracle.batches == [4, 3]
+
+
+class TestBoxes:
+    @pytest.mark.parametrize(
+        ("box", "says"),
+        [
+            ([float("nan"), 0, 10, 10], "finite"),
+            ([0, 0, 10, float("inf")], "finite"),
+            ([5, 5, 0, 10], "size"),
+            ([5, 5, 10, -1], "size"),
+            ([2000, 5, 10, 10], "outside its 1280 x 720"),
+            ([-50, -50, 50, 50], "outside"),
+            ([1, 2, 3], "width, height"),
+            (["a", 2, 3, 4], "width, height"),
+        ],
+    )
+    def test_a_box_that_is_none_is_named(self, box, says, network):
+        with pytest.raises(DataError, match=says) as error:
+            PoseEstimator(network).estimate([BLANK], [[[0, 0, 50, 50], box]], names=["beach.jpg"])
+        assert "beach.jpg, record box 1" in str(error.value)
+
+    def test_one_bad_picture_does_not_stop_the_others(self, network):
+        told: list[tuple[int, str]] = []
+
+        def note(position: int, error: HeadstartError) -> None:
+            told.append((position, str(error)))
+
+        found = PoseEstimator(network).estimate([BLANK, "/nowhere.jpg", BLANK], on_error=note)
+        assert [len(people) for people in found] == [1, 0, 1]
+        assert [position for position, _ in told] == [1]
+        assert "/nowhere.jpg" in told[0][1]
+
+    def test_without_boxes_the_detector_looks(self):
+        joints = person() * 0.2 + [300.0, 300.0, 0.0]
+        box = tuple(box_of(joints))
+
+        def detector(image: NDArray[np.uint8]) -> list[Detection]:
+            assert image.shape == BLANK.shape
+            return [Detection(box, 0.75)]  # type: ignore[arg-type]
+
+        estimator = PoseEstimator(Oracle([(box, joints)]), detector=detector)
+        (found,) = estimator.estimate(BLANK)[0]
+        assert (found.bbox_xywh, found.score) == (box, 0.75)
+
+    def test_counts_must_agree(self, network):
+        with pytest.raises(ConfigError, match="each of the 1 pictures"):
+            PoseEstimator(network).estimate(BLANK, [])
+
+
+def test_to_dict_has_exactly_the_keys_that_are_promised() -> None:
+    plain = estimate_turned(0, camera=None).to_dict()
+    assert list(plain) == ["image", "bbox", "score", "joints2d", "joints3d_mm"]
+    assert list(plain["joints2d"]) == list(plain["joints3d_mm"]) == list(BODY_18.names)
+    assert len(plain["bbox"]) == 4
+    assert [len(plain[key]["nose"]) for key in ("joints2d", "joints3d_mm")] == [3, 3]
+    assert list(estimate_turned(0).to_dict())[5:] == ["joints3d_camera_mm"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(2)
+    path = tmp_path_factory.mktemp("run") / "best.safetensors"
+    tensors = {f"model.{name}": value for name, value in PoseNet(MODEL).state_dict().items()}
+    save_checkpoint(path, tensors, {"model": asdict(MODEL)})
+    return path
+
+
+class TestLoading:
+    def test_file_folder_and_published_folder(self, checkpoint, tmp_path):
+        (tmp_path / "model.safetensors").write_bytes(checkpoint.read_bytes())
+        found = [
+            PoseEstimator.from_pretrained(source, device="cpu").estimate(BLANK)[0][0].to_dict()
+            for source in (checkpoint, checkpoint.parent, str(checkpoint), tmp_path)
+        ]
+        assert found == [found[0]] * 4
+
+    def test_a_hub_id_is_fetched(self, checkpoint, monkeypatch):
+        asked = []
+
+        def download(repository: str, name: str) -> str:
+            asked.append((repository, name))
+            return str(checkpoint)
+
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+        assert load_network("someone/poses", "cpu").input_size == (64, 64)
+        assert asked == [("someone/poses", "model.safetensors")]
+
+    def test_a_hub_id_without_a_network_is_one_clear_line(self):
+        with pytest.raises(ConfigError, match="someone/poses: neither a file here nor") as error:
+            load_network("someone/poses")
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("source", ["nowhere.safetensors", "/no/such/run", "a/b/c.safetensors", "no-such-run/"])
+    def test_a_path_that_is_missing_is_not_asked_of_the_hub(self, source):
+        with pytest.raises(ConfigError, match="expected a checkpoint"):
+            load_network(source)
+
+    def test_a_copy_without_weights_says_so(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(predict_module.resources, "files", lambda _: tmp_path)
+        with pytest.raises(ConfigError, match="no model ships"):
+            load_network(None)
+
+    def test_a_broken_checkpoint_is_named(self, tmp_path):
+        (tmp_path / "broken.safetensors").write_bytes(b"nothing")
+        with pytest.raises(DataError, match=r"broken\.safetensors"):
+            load_network(tmp_path / "broken.safetensors")
+
+    @pytest.mark.parametrize("settings", [{"batch_size": 0}, {"height_mm": 0.0}, {"height_mm": float("nan")}])
+    def test_settings_that_cannot_be_meant(self, settings):
+        with pytest.raises(ConfigError, match="height_mm > 0"):
+            PoseEstimator(DotReader(), **settings)
+
+    @pytest.mark.parametrize("degrees", [0.0, 180.0, float("nan")])
+    def test_fields_of_view_that_no_lens_has(self, degrees):
+        with pytest.raises(ConfigError, match="field of view"):
+            FieldOfView(degrees).camera(100, 100)
