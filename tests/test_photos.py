@@ -1,0 +1,207 @@
+"""Users' pictures: what every viewer shows reaches the network, and the rest is refused in one line."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from headstart.errors import DataError
+from headstart.photos import as_photo, decode_photo, read_photo
+
+#: (48, 64, 3) RGB: a red left half, a blue top right and a green bottom right quarter.
+SCENE = np.zeros((48, 64, 3), np.uint8)
+SCENE[:, :32] = (230, 20, 20)
+SCENE[:24, 32:] = (20, 20, 230)
+SCENE[24:, 32:] = (20, 180, 20)
+
+
+def corners(image: np.ndarray) -> list[str]:
+    """The strongest colour near top left, top right, bottom left and bottom right."""
+    rows, columns = (4, image.shape[0] - 5), (4, image.shape[1] - 5)
+    return [("red", "green", "blue")[int(image[r, c].argmax())] for r in rows for c in columns]
+
+
+SEEN = ["red", "blue", "red", "green"]
+
+
+def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif", "ppm"])
+def test_formats(suffix: str, tmp_path: Path) -> None:
+    Image.fromarray(SCENE).save(tmp_path / f"scene.{suffix}")
+    image = read_photo(tmp_path / f"scene.{suffix}")
+    assert image.shape == SCENE.shape
+    assert image.dtype == np.uint8
+    assert corners(image) == SEEN
+
+
+#: EXIF orientation -> what a camera held that way stored for the scene.
+STORED = {
+    1: SCENE,
+    2: SCENE[:, ::-1],
+    3: SCENE[::-1, ::-1],
+    4: SCENE[::-1],
+    5: SCENE.transpose(1, 0, 2),
+    6: np.rot90(SCENE),
+    7: SCENE[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(SCENE, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_exif_orientation_is_applied(orientation: int, suffix: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(STORED[orientation])).save(tmp_path / f"scene.{suffix}", exif=exif)
+    image = read_photo(tmp_path / f"scene.{suffix}")
+    assert image.shape == SCENE.shape
+    assert corners(image) == SEEN
+    with Image.open(tmp_path / f"scene.{suffix}") as opened:
+        np.testing.assert_array_equal(as_photo(opened), image)
+
+
+def test_cmyk(tmp_path: Path) -> None:
+    Image.fromarray(SCENE).convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    np.testing.assert_allclose(read_photo(tmp_path / "print.jpg").astype(int), SCENE, atol=40)
+    assert corners(read_photo(tmp_path / "print.jpg")) == SEEN
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits(channels: int, suffix: str, tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 48 * 64 * channels).reshape(48, 64, channels).astype(np.uint16)
+    if channels == 4:
+        values[..., 3] = 65535
+    cv2.imwrite(str(tmp_path / f"deep.{suffix}"), values)
+    image = read_photo(tmp_path / f"deep.{suffix}")
+    wanted = (values >> 8).astype(int)[..., [2, 1, 0][:channels] if channels > 1 else [0, 0, 0]]
+    np.testing.assert_allclose(image, wanted, atol=1)
+
+
+def test_grey_and_palette(tmp_path: Path) -> None:
+    Image.fromarray(SCENE[..., 0]).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_photo(tmp_path / "grey.png"), np.repeat(SCENE[..., :1], 3, 2))
+    Image.fromarray(SCENE).quantize(8).save(tmp_path / "palette.png")
+    assert corners(read_photo(tmp_path / "palette.png")) == SEEN
+
+
+def test_transparent_parts_are_white(tmp_path: Path) -> None:
+    alpha = np.dstack([SCENE, np.full(SCENE.shape[:2], 255, np.uint8)])
+    alpha[:24, :32, 3], alpha[24:, :32, 3] = 0, 128
+    Image.fromarray(alpha).save(tmp_path / "cut-out.png")
+    image = read_photo(tmp_path / "cut-out.png")
+    assert image[4, 4].tolist() == [255, 255, 255]
+    assert image[4, -5].tolist() == [20, 20, 230]
+    # Half of (230, 20, 20), half white.
+    np.testing.assert_allclose(image[-5, 4].astype(int), [242, 137, 137], atol=1)
+
+
+@pytest.mark.parametrize(
+    ("array", "wanted"),
+    [
+        (SCENE, SCENE),
+        (SCENE[..., 0], np.repeat(SCENE[..., :1], 3, 2)),
+        (SCENE[..., :1], np.repeat(SCENE[..., :1], 3, 2)),
+        (SCENE.astype(np.uint16) * 257, SCENE),
+        (np.dstack([SCENE, np.full(SCENE.shape[:2], 255, np.uint8)]), SCENE),
+        (np.dstack([SCENE.astype(np.uint16) * 257, np.full(SCENE.shape[:2], 65535, np.uint16)]), SCENE),
+        (SCENE[:, ::-1], SCENE[:, ::-1]),
+    ],
+    ids=["rgb", "grey", "one channel", "16 bits", "rgba", "rgba of 16 bits", "a view"],
+)
+def test_arrays(array: Any, wanted: np.ndarray) -> None:
+    np.testing.assert_array_equal(as_photo(array), wanted)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [SCENE.astype(np.float32), SCENE[None], SCENE[..., :2], np.zeros((0, 64, 3), np.uint8), SCENE.astype(bool)],
+    ids=["floats", "a batch", "two channels", "empty", "booleans"],
+)
+def test_arrays_that_are_no_picture(array: np.ndarray) -> None:
+    with pytest.raises(DataError, match="frame 7: expected") as error:
+        as_photo(array, "frame 7")
+    one_line(error)
+
+
+def test_other_things() -> None:
+    with pytest.raises(DataError, match="found dict"):
+        as_photo({"not": "a picture"})
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises so many pixels and ends after a few bytes of them."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000)))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "found an empty file"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "found something else"),
+        (b"hello, this is a text", "found something else"),
+        (png_header(20_000, 20_000), "at most 120,000,000 pixels, found far more. Scale it down"),
+        (png_header(13_000, 13_000), "at most 120,000,000 pixels, found 13,000 x 13,000. Scale it down"),
+        (png_header(65_000, 65_000), "at most 120,000,000 pixels"),
+        (png_header(1, 1), "at least 8 px a side, found 1 x 1"),
+        (png_header(500, 7), "at least 8 px a side"),
+        (png_header(500, 500), "a whole picture"),
+        (png_header(500, 500)[:30], "picture"),
+    ],
+    ids=[
+        "0 bytes",
+        "PostScript",
+        "text",
+        "20,000 x 20,000",
+        "13,000 x 13,000",
+        "65,000 x 65,000",
+        "1 x 1",
+        "flat",
+        "cut off",
+        "header",
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.png") as error:
+        read_photo(tmp_path / "bad.png")
+    assert says in one_line(error)
+
+
+def test_a_jpeg_that_ends_early(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.jpg")
+    (tmp_path / "part.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:9000])
+    with pytest.raises(DataError, match="expected a whole picture") as error:
+        read_photo(tmp_path / "part.jpg")
+    one_line(error)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    for path, says in ((tmp_path / "none.jpg", "No such file"), (tmp_path, "directory")):
+        with pytest.raises(DataError, match="a picture file") as error:
+            read_photo(path)
+        assert says in one_line(error)
+
+
+def test_bytes_and_a_lower_limit() -> None:
+    encoded = cv2.imencode(".png", SCENE[..., ::-1])[1].tobytes()
+    assert corners(decode_photo(encoded, "upload")) == SEEN
+    with pytest.raises(DataError, match="upload: expected at most 1,000 pixels, found 64 x 48"):
+        decode_photo(encoded, "upload", max_pixels=1000)
