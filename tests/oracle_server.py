@@ -5,8 +5,13 @@ Run: python tests/oracle_server.py PORT [KEY=VALUE of Limits ...]; prints the ad
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +66,25 @@ class TwoPeople:
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
         height, width = image.shape[:2]
         return [Detection((0, 0, width / 2, height), 0.9), Detection((width / 2, 0, width / 2, height), 0.6)]
+
+
+@contextmanager
+def running(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a server of its own, and its process, stopped by SIGTERM."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, __file__, str(port), *options]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address == f"http://127.0.0.1:{port}/", "the server did not start"
+        yield address, process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def main() -> None:

@@ -14,7 +14,10 @@ from headstart.serve.uploads import Limits, Uploads
 
 _ASSETS = Path(str(resources.files("headstart"))) / "serve" / "assets"
 _CSS = """
-.gradio-container { max-width: 1380px !important; margin: 0 auto; }
+.gradio-container { max-width: 1440px !important; width: 100% !important; margin: 0 auto; }
+#hs-viewer .html-container, #hs-head .html-container { padding: 0 !important; }
+footer .divider { display: none !important; }
+@media (max-width: 500px) { .gradio-container > .main { padding: 12px 14px !important; } }
 #hs-head h1 { font-size: 26px; margin: 6px 0 0; letter-spacing: -0.01em; }
 #hs-head p { color: var(--body-text-color-subdued); margin: 2px 0 6px; }
 """
@@ -22,17 +25,17 @@ _CSS = """
 
 def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.Blocks, Uploads]:
     """The page, and who is told of its uploads, which lie in ``folder``."""
-    with gr.Blocks(title="Headstart", analytics_enabled=False, delete_cache=(60, limits.keep_s)) as page:
+    with gr.Blocks(title="Headstart", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>Headstart</h1><p>3D human pose from one photo. Photos stay on this server and are not kept.</p>",
             elem_id="hs-head",
         )
         with gr.Row(equal_height=False):
-            with gr.Column(scale=1, min_width=300):
-                photo, boxes, examples = _inputs()
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=1, min_width=290):
+                photo, boxes = _inputs()
+            with gr.Column(scale=4, min_width=320):
                 viewer = _viewer()
-        uploads = Uploads(folder, lambda: _copies(examples))
+        uploads = Uploads(folder)
         handlers = Handlers(estimator, limits, uploads)
         _connect(page, handlers, photo, boxes, viewer)
     page.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once)
@@ -105,7 +108,7 @@ class Handlers:
         return estimate_photo(self.estimator, path, name, parse_boxes(text), self.limits.pixels)
 
 
-def _inputs() -> tuple[gr.Image, gr.Textbox, Any]:
+def _inputs() -> tuple[gr.Image, gr.Textbox]:
     photo = gr.Image(
         label="Photo",
         type="filepath",
@@ -119,7 +122,7 @@ def _inputs() -> tuple[gr.Image, gr.Textbox, Any]:
     photo.preprocess = lambda payload: payload
     photo.async_move_resource_to_block_cache = _local_only
     pictures = [[str(path)] for path in sorted((_ASSETS / "examples").glob("*.jpg"))]
-    examples = gr.Examples(pictures, [photo], label="Examples", elem_id="hs-examples", api_visibility="private")
+    gr.Examples(pictures, [photo], label="Examples", elem_id="hs-examples", api_visibility="private")
     boxes = gr.Textbox(
         label="Boxes (optional)",
         placeholder="x, y, width, height",
@@ -128,7 +131,7 @@ def _inputs() -> tuple[gr.Image, gr.Textbox, Any]:
         max_length=4000,
         elem_id="hs-boxes",
     )
-    return photo, boxes, examples
+    return photo, boxes
 
 
 def _viewer() -> gr.HTML:
@@ -159,9 +162,3 @@ async def _local_only(path: str) -> str:
     if "://" in path:
         raise ConfigError("Expected an uploaded photo, not the address of one.")
     return path
-
-
-def _copies(examples: Any) -> set[str]:
-    """Gradio's copies of the examples, which every session may click."""
-    rows = examples.non_none_processed_examples
-    return {str(value["path"]) for row in rows for value in row if isinstance(value, dict)}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,13 +26,16 @@ def serve(
     limits: Limits | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show the page until Ctrl-C. ``ready`` is told its address once it answers.
+    """Show the page until Ctrl-C or SIGTERM. ``ready`` is told its address once it answers.
 
     Only this machine can reach it unless ``host`` is another address (0.0.0.0: everybody who can reach the machine;
     there is no password). Raises :class:`ConfigError` where Gradio is not installed or the port is taken.
     """
     limits = limits or Limits()
-    with tempfile.TemporaryDirectory(prefix="headstart-serve-") as name:
+    if threading.current_thread() is threading.main_thread():
+        # A service manager's stop must delete the uploads as Ctrl-C does.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         _prepare_gradio(folder)
         from headstart.serve.page import build_page, launch_options

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +29,10 @@ class Limits:
 class Uploads:
     """Knows which file belongs to whom: a session keeps its last photo only, until its page is closed."""
 
-    def __init__(self, folder: Path, kept: Callable[[], set[str]] = set) -> None:
-        """``kept``: paths that are nobody's (examples)."""
-        self.folder, self.kept = folder, kept
+    def __init__(self, folder: Path) -> None:
+        """What lies in ``folder`` now, the examples, is nobody's and stays: somebody may well upload the same file."""
+        self.folder = folder
+        self.kept = frozenset(folder.rglob("*"))
         self._last: dict[str, Path] = {}
         self._lock = threading.Lock()
 
@@ -64,5 +64,5 @@ class Uploads:
         # Gradio names files by their content: two sessions with the same photo share one file.
         with self._lock:
             held = path in self._last.values() and not even_held
-        if not held and str(path) not in self.kept() and self.folder in path.parents:
+        if not held and path not in self.kept and self.folder in path.parents:
             path.unlink(missing_ok=True)

@@ -128,11 +128,15 @@ function drawSpace(pen, width, height) {
     const p = flat[from], q = flat[to], tint = (end, name) => colour(name, shade(end.depth));
     const blend = pen.createLinearGradient(p.x, p.y, q.x, q.y);
     blend.addColorStop(0, tint(p, names[to])); blend.addColorStop(1, tint(q, names[to]));
-    const stroke = (style, wide) => { pen.strokeStyle = style; pen.lineWidth = wide; pen.beginPath(); pen.moveTo(p.x, p.y); pen.lineTo(q.x, q.y); pen.stroke(); };
+    const stroke = (style, wide, cap) => {
+      pen.strokeStyle = style; pen.lineWidth = wide; pen.lineCap = cap;
+      pen.beginPath(); pen.moveTo(p.x, p.y); pen.lineTo(q.x, q.y); pen.stroke();
+    };
     const wide = thick * (p.near + q.near) / 2;
-    stroke(dark ? "#17191c" : "#f6f6f3", wide + 4); stroke(blend, wide);
+    // A rim in the colour of the paper parts limbs that cross; it must not eat into the joints.
+    stroke(dark ? "#17191c" : "#f6f6f3", wide + 4, "butt"); stroke(blend, wide, "round");
   } }));
-  flat.forEach((p, joint) => parts.push({ depth: p.depth - 12, draw: () => {
+  flat.forEach((p, joint) => parts.push({ depth: p.depth - 200, draw: () => {
     const radius = thick * 0.78 * p.near * (joint === hovered ? 1.6 : 1);
     const glow = pen.createRadialGradient(p.x - radius / 3, p.y - radius / 3, radius / 6, p.x, p.y, radius);
     glow.addColorStop(0, colour(names[joint], shade(p.depth) * 1.25)); glow.addColorStop(1, colour(names[joint], shade(p.depth) * 0.82));
@@ -214,6 +218,8 @@ function show() {
   picture.onload = redraw;
   picture.src = value.photo;
   choose(0);
+  // On a phone the result lies below the fold.
+  if (window.innerWidth < 700) element.scrollIntoView({ behavior: "smooth", block: "start" });
 }
 
 function save(blob, name) {
