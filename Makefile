@@ -43,6 +43,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/synth.py
+	$(BIN)/python benchmarks/predict.py
 
 clean:
 	rm -rf $(VENV) .cache runs data

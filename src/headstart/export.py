@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ from headstart.errors import ConfigError, ExportError
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
-from headstart.onnx_network import IMAGE, JOINTS, OnnxHeader, OnnxNetwork, require_onnxruntime
+from headstart.onnx_network import IMAGE, JOINTS, Agreement, OnnxHeader, OnnxNetwork, require_onnxruntime
 from headstart.quantisation import quantise
 from headstart.records import Decoded
 
@@ -43,22 +43,6 @@ BROKEN = {"fp16": 1 / 512, "int8": 1 / 64}
 #: Opset 17 is read by every ONNX Runtime that pip gives for Python 3.11.
 _OPSET = 17
 _CHECKED = 16
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How far an exported file is from the checkpoint in PyTorch, over joints of the pictures that were compared."""
-
-    largest_px: float
-    """Of the joints' places, input px."""
-    median_px: float
-    largest_depth_px: float
-    """Of their depths, in input px too."""
-    joints: int
-    """Joints that were compared: those that single precision can place at all (see :func:`agreement`)."""
-    of_joints: int
-    """Joints in the pictures."""
-    worst_joint: str
 
 
 def export_onnx(
@@ -92,7 +76,7 @@ def export_onnx(
         _write_header(temporary, header)
         measured = agreement(model, temporary, shown[:_CHECKED])
         _require(measured, precision, model.config.input_size[0], out)
-        header = replace(header, agreement=asdict(measured))
+        header = replace(header, agreement=measured)
         _write_header(temporary, header)
         os.replace(temporary, out)
     finally:
@@ -245,7 +229,6 @@ def _header(model: PoseNet, precision: Precision, checkpoint: str, git_sha: str)
         checkpoint=checkpoint,
         git_sha=git_sha,
         versions=versions,
-        agreement={},
     )
 
 

@@ -41,6 +41,22 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How far an exported file is from the checkpoint in PyTorch, over joints of the pictures that were compared."""
+
+    largest_px: float
+    """Of the joints' places, input px."""
+    median_px: float
+    largest_depth_px: float
+    """Of their depths, in input px too."""
+    joints: int
+    """Joints that were compared: those that single precision can place at all (see export.agreement)."""
+    of_joints: int
+    """Joints in the pictures."""
+    worst_joint: str
+
+
+@dataclass(frozen=True)
 class OnnxHeader:
     """What a file says about itself (JSON under ``headstart`` in the model's ``metadata_props``)."""
 
@@ -64,8 +80,8 @@ class OnnxHeader:
     """Commit that trained the checkpoint."""
     versions: dict[str, str]
     """Of headstart, torch and onnxruntime at export."""
-    agreement: dict[str, float]
-    """Measured at export against the checkpoint in PyTorch, see export.Agreement."""
+    agreement: Agreement | None = None
+    """With the checkpoint in PyTorch, measured at export."""
     format: int = _FORMAT
 
     def to_metadata(self) -> dict[str, str]:
@@ -155,7 +171,8 @@ def _read_header(path: Path, metadata: dict[str, str]) -> OnnxHeader:
     try:
         values = json.loads(metadata[_HEADER])
         size, joints = tuple(values["input_size"]), tuple(values["joints"])
-        header = OnnxHeader(**{**values, "input_size": size, "joints": joints})
+        agreement = values["agreement"] and Agreement(**values["agreement"])
+        header = OnnxHeader(**{**values, "input_size": size, "joints": joints, "agreement": agreement})
         known = MODEL_SKELETONS[header.skeleton].names
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(path, expected, found=f"another model, or another version's ({error})") from error

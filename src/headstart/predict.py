@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
+from headstart.onnx_network import OnnxNetwork
 from headstart.photos import RGB, PhotoLike, as_photo
 from headstart.records import CropJoints, Detection, Detector, PoseNetwork, Prediction
 
@@ -115,7 +116,7 @@ class PoseEstimator:
         flip_test: bool = True,
         height_mm: float = DEFAULT_HEIGHT_MM,
     ) -> PoseEstimator:
-        """The model that ships (None), a checkpoint file, a run's folder, or a hub id.
+        """The model that ships (None), a checkpoint file, a run's folder, an exported .onnx file, or a hub id.
 
         Raises :class:`ConfigError` where there is no such model, :class:`DataError` where its file is not one.
         """
@@ -210,6 +211,8 @@ def load_network(source: str | Path | None = None, device: str | None = None) ->
     from headstart.checkpoint import load_model
 
     path = _shipped() if source is None else _local(source) or _from_hub(str(source))
+    if path.suffix == ".onnx":
+        return OnnxNetwork(path, device=device)
     return TorchNetwork(load_model(path)[0], device)
 
 
@@ -256,7 +259,7 @@ def _local(source: str | Path) -> Path | None:
         return published if published.is_file() else find_checkpoint(path)
     if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not path.suffix:
         return None
-    raise ConfigError(f"{source}: expected a checkpoint, the folder of a run, or a hub id (owner/name)")
+    raise ConfigError(f"{source}: expected a checkpoint, the folder of a run, an .onnx file, or a hub id (owner/name)")
 
 
 def _from_hub(repository: str) -> Path:

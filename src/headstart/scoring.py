@@ -1,4 +1,4 @@
-"""A checkpoint on disk to scores under a protocol, with the predictions and a picture of them on the side."""
+"""A model on disk to scores under a protocol, with the predictions and a picture of them on the side."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headstart.checkpoint import find_checkpoint, load_model
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
-from headstart.evaluate import aim, predict, protocol_rows, score
+from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
+from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.results import Scores
 from headstart.skeleton import CANONICAL, Skeleton
+from headstart.targets import HeatmapCodec
 
 #: Joints below this confidence are left out of pictures (never out of scores).
 _DRAWN_CONFIDENCE = 0.03
@@ -39,21 +42,22 @@ def evaluate_checkpoint(
     predictions_path: Path | None = None,
     picture_path: Path | None = None,
 ) -> Scores:
-    """Predict and score; the arguments are those of ``headstart eval``. Uses the accelerator that torch finds."""
-    from accelerate import PartialState
+    """Predict and score; the arguments are those of ``headstart eval``.
 
+    ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU; a checkpoint
+    uses the accelerator that torch finds.
+    """
     wanted = aim(protocol(protocol_name), dataset, split)
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
-    model, _ = load_model(path)
+    forward, codec, device = _load(path)
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
-    device = PartialState().device
     with ProgressDisplay(f"{wanted.name}", len(rows), "people") as display:
         predictions = predict(
-            model.to(device),
-            model.codec,
+            forward,
+            codec,
             index,
             rows,
             device=device,
@@ -70,6 +74,18 @@ def evaluate_checkpoint(
     if picture_path:
         write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
     return score(predictions, index, wanted, rows)
+
+
+def _load(path: Path) -> tuple[Forward, HeatmapCodec, torch.device]:
+    """A network with what decodes its output, and the device that it wants its images on."""
+    if path.suffix == ".onnx":
+        network = OnnxNetwork(path)
+        return network.forward, network.codec, torch.device("cpu")
+    from accelerate import PartialState
+
+    model, _ = load_model(path)
+    device = PartialState().device
+    return model.to(device), model.codec, device
 
 
 def picture_of_predictions(

@@ -12,6 +12,7 @@ from typing import Any
 import tyro
 
 from headstart.cli.datasets import data, pack, synth
+from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
 from headstart.cli.reporting import report
 from headstart.cli.showing import show
@@ -26,6 +27,7 @@ _VERBS: dict[str, Any] = {
     "show": show,
     "train": TrainArguments,
     "eval": evaluate,
+    "export": export,
     "predict": predict,
     "study": study,
     "report": report,

@@ -1,0 +1,120 @@
+"""Speed of prediction on a CPU: ONNX Runtime in fp32 and int8 against PyTorch, for the configurations that could ship.
+
+    make bench
+
+Weights are random: they do not change the speed. Everything is timed in one run, each row's candidates in turn, and
+the least disturbed round of each counts. Milliseconds of one thread are CPU time, which is what an idle machine would
+take; people a second are by the clock. Rates depend on the machine, the ratios are what to compare.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from headstart.export import Images, blobs, write_graph
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.onnx_network import IMAGE, JOINTS
+from headstart.quantisation import quantise
+
+#: Channels of the head, side of the crop: what ships, the same with smaller crops, and with the published head.
+CONFIGURATIONS = ((64, 256), (64, 192), (64, 160), (128, 256), (256, 256), (256, 192))
+GOAL_MS = 25
+ROUNDS, BATCH = 15, 16
+
+Predict = Callable[[Images], object]
+
+
+def onnx_runner(path: Path, threads: int) -> Predict:
+    """Pictures to joints by ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(list(JOINTS), {IMAGE: images})
+
+
+def torch_runner(model: PoseNet, threads: int) -> Predict:
+    """Pictures to joints by PyTorch, decoding included."""
+
+    def run(images: Images) -> object:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return model.codec.decode(model(torch.from_numpy(images)))
+
+    return run
+
+
+def seconds(
+    candidates: list[Predict], images: Images, rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Least time of one call of each candidate, called in turn so that all share what else the machine does."""
+    for run in candidates:
+        run(images)
+    best = [float("inf")] * len(candidates)
+    for _ in range(rounds):
+        for number, run in enumerate(candidates):
+            began = clock()
+            run(images)
+            best[number] = min(best[number], clock() - began)
+    return best
+
+
+def ship_model(channels: int, side: int) -> PoseNet:
+    """EfficientNet-Lite0 with a head of ``channels``, random weights."""
+    head = HeadConfig(channels=channels, heatmap="cross_entropy")
+    return PoseNet(ModelConfig("efficientnet_lite0", head=head, input_size=(side, side))).eval()
+
+
+def exported(model: PoseNet, folder: Path) -> tuple[Path, Path]:
+    """Its graph in fp32 and in int8."""
+    name = f"{model.config.head.channels}-{model.config.input_size[0]}"
+    single, quantised = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
+    write_graph(model, single)
+    write_graph(model, quantised)
+    quantise(quantised, blobs(model.config.input_size, 4))
+    return single, quantised
+
+
+def main() -> None:
+    """Print both tables."""
+    torch.manual_seed(0)
+    one = Table("head channels", "crop px", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", f"< {GOAL_MS} ms")
+    many = Table("threads", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", "int8 / fp32")
+    with tempfile.TemporaryDirectory() as name:
+        for channels, side in CONFIGURATIONS:
+            model = ship_model(channels, side)
+            single, quantised = exported(model, Path(name))
+            runners = [torch_runner(model, 1), onnx_runner(single, 1), onnx_runner(quantised, 1)]
+            times = [1e3 * t for t in seconds(runners, blobs((side, side), 1), ROUNDS, time.process_time)]
+            cells = [f"{t:.1f} ms" for t in times]
+            reached = "fp32" if times[1] < GOAL_MS else "int8" if times[2] < GOAL_MS else "no"
+            one.add_row(str(channels), str(side), *cells, f"{times[0] / times[1]:.1f}x", reached)
+        channels, side = CONFIGURATIONS[0]
+        model, images = ship_model(channels, side), blobs((side, side), BATCH)
+        single, quantised = (Path(name) / f"{channels}-{side}{kind}.onnx" for kind in ("", "-int8"))
+        for threads in range(1, min(os.cpu_count() or 1, 2) + 1):
+            runners = [torch_runner(model, threads), onnx_runner(single, threads), onnx_runner(quantised, threads)]
+            rates = [BATCH / t for t in seconds(runners, images, 3)]
+            cells = [f"{rate:.0f}/s" for rate in rates]
+            many.add_row(str(threads), *cells, f"{rates[1] / rates[0]:.1f}x", f"{rates[2] / rates[1]:.1f}x")
+    console = Console(width=110)
+    console.print(
+        "One crop, CPU time on one thread; BlazePose's networks alone took 14 (lite), 17 (full) and 65 ms (heavy).", one
+    )
+    console.print(f"People a second, batches of {BATCH}, head {channels} channels, {side} px.", many)
+    versions = f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}, numpy {np.__version__}"
+    console.print(f"EfficientNet-Lite0, 18 joints. {versions}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""``headstart export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from headstart.errors import ConfigError
+
+
+def export(
+    checkpoint: tyro.conf.Positional[Path],
+    out: Path,
+    format: Literal["onnx"] = "onnx",
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    calibrate: str | None = None,
+    root: Path | None = None,
+    split: str | None = None,
+    count: int = 200,
+) -> None:
+    """Write a checkpoint as one ONNX file: pictures in, joints out; checked against PyTorch before it is left.
+
+    Args:
+        checkpoint: file, or folder of a run (its best).
+        out: file to write, e.g. model.onnx.
+        format: onnx.
+        precision: fp16 halves the file, int8 quarters it; measure what they lose: headstart eval model.onnx.
+        calibrate: data set on whose people int8 measures its ranges, and on which the file is compared with PyTorch.
+        root: folder of that data set, or a packed one.
+        split: its split (that for training if not given).
+        count: how many of its people.
+    """
+    if (calibrate is None) != (root is None):
+        raise ConfigError("expected --calibrate DATASET and --root DIR together")
+    from headstart.export import crops_of, export_onnx
+
+    images = None
+    if calibrate is not None and root is not None:
+        from headstart.recipes import train_split
+
+        images = crops_of(calibrate, root, split or train_split(calibrate), count, checkpoint)
+    header = export_onnx(checkpoint, out, precision, images)
+    print(
+        f"{out}: {out.stat().st_size / 1e6:.1f} MB, {header.precision}, {len(header.joints)} joints from"
+        f" {header.input_size[0]} x {header.input_size[1]} px crops"
+    )
+    if (measured := header.agreement) is not None:
+        print(
+            f"  PyTorch differs by at most {measured.largest_px:.2g} px in place (median {measured.median_px:.2g}) and"
+            f" {measured.largest_depth_px:.2g} px in depth; {measured.joints} of {measured.of_joints} joints compared,"
+            f" worst {measured.worst_joint}"
+        )
