@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from io import BytesIO, StringIO
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError
 from headstart.records import Point3, Prediction
-from headstart.results import write_atomically
+from headstart.results import atomic_file, write_atomically
 
 _DECIMALS = 4
 _COLUMNS = ("image", "person", "score", "box_x_px", "box_y_px", "box_width_px", "box_height_px")
@@ -25,11 +27,40 @@ _JOINT_COLUMNS = ("joint", "x_px", "y_px", "confidence", "x_mm", "y_mm", "z_mm")
 _CAMERA_COLUMNS = ("camera_x_mm", "camera_y_mm", "camera_z_mm")
 
 
-def write_json(path: Path, people: Sequence[Prediction | Mapping[str, Any]]) -> None:
+class JsonPeople:
+    """Writes a list of people entry by entry, so that an hour of video needs no more memory than a photo.
+
+    Use as a context manager: the file appears when it is whole, and not at all after an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.count = path, 0
+        self._stack = ExitStack()
+
+    def __enter__(self) -> JsonPeople:
+        self._stream = self._stack.enter_context(atomic_file(self.path))
+        return self
+
+    def add(self, person: Prediction | Mapping[str, Any]) -> None:
+        """One person: see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
+        plain = person.to_dict() if isinstance(person, Prediction) else person
+        line = json.dumps(_rounded(plain), allow_nan=False, ensure_ascii=False)
+        self._stream.write(f"{',' if self.count else '['}\n{line}".encode())
+        self.count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._stream.write(b"\n]\n" if self.count else b"[]\n")
+        self._stack.__exit__(kind, error, trace)
+
+
+def write_json(path: Path, people: Iterable[Prediction | Mapping[str, Any]]) -> None:
     """A list with one object a person, see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
-    plain = [one.to_dict() if isinstance(one, Prediction) else one for one in people]
-    lines = ",\n".join(json.dumps(_rounded(one), allow_nan=False, ensure_ascii=False) for one in plain)
-    write_atomically(path, f"[\n{lines}\n]\n".encode() if lines else b"[]\n")
+    with JsonPeople(path) as file:
+        for one in people:
+            file.add(one)
 
 
 def read_json(path: Path) -> list[Prediction]:
