@@ -1,0 +1,205 @@
+"""Poses of one person over time as BVH (animation tools) and TRC (OpenSim and other biomechanics tools).
+
+Both formats have y upwards; camera axes (x right, y down, z away) are turned by half a turn about x, so that someone
+who faces the camera faces +z and has his left at +x. Positions are relative to the camera if every frame has them,
+else to the pelvis. Poses must be consecutive frames; smooth them before, not here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from headstart.errors import ConfigError, DataError
+from headstart.records import Prediction
+from headstart.results import write_atomically
+from headstart.skeleton import Skeleton, conversion
+
+Values = NDArray[np.float64]
+
+#: BVH files are in centimetres, the customary unit of animation tools.
+MM_PER_BVH_UNIT = 10.0
+_Y_UP = np.array([1.0, -1.0, -1.0])
+# Length of the end sites behind the last joints (feet, hands): bones of length 0 vanish in some tools. BVH units.
+_END = 5.0
+# Directions of bones at rest, by the joint at their end: a T-pose that faces +z.
+_SIDE, _UP, _DOWN, _FRONT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.6, 0.8)
+_REST = {
+    **dict.fromkeys(("hip", "shoulder", "elbow", "wrist", "eye", "ear"), _SIDE),
+    **dict.fromkeys(("knee", "ankle"), _DOWN),
+    **dict.fromkeys(("spine", "thorax", "neck", "head_top"), _UP),
+    "nose": _FRONT,
+}
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A joint of the BVH hierarchy, or a link: a joint without length that lets siblings turn apart."""
+
+    name: str
+    offset: Values
+    """(3,) from its parent at rest, BVH units."""
+    rotations: Values
+    """(frames, 3) degrees about z, x, y, relative to its parent."""
+    children: tuple[_Node, ...]
+
+
+def write_bvh(path: Path, people: Sequence[Prediction], frames_per_second: float) -> None:
+    """One person's frames as BVH in centimetres.
+
+    Bones have one length throughout, the median of the frames; their directions are those of every frame, so poses of
+    a rigid body come back exactly. Where several bones leave a joint each turns on its own, by a link of length 0, as
+    in the files made from the CMU recordings. Rotations about a bone's own axis are not known and are 0 relative to
+    the parent. Raises :class:`ConfigError` for no frames or a rate that is none.
+    """
+    skeleton, points = _positions(people, frames_per_second)
+    points = points / MM_PER_BVH_UNIT
+    root = skeleton.index("pelvis")
+    turned = _root_rotation(skeleton, points)
+    children = tuple(_branches(skeleton, points, root, turned))
+    node = _Node("pelvis", np.zeros(3), _euler(turned), children)
+    motion = np.concatenate([points[:, root], *_channels(node)], 1)
+    lines = ["HIERARCHY", *_hierarchy(node, 0), "MOTION", f"Frames: {len(points)}"]
+    lines += [f"Frame Time: {1 / frames_per_second:.8f}"]
+    lines += [" ".join(f"{value:.6f}" for value in frame) for frame in motion]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float) -> None:
+    """One person's frames as a TRC marker file in mm, a marker for every joint.
+
+    Raises :class:`ConfigError` for no frames or a rate that is none.
+    """
+    skeleton, points = _positions(people, frames_per_second)
+    names, count, rate = skeleton.names, len(points), f"{frames_per_second:.6g}"
+    axes = "\t".join(f"{axis}{number + 1}" for number in range(len(names)) for axis in "XYZ")
+    lines = [
+        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        f"{rate}\t{rate}\t{count}\t{len(names)}\tmm\t{rate}\t1\t{count}",
+        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+        f"\t\t{axes}",
+        "",
+    ]
+    for number, frame in enumerate(points):
+        values = "\t".join(f"{value:.5f}" for value in frame.ravel())
+        lines.append(f"{number + 1}\t{number / frames_per_second:.6f}\t{values}")
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
+
+
+def _positions(people: Sequence[Prediction], frames_per_second: float) -> tuple[Skeleton, Values]:
+    """Joints with pelvis and thorax, and where they are: (frames, J, 3) mm, y upwards."""
+    if not people:
+        raise ConfigError("an animation needs at least one frame of its person")
+    if not 0 < frames_per_second < np.inf:
+        raise ConfigError(f"frames_per_second: expected a number above 0, got {frames_per_second}")
+    absolute = all(one.camera_xyz_mm is not None for one in people)
+    poses = [one.camera_xyz_mm if absolute and one.camera_xyz_mm is not None else one.xyz_mm for one in people]
+    names = tuple(poses[0])
+    different = [people[i].image for i, pose in enumerate(poses) if tuple(pose) != names]
+    if different:
+        raise DataError(different[0], f"the joints of the first frame ({len(names)})", found="others")
+    source = Skeleton("predicted", names)
+    whole = Skeleton("animated", names + tuple(joint for joint in ("pelvis", "thorax") if joint not in names))
+    points = np.array([list(pose.values()) for pose in poses], np.float64) * _Y_UP
+    if not np.isfinite(points).all():
+        raise DataError(people[0].image, "finite joints in every frame", found="NaN")
+    return whole, np.asarray(conversion(source, whole), np.float64) @ points
+
+
+def _branches(skeleton: Skeleton, points: Values, joint: int, turned: Rotation) -> Iterator[_Node]:
+    """What hangs on a joint whose own rotations over time are ``turned``."""
+    ends = [child for parent, child in skeleton.edges if parent == joint]
+    for child in ends:
+        name = skeleton.names[child]
+        bone = points[:, child] - points[:, joint]
+        rest = _rest_direction(name)
+        swing = _swing(rest, turned.inv().apply(bone))
+        after = turned * swing
+        offset = rest * float(np.median(np.linalg.norm(bone, axis=1)))
+        inner, own = _limb(skeleton, points, child, after)
+        node = _Node(name, offset, own, inner)
+        yield _Node(f"{skeleton.names[joint]}_to_{name}", np.zeros(3), _euler(swing), (node,))
+
+
+def _limb(skeleton: Skeleton, points: Values, joint: int, turned: Rotation) -> tuple[tuple[_Node, ...], Values]:
+    """Children and own rotations of a joint: with one bone it turns itself, with several its links do."""
+    nodes = tuple(_branches(skeleton, points, joint, turned))
+    if len(nodes) != 1:
+        return nodes, np.zeros((len(points), 3))
+    return nodes[0].children, nodes[0].rotations
+
+
+def _root_rotation(skeleton: Skeleton, points: Values) -> Rotation:
+    """The pelvis over time: x along the hips to the left, y as near to the thorax as it goes."""
+    left, right, pelvis, thorax = (
+        points[:, skeleton.index(joint)] for joint in ("left_hip", "right_hip", "pelvis", "thorax")
+    )
+    across = _unit(left - right, (1.0, 0.0, 0.0))
+    up = thorax - pelvis
+    up = _unit(up - (up * across).sum(1, keepdims=True) * across, (0.0, 1.0, 0.0))
+    front = np.cross(across, up)
+    # Where trunk and hips are in line nothing says where front is; then no rotation is as good as any.
+    good = np.linalg.norm(front, axis=1) > 1e-6
+    matrices = np.where(good[:, None, None], np.stack([across, up, front], -1), np.eye(3))
+    return Rotation.from_matrix(matrices)
+
+
+def _swing(rest: Values, directions: Values) -> Rotation:
+    """The smallest rotations that take the unit vector ``rest`` (3,) to ``directions`` (frames, 3) of any length."""
+    wanted = _unit(directions, tuple(rest))
+    axis = np.cross(rest, wanted)
+    sine, cosine = np.linalg.norm(axis, axis=1), wanted @ rest
+    # Opposite directions: half a turn about any axis across.
+    across = np.cross(rest, np.eye(3)[int(np.abs(rest).argmin())])
+    axis = np.where(sine[:, None] > 1e-12, axis / np.maximum(sine, 1e-12)[:, None], across / np.linalg.norm(across))
+    return Rotation.from_rotvec(axis * np.arctan2(sine, cosine)[:, None])
+
+
+def _unit(vectors: Values, instead: tuple[float, ...]) -> Values:
+    """Vectors (frames, 3) of length 1; ``instead`` of those without a direction."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.where(lengths > 1e-9, vectors / np.maximum(lengths, 1e-9), np.array(instead))
+
+
+def _rest_direction(name: str) -> Values:
+    side, _, part = name.partition("_")
+    direction = np.array(_REST[part if side in ("left", "right") else name])
+    return -direction if side == "right" and direction[0] else direction
+
+
+def _euler(rotation: Rotation) -> Values:
+    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # gimbal lock: one of the equivalent triples is as good as another
+        return rotation.as_euler("ZXY", degrees=True)
+
+
+def _channels(node: _Node) -> Iterator[Values]:
+    yield node.rotations
+    for child in node.children:
+        yield from _channels(child)
+
+
+def _hierarchy(node: _Node, depth: int) -> Iterator[str]:
+    inner = "\t" * (depth + 1)
+    position = "6 Xposition Yposition Zposition" if depth == 0 else "3"
+    yield "\t" * depth + f"{'ROOT' if depth == 0 else 'JOINT'} {node.name}"
+    yield "\t" * depth + "{"
+    yield f"{inner}OFFSET " + " ".join(f"{value:.6f}" for value in node.offset)
+    yield f"{inner}CHANNELS {position} Zrotation Xrotation Yrotation"
+    for child in node.children:
+        yield from _hierarchy(child, depth + 1)
+    if not node.children:
+        end = _END * _rest_direction(node.name)
+        yield f"{inner}End Site"
+        yield inner + "{"
+        yield f"{inner}\tOFFSET " + " ".join(f"{value:.6f}" for value in end)
+        yield inner + "}"
+    yield "\t" * depth + "}"
