@@ -15,6 +15,7 @@ from headstart.records import Detection
 
 #: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used where its weights are at hand.
 DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
+_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _EXPECTED = "an object that maps file names to lists of boxes [x, y, width, height] in pixels"
 
 
@@ -71,10 +72,7 @@ def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> Transformer
     from huggingface_hub import try_to_load_from_cache
 
     # Asked first, because importing transformers' models takes seconds.
-    cached = any(
-        isinstance(try_to_load_from_cache(source, name), str) for name in ("model.safetensors", "pytorch_model.bin")
-    )
-    if not (cached or Path(source).is_dir()):
+    if not Path(source).is_dir() and not any(isinstance(try_to_load_from_cache(source, n), str) for n in _WEIGHTS):
         return None
     try:
         return TransformersDetector(source, local_only=True, **options)

@@ -1,0 +1,124 @@
+"""Predictions on disk: what is written is read back, with units in the names."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.errors import ConfigError, DataError
+from headstart.pose_files import read_json, write_csv, write_json, write_npz
+from headstart.records import Prediction
+
+
+def someone(image: str = "a.jpg", shift: float = 0.0, camera: bool = False, joints: str = "ab") -> Prediction:
+    points = {name: (1.5 + shift + i, 2.25, 0.5) for i, name in enumerate(joints)}
+    mm = {name: (100.0, -200.0 - i, 3.0) for i, name in enumerate(joints)}
+    away = {name: (100.0, -200.0 - i, 4003.0) for i, name in enumerate(joints)}
+    return Prediction(image, (1.0, 2.0, 30.5, 40.0), 0.875, points, mm, away if camera else None)
+
+
+class TestJson:
+    def test_exact_content(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", [someone()])
+        assert json.loads((tmp_path / "a.json").read_text()) == [
+            {
+                "image": "a.jpg",
+                "bbox": [1.0, 2.0, 30.5, 40.0],
+                "score": 0.875,
+                "joints2d": {"a": [1.5, 2.25, 0.5], "b": [2.5, 2.25, 0.5]},
+                "joints3d_mm": {"a": [100.0, -200.0, 3.0], "b": [100.0, -201.0, 3.0]},
+            }
+        ]
+
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_round_trip(self, count: int, tmp_path: Path):
+        people = [someone(f"ö {i}.jpg", i / 3, camera=i == 1) for i in range(count)]
+        write_json(tmp_path / "deep" / "a.json", people)
+        back = read_json(tmp_path / "deep" / "a.json")
+        assert [one.image for one in back] == [one.image for one in people]
+        for one, wanted in zip(back, people):
+            assert one.bbox_xywh == wanted.bbox_xywh
+            for joint, point in wanted.keypoints.items():
+                assert one.keypoints[joint] == pytest.approx(point, abs=5e-5)
+            assert (one.xyz_mm, one.camera_xyz_mm) == (wanted.xyz_mm, wanted.camera_xyz_mm)
+
+    def test_callers_may_add_keys(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", [someone().to_dict() | {"frame": 7, "time_s": 0.28}])
+        (plain,) = json.loads((tmp_path / "a.json").read_text())
+        assert (plain["frame"], plain["time_s"]) == (7, 0.28)
+        assert read_json(tmp_path / "a.json")[0].keypoints == someone().keypoints
+
+    def test_nothing_is_left_where_it_cannot_be_written(self, tmp_path: Path):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(tmp_path / "a.json", [someone(shift=float("nan"))])
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("content", ["", "{", '{"image": 1}', "[1]", '[{"image": "a"}]', "[[]]"])
+    def test_other_files_are_refused(self, content: str, tmp_path: Path):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(DataError, match="written by headstart"):
+            read_json(tmp_path / "a.json")
+
+
+class TestCsv:
+    def read(self, path: Path) -> list[dict[str, str]]:
+        with path.open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def test_one_row_a_joint_with_units(self, tmp_path: Path):
+        write_csv(tmp_path / "a.csv", [someone(), someone(), someone("b, c.jpg")])
+        rows = self.read(tmp_path / "a.csv")
+        assert [(row["image"], row["person"], row["joint"]) for row in rows] == [
+            *(("a.jpg", number, joint) for number in "01" for joint in "ab"),
+            *(("b, c.jpg", "0", joint) for joint in "ab"),
+        ]
+        assert {name: value for name, value in rows[1].items() if name not in ("image", "person", "joint")} == {
+            "score": "0.875",
+            "box_x_px": "1.0",
+            "box_y_px": "2.0",
+            "box_width_px": "30.5",
+            "box_height_px": "40.0",
+            "x_px": "2.5",
+            "y_px": "2.25",
+            "confidence": "0.5",
+            "x_mm": "100.0",
+            "y_mm": "-201.0",
+            "z_mm": "3.0",
+        }
+
+    def test_positions_of_the_camera_have_columns_where_there_are_any(self, tmp_path: Path):
+        write_csv(tmp_path / "a.csv", [someone(), someone("b.jpg", camera=True)])
+        rows = self.read(tmp_path / "a.csv")
+        assert [row["camera_z_mm"] for row in rows] == ["", "", "4003.0", "4003.0"]
+
+    def test_nobody_is_a_header(self, tmp_path: Path):
+        write_csv(tmp_path / "a.csv", [])
+        assert (tmp_path / "a.csv").read_text().startswith("image,person,score,")
+
+
+class TestNpz:
+    def test_arrays(self, tmp_path: Path):
+        write_npz(tmp_path / "a.npz", [someone(camera=True), someone("b.jpg", 5.0, camera=True)])
+        with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+            assert file["image"].tolist() == ["a.jpg", "b.jpg"]
+            assert file["joints"].tolist() == ["a", "b"]
+            np.testing.assert_array_equal(file["bbox_xywh_px"], [[1, 2, 30.5, 40]] * 2)
+            np.testing.assert_array_equal(file["keypoints_px"][1], [[6.5, 2.25, 0.5], [7.5, 2.25, 0.5]])
+            np.testing.assert_array_equal(file["xyz_mm"][0], [[100, -200, 3], [100, -201, 3]])
+            np.testing.assert_array_equal(file["camera_xyz_mm"][..., 2], np.full((2, 2), 4003))
+
+    def test_nobody_and_no_camera(self, tmp_path: Path):
+        write_npz(tmp_path / "a.npz", [])
+        write_npz(tmp_path / "b.npz", [someone(), someone(camera=True)])
+        with np.load(tmp_path / "a.npz") as nobody, np.load(tmp_path / "b.npz") as some:
+            assert nobody["keypoints_px"].shape == (0, 0, 3)
+            assert nobody["bbox_xywh_px"].shape == (0, 4)
+            assert "camera_xyz_mm" not in some
+
+    def test_people_of_several_models_do_not_fit_into_one(self, tmp_path: Path):
+        with pytest.raises(ConfigError, match="joints differ"):
+            write_npz(tmp_path / "a.npz", [someone(), someone(joints="abc")])
