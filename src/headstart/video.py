@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,6 +87,10 @@ class TrackedPerson:
     xyz_mm_smooth: dict[str, Point3]
     """Joint name -> x, y, z in mm after the One-Euro filter, pelvis at the origin, camera axes."""
 
+    def frame_prediction(self) -> Prediction:
+        """The prediction with its frame in its name (``clip.mp4#12``), for tables and arrays."""
+        return replace(self.prediction, image=f"{self.prediction.image}#{self.frame}")
+
     def to_dict(self) -> dict[str, Any]:
         """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""
         return self.prediction.to_dict() | {
@@ -137,7 +141,10 @@ def predict_video(
 
 def count_frames(source: str | Path) -> int:
     """How many frames the video's header promises; 0 where it does not say, as for cameras."""
-    with VideoReader(source) as reader:
+    reader = VideoReader(source)
+    if reader.live:
+        return 0
+    with reader:
         return reader.expected
 
 

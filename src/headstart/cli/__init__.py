@@ -15,6 +15,7 @@ from headstart.cli.datasets import data, pack, synth
 from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
 from headstart.cli.reporting import report
+from headstart.cli.serving import serve
 from headstart.cli.showing import show
 from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
@@ -29,6 +30,7 @@ _VERBS: dict[str, Any] = {
     "eval": evaluate,
     "export": export,
     "predict": predict,
+    "serve": serve,
     "study": study,
     "report": report,
 }

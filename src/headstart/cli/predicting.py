@@ -1,16 +1,18 @@
-"""``headstart predict``: people in pictures, as files and as pictures to look at."""
+"""``headstart predict``: people in pictures and videos, as files and as pictures to look at."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.filming import predict_one_video
+from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
@@ -22,21 +24,6 @@ if TYPE_CHECKING:
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
 _MANY = 20
-
-
-@dataclass
-class _Outcome:
-    """What has been done, over all inputs."""
-
-    people: list[Prediction] = field(default_factory=list)
-    pictures: int = 0
-    failed: int = 0
-    used_names: set[str] = field(default_factory=set)
-
-    def fail(self, error: HeadstartError) -> None:
-        """Say what is wrong with one input; the others go on."""
-        self.failed += 1
-        print(f"headstart: {error}", file=sys.stderr)
 
 
 def predict(
@@ -54,15 +41,17 @@ def predict(
     flip_test: bool = True,
     batch_size: int = 32,
     device: str | None = None,
+    detect_every: int = 1,
 ) -> None:
-    """2D and 3D poses of the people in pictures. With no output named, all goes to ./predictions.
+    """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
 
     Pixels count from 0 at the centre of the top left pixel of the upright picture. Millimetres are in camera axes (x
     right, y down, z away), relative to the pelvis, for a person of --height-mm. A bad input gives one line and exit
-    code 2; the others are done.
+    code 2; the others are done. In videos people keep a number (track), and each joint has its path as estimated and a
+    smooth one. webcam:0 is a camera; Ctrl-C ends it.
 
     Args:
-        inputs: pictures, folders or globs.
+        inputs: pictures, folders of pictures, globs, videos, webcam:0.
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
         detector: who finds people: hub id or folder of a transformers detector; none: the whole picture is one person;
@@ -70,40 +59,52 @@ def predict(
         camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.
-        json_output: write the people here (.json).
+        json_output: write the people here (.json); of videos entry by entry, in bounded memory.
         csv: the same as a table with one row a joint (.csv).
         npz: the same as arrays (.npz).
-        out: folder for pictures: overlay and two views of the skeleton.
+        out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
         flip_test: average with the mirrored picture: twice the time, somewhat better.
         batch_size: people at once.
         device: cpu, cuda, ...; the GPU if there is one.
+        detect_every: videos: frames from one detection to the next; in between boxes follow the joints.
     """
     if not inputs:
-        raise ConfigError("predict: expected pictures, folders or globs")
+        raise ConfigError("predict: expected pictures, folders, globs or videos")
     if not any((json_output, csv, npz, out)):
         out = Path("predictions")
         json_output = out / "people.json"
     lens = _camera(camera, field_of_view)
-    outcome = _Outcome()
-    pictures = list(dict.fromkeys(_pictures(inputs, outcome)))
+    outcome = Outcome()
+    from headstart.video import VideoOptions
+    from headstart.video_files import is_video
+
+    options = VideoOptions(detect_every=detect_every)
+    files = list(dict.fromkeys(_files(inputs, outcome)))
+    videos = [name for name in files if is_video(name)]
+    pictures = [name for name in files if not is_video(name)]
     given = _given_boxes(boxes, pictures)
+    from headstart.pose_files import JsonPeople
     from headstart.predict import PoseEstimator
 
     estimator = PoseEstimator.from_pretrained(
         model,
-        detector=_detector(detector, device) if given is None else None,
+        detector=find_people(detector, device) if given is None else None,
         device=device,
         batch_size=batch_size,
         flip_test=flip_test,
         height_mm=height_mm,
     )
-    _predict_pictures(estimator, pictures, given, lens, out, outcome)
-    _write_files(json_output, csv, npz, outcome)
+    with ExitStack() as stack:
+        outcome.json = stack.enter_context(JsonPeople(json_output)) if json_output else None
+        _predict_pictures(estimator, pictures, given, lens, out, outcome)
+        for name in videos:
+            predict_one_video(estimator, name, lens, out, options, outcome, keep=bool(csv or npz))
+    outcome.write(json_output, csv, npz)
     if outcome.failed:
         sys.exit(2)
 
 
-def _pictures(inputs: Sequence[str], outcome: _Outcome) -> Iterator[str]:
+def _files(inputs: Sequence[str], outcome: Outcome) -> Iterator[str]:
     """Files that inputs mean; folders give their pictures by name, globs what they match."""
     from headstart.photos import PHOTO_SUFFIXES
 
@@ -128,7 +129,8 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> dict[str, list[l
     return match_boxes(read_boxes(path), pictures)
 
 
-def _detector(source: str, device: str | None) -> Detector | None:
+def find_people(source: str, device: str | None) -> Detector | None:
+    """The detector that ``source`` means; for ``auto`` without one on this machine, None and a line how to get it."""
     if source == "none":
         return None
     from headstart.detect import DEFAULT_DETECTOR, TransformersDetector, find_detector
@@ -168,7 +170,7 @@ def _predict_pictures(
     boxes: dict[str, list[list[float]]] | None,
     camera: Camera | FieldOfView | None,
     out: Path | None,
-    outcome: _Outcome,
+    outcome: Outcome,
 ) -> None:
     from headstart.display import ProgressDisplay
 
@@ -197,7 +199,7 @@ def _predict_pictures(
 
 
 def _load(
-    names: Sequence[str], boxes: dict[str, list[list[float]]] | None, outcome: _Outcome
+    names: Sequence[str], boxes: dict[str, list[list[float]]] | None, outcome: Outcome
 ) -> Iterator[tuple[str, RGB]]:
     """The pictures that can be read and, where boxes are given, have an entry."""
     from headstart.photos import read_photo
@@ -211,8 +213,10 @@ def _load(
             outcome.fail(error)
 
 
-def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, outcome: _Outcome) -> None:
+def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, outcome: Outcome) -> None:
     outcome.people += people
+    for person in people:
+        outcome.add(person)
     outcome.pictures += 1
     line = f"{name}: {len(people)} {'person' if len(people) == 1 else 'people'}"
     if out is not None:
@@ -220,30 +224,14 @@ def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, o
     print(line)
 
 
-def _draw(name: str, image: RGB, people: list[Prediction], out: Path, outcome: _Outcome) -> Path:
+def _draw(name: str, image: RGB, people: list[Prediction], out: Path, outcome: Outcome) -> Path:
     """Write OUT/NAME.png; a second picture of that name becomes NAME_2.png, and so on."""
     import cv2
 
     from headstart.draw_people import result_picture
     from headstart.results import write_atomically
 
-    stem, number = Path(name).stem, 2
-    while stem.lower() in outcome.used_names:
-        stem, number = f"{Path(name).stem}_{number}", number + 1
-    outcome.used_names.add(stem.lower())
-    path = out / f"{stem}.png"
+    path = out / f"{outcome.unused_name(name)}.png"
     encoded = cv2.imencode(".png", result_picture(image, people)[..., ::-1])[1]
     write_atomically(path, encoded.tobytes())
     return path
-
-
-def _write_files(json_output: Path | None, csv: Path | None, npz: Path | None, outcome: _Outcome) -> None:
-    from headstart.pose_files import write_csv, write_json, write_npz
-
-    count = len(outcome.people)
-    found = f"{count} {'person' if count == 1 else 'people'}"
-    pictures = f"{outcome.pictures} picture{'' if outcome.pictures == 1 else 's'}"
-    for path, write in ((json_output, write_json), (csv, write_csv), (npz, write_npz)):
-        if path is not None:
-            write(path, outcome.people)
-            print(f"{pictures}, {found} -> {path}")

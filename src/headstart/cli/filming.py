@@ -1,0 +1,51 @@
+"""``headstart predict`` on videos."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.cli.outcome import Outcome
+from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.geometry import Camera
+    from headstart.predict import FieldOfView, PoseEstimator
+    from headstart.video import VideoOptions
+
+
+def predict_one_video(
+    estimator: PoseEstimator,
+    name: str,
+    camera: Camera | FieldOfView | None,
+    out: Path | None,
+    options: VideoOptions,
+    outcome: Outcome,
+    keep: bool,
+) -> None:
+    """One video: frames as they come; what came before a fault is kept."""
+    from headstart.display import ProgressDisplay
+    from headstart.video import count_frames, predict_video
+
+    overlay = None if out is None else out / f"{outcome.unused_name(name)}.mp4"
+    frames, tracks = 0, set()
+    try:
+        total = count_frames(name)
+        progress = ProgressDisplay(name, total, "frames") if total else None
+        with progress or nullcontext():
+            for people in predict_video(estimator, name, overlay=overlay, camera=camera, options=options):
+                frames += 1
+                for person in people:
+                    outcome.add(person)
+                    tracks.add(person.track)
+                    if keep:
+                        outcome.people.append(person.frame_prediction())
+                if progress is not None:
+                    progress.update(min(frames, total))
+        outcome.videos += 1
+    except HeadstartError as error:
+        outcome.fail(error)
+    if frames:
+        line = f"{name}: {frames} frames, {len(tracks)} {'person' if len(tracks) == 1 else 'people'}"
+        print(line if overlay is None else f"{line} -> {overlay}")

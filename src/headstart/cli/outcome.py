@@ -1,0 +1,67 @@
+"""What ``headstart predict`` has done so far, over all its inputs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headstart.errors import HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.pose_files import JsonPeople
+    from headstart.records import Prediction
+    from headstart.video import TrackedPerson
+
+
+@dataclass
+class Outcome:
+    """Counts, people, and the names that outputs have taken."""
+
+    people: list[Prediction] = field(default_factory=list)
+    """For tables and arrays; of videos only if those were asked for."""
+    json: JsonPeople | None = None
+    count: int = 0
+    pictures: int = 0
+    videos: int = 0
+    failed: int = 0
+    _names: set[str] = field(default_factory=set)
+
+    def add(self, person: Prediction | TrackedPerson) -> None:
+        """One person more for the JSON."""
+        self.count += 1
+        if self.json is not None:
+            self.json.add(person.to_dict())
+
+    def fail(self, error: HeadstartError) -> None:
+        """Say what is wrong with one input; the others go on."""
+        self.failed += 1
+        print(f"headstart: {error}", file=sys.stderr)
+
+    def unused_name(self, name: str) -> str:
+        """The file's name without its suffix; NAME_2 and so on where another input has taken it."""
+        stem, number = Path(name.replace("webcam:", "webcam_")).stem, 2
+        unused = stem
+        while unused.lower() in self._names:
+            unused, number = f"{stem}_{number}", number + 1
+        self._names.add(unused.lower())
+        return unused
+
+    def write(self, json_output: Path | None, csv: Path | None, npz: Path | None) -> None:
+        """Write table and arrays, and say what is where."""
+        from headstart.pose_files import write_csv, write_npz
+
+        if csv is not None:
+            write_csv(csv, self.people)
+        if npz is not None:
+            write_npz(npz, self.people)
+        inputs = [_counted(self.pictures, "picture", "pictures")] if self.pictures or not self.videos else []
+        inputs += [_counted(self.videos, "video", "videos")] if self.videos else []
+        found = _counted(self.count, "pose", "poses") if self.videos else _counted(self.count, "person", "people")
+        for path in filter(None, (json_output, csv, npz)):
+            print(f"{', '.join(inputs)}, {found} -> {path}")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,48 @@
+"""``headstart serve``: the web page."""
+
+from __future__ import annotations
+
+
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    model: str | None = None,
+    detector: str = "auto",
+    height_mm: float = 1700.0,
+    flip_test: bool = True,
+    device: str | None = None,
+    upload_mb: int = 25,
+    megapixels: int = 50,
+    waiting: int = 32,
+) -> None:
+    """A web page: drop a photo or take one, see people with boxes, joints and a 3D skeleton to turn, download JSON.
+
+    Only this machine can open it, unless --host says otherwise; there is no password. Photos are not kept and nothing
+    is sent anywhere. Programs can use it too: the page's footer shows the endpoint /estimate. Ctrl-C stops it.
+
+    Args:
+        host: address to listen on; 0.0.0.0 lets everybody in who can reach this machine.
+        port: port to listen on.
+        model: checkpoint, folder of a run, or hub id; the model that ships if not given.
+        detector: who finds people: hub id or folder of a transformers detector; none: the whole photo is one person,
+            unless boxes are drawn; auto: the default detector if its weights are on this machine, else none.
+        height_mm: stature that gives the scale; one photo does not say how large a person is.
+        flip_test: average with the mirrored photo: twice the time, somewhat better.
+        device: cpu, cuda, ...; the GPU if there is one.
+        upload_mb: largest photo in MB.
+        megapixels: largest photo in millions of pixels, refused by its header.
+        waiting: photos that may wait in the queue; one is estimated at a time.
+    """
+    from headstart.cli.predicting import find_people
+    from headstart.errors import ConfigError
+    from headstart.predict import PoseEstimator
+    from headstart.serve import Limits
+    from headstart.serve import serve as show_page
+
+    if min(upload_mb, megapixels, waiting) < 1:
+        raise ConfigError("expected --upload-mb, --megapixels and --waiting of at least 1")
+    limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
+    estimator = PoseEstimator.from_pretrained(
+        model, detector=find_people(detector, device), device=device, flip_test=flip_test, height_mm=height_mm
+    )
+    show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))
