@@ -114,7 +114,7 @@ def rows(series: Sequence[Series], names: Sequence[str], title: str, x_label: st
     def draw(axes: Axes) -> None:
         for number, one in enumerate(series):
             heights = np.arange(len(names)) + (number - (len(series) - 1) / 2) * 0.28
-            _dots(axes, one, heights)
+            _dots(axes, one, np.asarray(heights, np.float64))
         axes.set_yticks(np.arange(len(names)), names, color=INK)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.spines["left"].set_visible(False)

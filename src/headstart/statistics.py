@@ -245,7 +245,7 @@ def compute_to_reach(compute: ArrayLike, values: ArrayLike, target: float, bette
 def compute_ratio(first: Sequence[Reached], second: Sequence[Reached], confidence: float = CONFIDENCE) -> ComputeRatio:
     """How many times the compute of ``first`` the arm ``second`` needs, over pairs of the same seed."""
     both = [(ours, theirs) for ours, theirs in zip(first, second, strict=True) if ours.compute and theirs.compute]
-    logarithms = np.array([np.log(theirs.compute / ours.compute) for ours, theirs in both if ours.compute])
+    logarithms = np.array([np.log(theirs.compute or 1) - np.log(ours.compute or 1) for ours, theirs in both])
     low, high = t_interval(logarithms, confidence) if len(logarithms) else _NO_INTERVAL
     return ComputeRatio(
         len(both),

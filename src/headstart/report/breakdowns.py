@@ -29,7 +29,7 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
-from headstart.report.document import Entry, Figure, Section, Table, arm_title, mean_and_std, plain
+from headstart.report.document import Entry, Figure, Row, Section, Table, arm_title, mean_and_std, plain
 from headstart.results import Scores
 
 
@@ -48,7 +48,8 @@ def generalisation(study: Study) -> Section | None:
 
 
 def _matrix(study: Study, arm: str, variants: Sequence[Variant]) -> Table:
-    names, rows = protocols(study), []
+    names = protocols(study)
+    rows: list[Row] = []
     mine = [variant for variant in variants if variant.arm == arm]
     for variant in mine:
         rows.append([_trained_on(variant), *(_shaded(study, variant, name, variants) for name in names)])
@@ -85,7 +86,7 @@ def geometric(study: Study) -> Section | None:
     if not found:
         return None
     names = [name for name in protocols(study) if any(one.protocol == name for one in found)]
-    rows = []
+    rows: list[Row] = []
     for variant, _ in pairs:
         entries = {one.protocol: one.entry for one in found if one.first == variant}
         label = f"{arm_title(variant.arm)}, {_trained_on(variant)}"
@@ -148,7 +149,7 @@ def _strata_table(
     columns: Sequence[tuple[str, str]],
     found: dict[tuple[Variant, str, str], Comparison],
 ) -> Table:
-    rows = []
+    rows: list[Row] = []
     for variant in variants:
         entries = [
             _stratum_entry(study, variant, name, part, found.get((variant, name, part))) for name, part in columns
@@ -226,7 +227,7 @@ def _group_table(
     reads: dict[str, Read] = {name: group_value(group, name) for name in names}
     raw = [(name, one) for name, read in reads.items() for one in compare(study, [pair], [protocol], read)]
     found = dict(zip((name for name, _ in raw), recorrected([one for _, one in raw])))
-    rows = []
+    rows: list[Row] = []
     for name in names:
         figures = [over_seeds(study.variants[variant], protocol, reads[name]) for variant in reversed(pair)]
         cells = [mean_and_std(one) if one else "–" for one in figures]

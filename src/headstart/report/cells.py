@@ -51,6 +51,8 @@ class Cell:
     batch_size: int
     result: RunResult
     folder: Path
+    settings: str = ""
+    """Digest of what all cells of a study share: losses, optimiser, augmentation and so on."""
 
     @property
     def flops(self) -> float:
@@ -285,16 +287,23 @@ def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> 
         ("seeds", sorted(cells), sorted(baseline), True),
         ("FLOPs a sample", first.flops_per_sample, theirs.flops_per_sample, False),
         ("samples a step", first.batch_size, theirs.batch_size, False),
+        ("losses, optimiser and augmentation (digest)", first.settings, theirs.settings, False),
         ("a model", first.result.config.get("model"), theirs.result.config.get("model"), False),
     ]
-    for cell in (*cells.values(), *baseline.values()):
-        checks.append(("protocols and people scored", _scored(cell), _scored(theirs), False))
-    return [
+    found = [
         Mismatch(first.id, f"{what} as in its partner {theirs.id} ({expected})", str(here), later)
         for what, here, expected, later in checks
         if here != expected
     ]
+    # The partner's own cells too: each seed of both must have been scored alike.
+    return found + [one for cell in (*cells.values(), *baseline.values()) for one in _scored_alike(cell, theirs)]
 
 
-def _scored(cell: Cell) -> dict[str, tuple[str, int]]:
-    return {name: (score.description, score.n) for name, score in sorted(cell.scores.items())}
+def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
+    ours, theirs = ({(n, s.description): s.n for n, s in one.scores.items()} for one in (cell, partner))
+    different = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
+    if not different:
+        return []
+    protocol, description = different[0]
+    people = [f"{one.get(different[0], 'no')} people" for one in (theirs, ours)]
+    return [Mismatch(cell.id, f"protocol {protocol} as {partner.id}: {description} {people[0]}", people[1])]

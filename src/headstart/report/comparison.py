@@ -23,6 +23,8 @@ from headstart.statistics import (
     summarise,
 )
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
 Read = Callable[[Scores], float | None]
 
 
@@ -71,7 +73,7 @@ class Comparison:
         text = f"{signed(self.difference.mean)} {points(self.unit)}"
         if self.difference.n < 2:
             return Entry(text, "one seed: no test")
-        detail = f"[{signed(low)}, {signed(high)}], p {p_words(self.p)}"
+        detail = f"[{signed(low)}, {signed(high)}], p{NO_BREAK}{p_words(self.p).replace(' ', NO_BREAK)}"
         if not self.significant:
             return Entry(text, f"{detail}, not significant")
         return Entry(text, detail, "better" if is_better(self.difference.mean, self.better) else "worse")

@@ -22,7 +22,7 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
-from headstart.report.document import Figure, Section, Table, arm_title, flops
+from headstart.report.document import Figure, Row, Section, Table, arm_title, flops
 from headstart.statistics import Band, Better, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
 
 _ABOUT = (
@@ -55,7 +55,7 @@ def error_against_compute(study: Study) -> Section | None:
 
 def learning_curves(study: Study) -> Section | None:
     """One panel a setting and test, 2D and 3D, against FLOPs."""
-    figures = []
+    figures: list[Figure] = []
     for setting in settings(study):
         panels, shown = [], []
         for protocol in protocols(study):
@@ -142,14 +142,13 @@ def _compute_table(study: Study, setting: Setting) -> Table | None:
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
-def _compute_rows(study: Study, first: Variant, second: Variant, protocol: str) -> list[list[str]]:
+def _compute_rows(study: Study, first: Variant, second: Variant, protocol: str) -> list[Row]:
     better = any_score(study, protocol).better
     ours, theirs = _curves(study, first, second, protocol)
-    rows = []
+    rows: list[Row] = []
     for target in _targets(ours, theirs, better):
-        reached = [[compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs)]
-        ratio = compute_ratio(*reached)
-        cells = [_needs(reached[1]), _needs(reached[0]), ratio_words(ratio)]
+        we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
+        cells = [_needs(they), _needs(we), ratio_words(compute_ratio(we, they))]
         rows.append([arm_and_stage(first), f"{target.value:.1f} ({target.why})", *cells])
     return rows
 

@@ -22,7 +22,7 @@ from headstart.report.comparison import (
     summary_entry,
     test_title,
 )
-from headstart.report.document import Figure, Section, Table, arm_title, flops, listed, plain
+from headstart.report.document import Figure, Row, Section, Table, arm_title, flops, listed, plain
 from headstart.statistics import Summary, is_better
 
 
@@ -139,9 +139,8 @@ def _turns(study: Study, dial: Dial) -> list[_Turn]:
     families: dict[tuple[Any, ...], dict[tuple[str, bool], dict[Any, Variant]]] = {}
     for variant in study.variants:
         if variant.arm != study.baseline:
-            reset = replace(
-                variant, arm="", geometric=False, **dict.fromkeys((dial.field, "share_2d", *dial.ignored), 0)
-            )
+            unset: dict[str, Any] = dict.fromkeys((dial.field, "share_2d", *dial.ignored), 0)
+            reset = replace(variant, arm="", geometric=False, **unset)
             usual = variant.share_2d if dial.field != "share_2d" and variant.arm == study.main else 0.0
             family = families.setdefault((reset, usual), {})
             family.setdefault((variant.arm, variant.geometric), {})[getattr(variant, dial.field)] = variant
@@ -206,7 +205,7 @@ def _table(study: Study, dial: Dial, turn: _Turn, found: list[Comparison]) -> Ta
         test_title(study, turn.protocol),
         f"Minus {arm_title(study.baseline)}",
     ]
-    rows = []
+    rows: list[Row] = []
     for value in turn.values:
         for line in turn.lines.values():
             if value in line:

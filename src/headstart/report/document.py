@@ -25,13 +25,16 @@ class Entry:
     """0..1: how strongly the cell is coloured."""
 
 
+Row = Sequence[Entry | str]
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of texts under a header; the first column names the row."""
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[Entry | str]]
+    rows: Sequence[Row]
     note: str = ""
     folded: bool = False
     """Whether the page shows it only when asked."""
@@ -65,13 +68,22 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures side by side under one title."""
+
+    title: str
+    pictures: Sequence[Picture]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading and what stands below it."""
 
     id: str
     title: str
     paragraphs: Sequence[str] = ()
-    blocks: Sequence[Table | Figure | Picture] = field(default_factory=list)
+    blocks: Sequence[Table | Figure | Gallery] = field(default_factory=list)
 
 
 def arm_title(arm: str) -> str:

@@ -23,7 +23,7 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
-from headstart.report.document import Entry, Section, Table, arm_title, flops, listed, mean_and_std, plain
+from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
 from headstart.statistics import is_better, summarise
 
 
@@ -103,7 +103,7 @@ def _has(study: Study, arm: str) -> bool:
 def _arms_table(study: Study, setting: Setting) -> Table:
     variants, names = usual_in(study, setting), protocols(study)
     header = ["Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
-    rows = []
+    rows: list[Row] = []
     for variant in variants:
         entries = [_own(study, variant, name) for name in names]
         rows.append([arm_and_stage(variant), *entries])
@@ -124,7 +124,7 @@ def companions(study: Study) -> Section | None:
         variants = list(dict.fromkeys(variants))
         if not others:
             continue
-        rows = []
+        rows: list[Row] = []
         for variant in variants:
             summaries = [over_seeds(study.variants[variant], name, group_value("others", other)) for other in others]
             figures = [mean_and_std(one) if one else "–" for one in summaries]
@@ -217,7 +217,7 @@ def _ends(interval: tuple[float, float]) -> str:
 
 def cost(study: Study) -> Section:
     """What each arm consumed: FLOPs, samples, hours."""
-    rows = []
+    rows: list[Row] = []
     for variant, cells in study.variants.items():
         spent = summarise([cell.flops for cell in cells.values()])
         samples = summarise([cell.samples for cell in cells.values()])

@@ -10,9 +10,8 @@ from typing import Any
 
 from headstart.plots import themed
 from headstart.report.cells import Study
-from headstart.report.document import Figure, Picture, Section
+from headstart.report.document import Figure, Gallery, Section
 from headstart.results import write_atomically
-
 
 #: Folder beside ``report.md`` that is the report's own.
 FIGURES = "report_figures"
@@ -45,8 +44,8 @@ def _files(section: Section) -> list[tuple[str, bytes]]:
     for block in section.blocks:
         if isinstance(block, Figure):
             files += [(name, svg.encode()) for name, svg in zip(panel_names(block), block.panels)]
-        elif isinstance(block, Picture):
-            files.append((f"{block.name}.jpg", block.jpeg))
+        elif isinstance(block, Gallery):
+            files += [(f"{picture.name}.jpg", picture.jpeg) for picture in block.pictures]
     return files
 
 

@@ -17,12 +17,16 @@ from headstart.draw_people import draw_view, write
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study
 from headstart.report.comparison import provenance, settings, usual_in, with_partner
-from headstart.report.document import Picture, Section, arm_title, plain
+from headstart.report.document import Gallery, Picture, Section, arm_title, plain
 from headstart.skeleton import Skeleton, mirrored_name
 
 _SIDE, _GAP, _TITLE = 220, 6, 24
 _INK, _PAPER = (60, 60, 60), 255
 _LEAST_HALF_MM = 700.0
+_ARRAYS = (
+    *("jpegs", "offsets", "keys", "protocol", "joints", "label_2d", "label_visible", "predicted_2d"),
+    *("label_3d", "predicted_3d", "error_mm", "error_2d"),
+)
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,23 @@ class _Samples:
 
 def predictions(study: Study) -> Section | None:
     """Best, median and worst person of each test that both arms of the main pair kept pictures of."""
-    pictures: list[Picture] = []
+    galleries: list[Gallery] = []
     shown = []
     for setting in settings(study):
         pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
         for first, second in pairs:
             cells = _first_common(study.variants[second], study.variants[first])
             if cells:
-                pictures += _of_pair(study, cells, setting.title)
+                galleries += _of_pair(cells, setting.title, folded=bool(galleries))
                 shown += [first, second]
-    if not pictures:
+    if not galleries:
         return None
     text = (
         "Right is orange, left is blue. Above: the photograph with its labels, then each arm's joints. Below, from the "
         "front and from the side (the camera is at the left): labels and each arm's prediction, in a grid of 500 mm. "
         "People are ordered by the mean error of both arms, so that neither chooses the picture."
     )
-    return Section("predictions", "What the predictions look like", [text, f"_{provenance(study, shown)}_"], pictures)
+    return Section("predictions", "What the predictions look like", [text, f"_{provenance(study, shown)}_"], galleries)
 
 
 def _first_common(baseline: dict[int, Cell], main: dict[int, Cell]) -> tuple[Cell, Cell] | None:
@@ -90,42 +94,38 @@ def _first_common(baseline: dict[int, Cell], main: dict[int, Cell]) -> tuple[Cel
     return None
 
 
-def _of_pair(study: Study, cells: tuple[Cell, Cell], setting: str) -> list[Picture]:
+def _of_pair(cells: tuple[Cell, Cell], setting: str, folded: bool) -> list[Gallery]:
+    """One gallery a test; all but the very first are folded."""
     first, second = (_load(cell.folder / "samples.npz") for cell in cells)
     common = [name for name in first.rows if name in second.rows]
-    pictures = []
+    galleries: list[Gallery] = []
     for protocol in dict.fromkeys(protocol for protocol, _ in common):
         people = [name for name in common if name[0] == protocol]
         people.sort(key=lambda name: first.error(first.rows[name]) + second.error(second.rows[name]))
-        chosen = {"best": 0, "median": len(people) // 2, "worst": len(people) - 1}
-        for words, place in chosen.items():
-            if list(chosen.values()).index(place) == list(chosen).index(words):
-                about = (setting, protocol, words, len(people))
-                pictures.append(_picture(study, cells, (first, second), people[place], about))
-    return pictures
+        chosen = _chosen(len(people))
+        names = {place: f"{words} of {len(people)}" for place, words in chosen.items()}
+        pictures = [_picture(cells, (first, second), people[place], words) for place, words in names.items()]
+        title = f"Trained on {setting}, tested on {plain(protocol)}, seed {cells[0].seed}"
+        galleries.append(Gallery(title, pictures, folded or bool(galleries)))
+    return galleries
 
 
-def _picture(
-    study: Study,
-    cells: tuple[Cell, Cell],
-    both: tuple[_Samples, _Samples],
-    name: tuple[str, str],
-    about: tuple[str, str, str, int],
-) -> Picture:
-    setting, protocol, words, count = about
+def _chosen(count: int) -> dict[int, str]:
+    """Place in the order of errors -> what it is called."""
+    if count < 3:
+        return {0: "best", 1: "worst"} if count == 2 else {0: "only"}
+    return {0: "best", count // 2: "median", count - 1: "worst"}
+
+
+def _picture(cells: tuple[Cell, Cell], both: tuple[_Samples, _Samples], name: tuple[str, str], place: str) -> Picture:
     titles = [arm_title(cell.variant.arm) for cell in cells]
-    figures = [
-        f"{title} {one.error(one.rows[name]):.0f} {one.unit(one.rows[name])}" for title, one in zip(titles, both)
-    ]
-    canvas = _sheet(both, name, figures)
-    encoded = cv2.imencode(".jpg", canvas[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    caption = (
-        f"{plain(protocol)}, {words} of {count} people, trained on {setting}, seed {cells[0].seed}: mean error "
-        f"{figures[0]}, {figures[1]}."
-    )
+    errors = [(one.error(one.rows[name]), one.unit(one.rows[name])) for one in both]
+    figures = [f"{title} {error:.0f} {unit}" for title, (error, unit) in zip(titles, errors)]
+    encoded = cv2.imencode(".jpg", _sheet(both, name, figures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    caption = f"{place.capitalize()} people: mean error {' and '.join(figures)}."
     variant = cells[1].variant
-    file = f"people-{variant.three_d}-{variant.two_d}-{protocol}-{words}".replace("_", "-")
-    return Picture(file, encoded.tobytes(), f"Photograph and skeletons: {caption}", caption)
+    file = f"people-{variant.three_d}-{variant.two_d}-{name[0]}-{place.split()[0]}".replace("_", "-")
+    return Picture(file, encoded.tobytes(), f"Photograph and skeletons. {caption}", caption)
 
 
 def _sheet(both: tuple[_Samples, _Samples], name: tuple[str, str], figures: Sequence[str]) -> Image:
@@ -177,10 +177,8 @@ def _known(pose: NDArray[Any]) -> NDArray[Any]:
 
 
 def _load(path: Path) -> _Samples:
-    wanted = ("jpegs", "offsets", "keys", "protocol", "joints", "label_2d", "label_visible", "predicted_2d")
-    wanted += ("label_3d", "predicted_3d", "error_mm", "error_2d")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return _Samples(path, {name: archive[name] for name in wanted})
+            return _Samples(path, {name: archive[name] for name in _ARRAYS})
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(path, f"arrays {', '.join(wanted)}", found=str(error)) from error
+        raise DataError(path, f"arrays {', '.join(_ARRAYS)}", found=str(error)) from error
