@@ -1,0 +1,103 @@
+"""``headstart predict`` on videos, as people type it, with a tiny untrained model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from headstart.checkpoint import save_checkpoint
+from headstart.models.pose_net import PoseNet
+from headstart.video_files import VideoReader, VideoWriter
+from test_cli import headstart, succeeds
+from tiny import MODEL
+
+pytest.importorskip("av")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    torch.manual_seed(2)
+    tensors = {f"model.{name}": tensor for name, tensor in PoseNet(MODEL).state_dict().items()}
+    save_checkpoint(path, tensors, {"model": asdict(MODEL)})
+    return path
+
+
+def film(path: Path, frames: int = 6) -> Path:
+    random = np.random.default_rng(0)
+    with VideoWriter(path, Fraction(25)) as writer:
+        for number in range(frames):
+            writer.write(random.integers(0, 255, (48, 64, 3), np.uint8), number / 25)
+    return path
+
+
+def test_a_video_beside_a_picture(tmp_path: Path, model: Path) -> None:
+    clip = film(tmp_path / "clip.mp4")
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((40, 40, 3), 90, np.uint8))
+    out, people = tmp_path / "out", tmp_path / "people.json"
+    printed = succeeds(
+        *("predict", clip, tmp_path / "photo.png", "--model", model, "--json", people, "--out", out),
+        *("--csv", tmp_path / "people.csv", "--detector", "none"),
+    )
+    assert f"{clip}: 6 frames" in printed
+    assert "1 picture, 1 video, 7 poses" in printed
+    entries = json.loads(people.read_text())
+    assert Counter(entry["image"] for entry in entries) == {str(clip): 6, str(tmp_path / "photo.png"): 1}
+    frames = [entry for entry in entries if "frame" in entry]
+    assert [entry["frame"] for entry in frames] == list(range(6))
+    assert [entry["time_s"] for entry in frames] == pytest.approx([number / 25 for number in range(6)], abs=1e-4)
+    assert all(set(entry["joints2d_smooth"]) == set(entry["joints2d"]) for entry in frames)
+    assert sorted(path.name for path in out.iterdir()) == ["clip.mp4", "photo.png"]
+    with VideoReader(out / "clip.mp4") as reader:
+        assert len(list(reader.frames())) == 6
+    table = (tmp_path / "people.csv").read_text()
+    assert f"{clip}#5," in table
+
+
+def test_a_broken_video_gives_one_line_and_the_others_are_done(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    whole = film(tmp_path / "whole.mkv", 100)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    good = film(tmp_path / "good.mp4", 3)
+    people = tmp_path / "people.json"
+    done = headstart(
+        *("predict", tmp_path / "broken.mp4", cut, good, "--model", model, "--json", people, "--detector", "none"),
+        "--no-flip-test",
+    )
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("headstart: ")]
+    assert [str(tmp_path / name) in line for name, line in zip(("broken.mp4", "cut.mkv"), lines)] == [True, True]
+    assert len(lines) == 2
+    found = Counter(entry["image"] for entry in json.loads(people.read_text()))
+    assert found[str(good)] == 3
+    assert 10 < found[str(cut)] < 90
+    assert "Traceback" not in done.stderr
+
+
+def test_a_camera_that_is_not_there(tmp_path: Path, model: Path) -> None:
+    done = headstart("predict", "webcam:93", "--model", model, "--json", tmp_path / "a.json", "--detector", "none")
+    assert done.returncode == 2
+    assert "webcam:93: expected a camera" in done.stderr
+    assert json.loads((tmp_path / "a.json").read_text()) == []
+
+
+@pytest.mark.slow
+def test_the_installed_command(tmp_path: Path, model: Path) -> None:
+    command = [str(Path(sys.executable).with_name("headstart")), "predict", str(film(tmp_path / "a.mp4", 2))]
+    command += ["--model", str(model), "--json", str(tmp_path / "a.json"), "--detector", "none"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert [entry["frame"] for entry in json.loads((tmp_path / "a.json").read_text())] == [0, 1]
