@@ -22,11 +22,11 @@ def quantise(path: Path, images: NDArray[np.uint8]) -> None:
     prepared = path.with_name(f"{path.name}.prepared")
     try:
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load(prepared)
+        graph = onnx.load(prepared).graph
         quantize_static(
             str(prepared),
             str(path),
-            _CalibrationImages(graph.graph.input[0].name, images),
+            _CalibrationImages(graph.input[0].name, images),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Add", "Clip", "Relu", "Pad"],
             nodes_to_exclude=_left_in_fp32(graph),
@@ -40,13 +40,15 @@ def quantise(path: Path, images: NDArray[np.uint8]) -> None:
 
 
 def _left_in_fp32(graph: Any) -> list[str]:
-    """Every node but the network's own, and of those the ones that give maps."""
-    maps = {output.name for output in graph.graph.output}
-    return [
-        node.name
-        for node in graph.graph.node
-        if not node.name.startswith("/network/") or maps.intersection(node.output)
-    ]
+    """Every node from the last convolutions on: those that give maps, and the decoding behind them."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    waiting, reached = [output.name for output in graph.output], {}
+    while waiting:
+        node = made_by.get(waiting.pop())
+        if node is not None and node.name not in reached:
+            reached[node.name] = node
+            waiting += [] if node.op_type in ("Conv", "ConvTranspose") else node.input
+    return list(reached)
 
 
 class _CalibrationImages:

@@ -1,0 +1,294 @@
+"""ONNX files: that they do what the checkpoint does, say what they are, and are not left when they do not."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import headstart.export as exporting
+from headstart.checkpoint import load_model, save_checkpoint
+from headstart.errors import ConfigError, DataError, ExportError
+from headstart.evaluate import predict
+from headstart.export import agreement, blobs, crops_of, export_onnx, fold_batch_norms, write_graph
+from headstart.index import AnnotationIndex
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.onnx_network import OnnxNetwork
+from headstart.predict import PoseEstimator, TorchNetwork
+from headstart.scoring import evaluate_checkpoint
+from headstart.skeleton import BODY_18
+from tiny import MODEL
+
+pytestmark = pytest.mark.skipif(
+    find_spec("onnx") is None or find_spec("onnxruntime") is None, reason="needs headstart[onnx]"
+)
+
+WIDE = replace(MODEL, input_size=(96, 64))
+MEAN_SQUARE = replace(MODEL, head=HeadConfig(channels=16, heatmap="mse"))
+INTEGRAL = replace(MODEL, head=HeadConfig("integral", channels=16, heatmap="cross_entropy", depth_bins=8))
+
+
+def save(config: ModelConfig, path: Path) -> Path:
+    """A checkpoint with maps that have clear peaks and statistics of their own in every batch norm."""
+    torch.manual_seed(0)
+    network = PoseNet(config)
+    for module in network.head.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, std=0.1)
+    if config.head.kind == "integral":  # or every joint is in the middle of a flat volume
+        nn.init.normal_(network.head.volume.weight, std=5)
+    with torch.no_grad():
+        for _ in range(5):
+            network(torch.from_numpy(blobs(config.input_size)))
+    tensors = {f"ema.{name}": tensor for name, tensor in network.state_dict().items()}
+    header = {"model": asdict(config), "backbone_config": network.backbone.config, "git_sha": "c0ffee"}
+    save_checkpoint(path, tensors, header)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(MODEL, tmp_path_factory.mktemp("run") / "best.safetensors")
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_onnx(checkpoint, path)
+    return path
+
+
+class TestAgreesWithPyTorch:
+    @pytest.mark.parametrize("config", [MODEL, WIDE, MEAN_SQUARE, INTEGRAL], ids=["plain", "wide", "mse", "integral"])
+    @pytest.mark.parametrize("flip_test", [False, True])
+    def test_places_depths_and_confidences(self, config: ModelConfig, flip_test: bool, tmp_path: Path):
+        path = save(config, tmp_path / "best.safetensors")
+        export_onnx(path, tmp_path / "model.onnx")
+        crops = np.random.default_rng(3).permutation(blobs(config.input_size, 5)).transpose(0, 2, 3, 1)
+        found = OnnxNetwork(tmp_path / "model.onnx", threads=1)(crops, flip_test=flip_test)
+        wanted = TorchNetwork(load_model(path)[0], "cpu")(crops, flip_test=flip_test)
+        assert wanted.keypoints.std() > 1  # not all joints at one place, where anything would agree
+        assert np.abs(found.keypoints - wanted.keypoints).max() < 1e-3
+        assert np.abs(found.depth - wanted.depth).max() * config.input_size[0] < 1e-3
+        np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-5)
+
+    def test_a_person_alone_and_in_any_batch_is_the_same(self, exported: Path):
+        network, crops = OnnxNetwork(exported), blobs(MODEL.input_size, 7).transpose(0, 2, 3, 1)
+        together = network(crops)
+        for number in range(7):
+            np.testing.assert_allclose(
+                network(crops[number : number + 1]).keypoints[0], together.keypoints[number], atol=1e-4
+            )
+
+    def test_folded_batch_norms_compute_the_same(self, checkpoint: Path):
+        head = load_model(checkpoint)[0].head
+        features = torch.randn(2, 160, 2, 2)
+        wanted = head(features).heatmaps
+        folded = fold_batch_norms(head)
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+        torch.testing.assert_close(folded(features).heatmaps, wanted, rtol=1e-4, atol=1e-4)
+
+    def test_it_is_measured_and_written_down(self, exported: Path):
+        measured = OnnxNetwork(exported).header.agreement
+        assert measured is not None
+        assert measured.largest_px < 1e-3
+        assert measured.of_joints == 16 * 18
+        assert measured.joints > 16 * 9
+
+    def test_a_file_with_other_weights_disagrees_and_the_worst_joint_is_named(self, checkpoint: Path, tmp_path: Path):
+        """One joint's map mirrored: every other joint is right."""
+        model, _ = load_model(checkpoint)
+        export_onnx(checkpoint, tmp_path / "model.onnx")
+        with torch.no_grad():
+            model.head.heatmaps.weight[BODY_18.index("left_wrist")] *= -1
+        measured = agreement(model, tmp_path / "model.onnx", blobs(MODEL.input_size))
+        assert measured.worst_joint == "left_wrist"
+        assert measured.largest_px > 4
+        assert measured.median_px < 1e-4
+
+
+class TestRefuses:
+    def test_a_disagreeing_file_and_keeps_the_one_before(
+        self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        out = tmp_path / "model.onnx"
+        out.write_bytes(b"the one before")
+
+        def of_another_network(model: PoseNet, path: Path, half: bool) -> None:
+            with torch.no_grad():
+                model.head.heatmaps.weight[BODY_18.index("nose")] *= -1
+                write_graph(model, path, half)
+                model.head.heatmaps.weight[BODY_18.index("nose")] *= -1
+
+        monkeypatch.setattr(exporting, "write_graph", of_another_network)
+        with pytest.raises(ExportError, match=r"expected at most 0.001 px .* found \d+.*worst joint nose"):
+            export_onnx(checkpoint, out)
+        assert out.read_bytes() == b"the one before"
+        assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+    def test_an_untrained_network_of_which_nothing_can_be_compared(self, tmp_path: Path):
+        torch.manual_seed(0)
+        network = PoseNet(MODEL)
+        nn.init.zeros_(network.head.heatmaps.weight)
+        tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+        about = {"model": asdict(MODEL), "backbone_config": network.backbone.config}
+        save_checkpoint(tmp_path / "flat.safetensors", tensors, about)
+        header = export_onnx(tmp_path / "flat.safetensors", tmp_path / "model.onnx")
+        assert header.agreement is not None
+        assert header.agreement.largest_px == 0  # all maps equal: the first pixel, in both
+        assert header.git_sha == "unknown"
+
+    def test_int8_without_pictures(self, checkpoint: Path, tmp_path: Path):
+        with pytest.raises(ConfigError, match="--calibrate DATASET"):
+            export_onnx(checkpoint, tmp_path / "model.onnx", "int8")
+
+    def test_files_that_are_not_ours(self, checkpoint: Path, tmp_path: Path):
+        with pytest.raises(DataError, match="no such file"):
+            OnnxNetwork(tmp_path / "nothing.onnx")
+        (tmp_path / "text.onnx").write_text("not a model")
+        with pytest.raises(DataError, match="an ONNX model written by headstart export"):
+            OnnxNetwork(tmp_path / "text.onnx")
+        write_graph(load_model(checkpoint)[0], tmp_path / "bare.onnx")
+        with pytest.raises(DataError, match="another model"):
+            OnnxNetwork(tmp_path / "bare.onnx")
+
+    def test_a_device_that_this_runtime_does_not_know(self, exported: Path):
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            pytest.skip("this onnxruntime knows CUDA")
+        with pytest.raises(ConfigError, match="onnxruntime-gpu"):
+            OnnxNetwork(exported, device="cuda")
+
+    def test_without_the_extra_it_says_what_to_install(self, exported: Path, monkeypatch: pytest.MonkeyPatch):
+        real = builtins.__import__
+
+        def without(name: str, *rest: Any) -> Any:
+            if name == "onnxruntime":
+                raise ImportError(name)
+            return real(name, *rest)
+
+        monkeypatch.delitem(sys.modules, "onnxruntime")
+        monkeypatch.setattr(builtins, "__import__", without)
+        with pytest.raises(ConfigError, match=r"pip install 'headstart\[onnx\]'"):
+            OnnxNetwork(exported)
+
+
+class TestPrecisions:
+    def test_fp16_halves_the_file_and_moves_joints_by_less_than_a_tenth_of_a_pixel(
+        self, checkpoint: Path, exported: Path, tmp_path: Path
+    ):
+        header = export_onnx(checkpoint, tmp_path / "half.onnx", "fp16")
+        assert header.precision == "fp16"
+        assert header.agreement is not None
+        assert 0 < header.agreement.median_px < 0.1
+        assert (tmp_path / "half.onnx").stat().st_size < 0.55 * exported.stat().st_size
+
+    def test_int8_is_calibrated_on_real_crops(
+        self, checkpoint: Path, exported: Path, stick_people_2d: Path, tmp_path: Path
+    ):
+        crops = crops_of("lsp_extended", stick_people_2d, "all", 12, checkpoint)
+        assert crops.shape == (12, 3, 64, 64)
+        header = export_onnx(checkpoint, tmp_path / "int8.onnx", "int8", crops)
+        assert header.agreement is not None
+        assert 0 < header.agreement.median_px < 1
+        assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * exported.stat().st_size
+        assert [path.name for path in tmp_path.iterdir()] == ["int8.onnx"]
+
+    def test_int8_keeps_the_last_layers_in_single_precision(self, checkpoint: Path, tmp_path: Path):
+        import onnx
+
+        export_onnx(checkpoint, tmp_path / "int8.onnx", "int8", blobs(MODEL.input_size, 4))
+        nodes = onnx.load(tmp_path / "int8.onnx").graph.node
+        made_by = {output: node for node in nodes for output in node.output}
+        kept = {n.name for n in nodes if n.op_type == "Conv" and n.input[1] not in made_by}
+        assert {name.split("/")[-2] for name in kept} == {"heatmaps", "depth_maps"}
+        assert sum(n.op_type == "Conv" for n in nodes) > 10
+
+
+class TestSelfDescription:
+    def test_the_file_says_what_it_is_without_this_package(self, exported: Path):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        assert metadata["joints"].split(", ") == list(BODY_18.names)
+        assert "uint8 RGB" in metadata["image"]
+        header = json.loads(metadata["headstart"])
+        assert (header["input_size"], header["git_sha"], header["precision"]) == ([64, 64], "c0ffee", "fp32")
+        assert header["checkpoint"] == "best.safetensors"
+        assert set(header["versions"]) == {"headstart", "torch", "onnxruntime"}
+        assert header["model"]["backbone"] == "nano"
+        image, *_ = session.get_inputs()
+        assert (image.type, image.shape) == ("tensor(uint8)", ["batch", 3, 64, 64])
+        shapes = {output.name: output.shape for output in session.get_outputs()}
+        assert shapes["keypoints"] == ["batch", 18, 2]
+        assert shapes["depth"] == shapes["confidence"] == ["batch", 18]
+
+    def test_it_runs_without_torch(self, exported: Path):
+        code = (
+            "import sys, numpy as np; from headstart.onnx_network import OnnxNetwork;"
+            "joints = OnnxNetwork(sys.argv[1], threads=1)(np.zeros((2, 64, 64, 3), np.uint8));"
+            "assert joints.keypoints.shape == (2, 18, 2); assert 'torch' not in sys.modules"
+        )
+        subprocess.run([sys.executable, "-c", code, str(exported)], check=True)
+
+
+class TestWhereverACheckpointGoes:
+    def test_the_same_people_through_pose_estimator(self, checkpoint: Path, exported: Path):
+        picture = blobs((200, 150), 1)[0].transpose(1, 2, 0)
+        boxes = [[[20, 10, 90, 120], [100, 30, 60, 100]]]
+        one, other = (
+            PoseEstimator.from_pretrained(path).estimate([picture], boxes)[0] for path in (checkpoint, exported)
+        )
+        assert len(one) == len(other) == 2
+        for first, second in zip(one, other):
+            np.testing.assert_allclose(list(second.keypoints.values()), list(first.keypoints.values()), atol=0.01)
+            np.testing.assert_allclose(list(second.xyz_mm.values()), list(first.xyz_mm.values()), atol=0.1)
+
+    def test_the_same_score(self, checkpoint: Path, exported: Path, stick_people_3d: Path):
+        one, other = (
+            evaluate_checkpoint(path, "h36m_standard", stick_people_3d, workers=0) for path in (checkpoint, exported)
+        )
+        assert other.value == pytest.approx(one.value, abs=1e-2)
+        assert other.description == one.description
+        assert other.n == one.n == 6
+
+    def test_the_published_decoding_too(self, checkpoint: Path, exported: Path, index_2d: AnnotationIndex):
+        """``argmax`` needs the maps, which are outputs of the file."""
+        rows, model, network = np.arange(6), load_model(checkpoint)[0], OnnxNetwork(exported)
+        one = predict(model, model.codec, index_2d, rows, decode="argmax")
+        other = predict(network.forward, network.codec, index_2d, rows, decode="argmax")
+        np.testing.assert_allclose(other.keypoints, one.keypoints, atol=1e-3)
+
+
+class TestCommand:
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("headstart")), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    def test_export_and_score(self, checkpoint: Path, stick_people_2d: Path, tmp_path: Path):
+        out = tmp_path / "new" / "model.onnx"
+        data = ("--calibrate", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--count", 8)
+        done = self.run("export", checkpoint.parent, "--out", out, "--precision", "int8", *data)
+        assert done.returncode == 0, done.stderr
+        assert "int8, 18 joints from 64 x 64 px crops" in done.stdout
+        assert "of 144 joints compared" in done.stdout
+        scores = evaluate_checkpoint(out, "lsp_extended_pck", stick_people_2d, split="all", workers=0)
+        assert scores.n == 20
+
+    def test_half_a_data_set_is_one_clear_line(self, checkpoint: Path, tmp_path: Path):
+        done = self.run("export", checkpoint, "--out", tmp_path / "m.onnx", "--calibrate", "lsp_extended")
+        assert done.returncode == 2
+        assert done.stderr == "headstart: expected --calibrate DATASET and --root DIR together\n"
