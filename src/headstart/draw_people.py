@@ -51,7 +51,7 @@ def draw_people(image: Image, people: Sequence[Prediction], numbers: bool | None
     numbers = len(people) > 1 if numbers is None else numbers
     for number, person in enumerate(people):
         _draw_box(canvas, person)
-        _draw_skeleton(canvas, person)
+        draw_skeleton(canvas, person)
         if numbers:
             size = max(round(min(image.shape[:2]) / 36), 11)
             x, y = max(person.bbox_xywh[0], 0) + size // 3, max(person.bbox_xywh[1], 0) + size // 4
@@ -132,8 +132,8 @@ def _draw_box(canvas: Image, person: Prediction) -> None:
     cv2.rectangle(canvas, *corners, _BOX, thickness, cv2.LINE_AA)
 
 
-def _draw_skeleton(canvas: Image, person: Prediction) -> None:
-    """Bones and joints with a dark rim, as thick as suits the person's size."""
+def draw_skeleton(canvas: Image, person: Prediction) -> None:
+    """Bones and joints on an RGB picture, in place, with a dark rim and as thick as suits the person's size."""
     skeleton = Skeleton("predicted", tuple(person.keypoints))
     points = np.array(list(person.keypoints.values()), np.float64)
     sure = points[:, 2] >= _UNSURE

@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from headstart.draw import draw_pose
+from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.records import Point3, Prediction
-from headstart.skeleton import Skeleton
 from headstart.smoothing import KEYPOINTS, XYZ, OneEuro, PoseSmoother
 from headstart.tracking import Box, Tracker
 from headstart.video_files import RGB, Frame, VideoReader, VideoWriter
@@ -124,7 +122,7 @@ def predict_video(
             for frame in reader.frames():
                 people = follower.people(frame, f"{source}")
                 if writer is not None:
-                    writer.write(draw_people(frame.image, people), frame.time_s)
+                    writer.write(draw_frame(frame.image, people), frame.time_s)
                 yield people
         except GeneratorExit:
             return
@@ -218,25 +216,14 @@ def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
     return x, y, max(w, 1.0), max(h, 1.0)
 
 
-def draw_people(image: RGB, people: Sequence[TrackedPerson]) -> RGB:
+def draw_frame(image: RGB, people: Sequence[TrackedPerson]) -> RGB:
     """A copy of an RGB frame with everybody's smooth pose, and the number of their track where there are several."""
-    canvas = image
+    canvas = image.copy()
     for person in people:
-        points = person.keypoints_smooth
-        skeleton = Skeleton("prediction", tuple(points))
-        canvas = draw_pose(canvas, np.array([point[:2] for point in points.values()]), skeleton)
+        draw_skeleton(canvas, replace(person.prediction, keypoints=person.keypoints_smooth))
     for person in people if len(people) > 1 else ():
-        canvas = _numbered(canvas, person)
+        points = np.array([point[:2] for point in person.keypoints_smooth.values()])
+        size = max(round(min(image.shape[:2]) / 30), 11)
+        place = (round(float(points[:, 0].mean())) - size // 4, max(round(float(points[:, 1].min())) - 2 * size, 0))
+        write(canvas, str(person.track), place, size, (255, 255, 255), shadow=True)
     return canvas
-
-
-def _numbered(image: RGB, person: TrackedPerson) -> RGB:
-    points = np.array([point[:2] for point in person.keypoints_smooth.values()])
-    scale = max(image.shape[:2]) / 1200
-    position = (round(float(points[:, 0].mean())), max(round(float(points[:, 1].min()) - 14 * scale), 12))
-    for colour, thickness in (((0, 0, 0), 4), ((255, 255, 255), 2)):
-        stroke = max(round(thickness * scale), thickness // 2)
-        cv2.putText(
-            image, str(person.track), position, cv2.FONT_HERSHEY_SIMPLEX, max(scale, 0.4), colour, stroke, cv2.LINE_AA
-        )
-    return image
