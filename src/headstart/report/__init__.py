@@ -59,7 +59,8 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     seeds = sorted({cell.seed for cell in study.cells})
     commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in study.cells})
     devices = sorted({cell.result.device for cell in study.cells})
-    unfinished = [("Unfinished", f"{len(study.unfinished)} cells are still to be run")] if study.unfinished else []
+    waiting = any(one.unfinished for one in mismatches(study))
+    unfinished = [("Unfinished", "cells are still to be run; pairs use the seeds that both have")] if waiting else []
     return [
         *unfinished,
         ("Cells", str(len(study.cells))),

@@ -280,7 +280,14 @@ def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> 
     partner = study.partner(variant)
     if partner is None:
         expected = f"a partner of arm {study.baseline} with the same backbone, 3D data and budget"
-        return [Mismatch(first.id, expected, "none", unfinished=bool(study.unfinished))]
+        same = (variant.backbone, variant.three_d, variant.three_d_limit)
+        others = {
+            other.budget_flops
+            for other in study.variants
+            if other.arm == study.baseline and (other.backbone, other.three_d, other.three_d_limit) == same
+        }
+        found = f"budgets {', '.join(f'{other:.6g}' for other in sorted(others))}" if others else "none"
+        return [Mismatch(first.id, expected, found, unfinished=not others)]
     baseline = study.variants[partner]
     theirs = next(iter(baseline.values()))
     checks = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import (
     Comparison,
@@ -75,11 +77,13 @@ def _answer_sentence(study: Study, one: Comparison) -> str:
 
 def _limits(found: list[Comparison]) -> str:
     least = min(one.difference.n for one in found)
+    if least == 1:
+        return "With a single seed there is no interval and no test: chance alone may explain any difference."
     smallest = 2 / 2**least
     return (
         f"Differences are paired by seed; p is that of the paired t-test, two-sided, corrected over these "
         f"{len(found)} comparisons, significant below 0.05; intervals are Student's t, not corrected. With {least} "
-        f"seed{'s' if least > 1 else ''} the test without assumptions (all patterns of signs) cannot go below "
+        f"seeds the test without assumptions (all patterns of signs) cannot go below "
         f"p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not instead."
     )
 
@@ -201,8 +205,8 @@ def _tests_table(study: Study, found: list[Comparison]) -> Table:
             f"{one.difference.mean:+.2f} {one.unit}",
             _ends(one.difference.interval),
             _ends(one.difference.bootstrap),
-            f"{one.difference.p:.3g}",
-            f"{one.p:.3g}",
+            _p(one.difference.p),
+            _p(one.p),
             f"{one.difference.sign_flip_p:.3g}",
             str(one.difference.n),
         ]
@@ -212,7 +216,11 @@ def _tests_table(study: Study, found: list[Comparison]) -> Table:
 
 
 def _ends(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.2f} to {interval[1]:.2f}"
+    return "–" if isnan(interval[0]) else f"{interval[0]:.2f} to {interval[1]:.2f}"
+
+
+def _p(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.3g}"
 
 
 def cost(study: Study) -> Section:

@@ -1,0 +1,407 @@
+"""The report of a study with known, made-up numbers: what it says, what it leaves out, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fake_study import BATCH, BUDGET, FLOPS_A_SAMPLE, Fake, grid, write_cell, write_study
+from headstart.errors import DataError
+from headstart.report import check_matched, load_study, mismatches, write_report
+from headstart.report.comparison import settings, usual_in
+from headstart.results import RunResult, Scores, StageCost
+
+PAIR = [
+    Fake(arm, seed, two_d) for seed in range(3) for arm, two_d in (("3d_alone", None), ("2d_then_3d", "synthetic_wild"))
+]
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Folder, Markdown and HTML of a study that has something for every section."""
+    folder = write_study(tmp_path_factory.mktemp("study"), grid(), samples=True)
+    markdown, page = write_report(folder)
+    return folder, markdown.read_text(), page.read_text()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """The smallest study: two arms, three seeds."""
+    return write_study(tmp_path / "pair", PAIR)
+
+
+def with_scores(cell: Fake, values: dict[str, float]) -> Fake:
+    """The cell with exactly these final scores (all in mm, lower is better)."""
+    scores = [
+        Scores(name, f"Data set {name}, split test.", "mpjpe", "mm", value, "lower", 10)
+        for name, value in values.items()
+    ]
+    return replace(cell, changes={**cell.changes, "scores": scores})
+
+
+def headings(markdown: str) -> list[str]:
+    return re.findall(r"^## (.+)$", markdown, re.MULTILINE)
+
+
+# --- what it says ---
+
+
+def test_every_section_that_has_data_is_there(full: tuple[Path, str, str]) -> None:
+    assert headings(full[1]) == [
+        "The answer",
+        "Every arm on every test",
+        "Differences from 3D alone",
+        "Error against compute",
+        "Compute to reach an error",
+        "What the predictions look like",
+        "Trained on one domain, tested on another",
+        "Effect of the share of 2D",
+        "Effect of the amount of 3D data",
+        "Effect of model size",
+        "The geometric stage",
+        "Visible and occluded joints",
+        "Joint by joint",
+        "Action by action",
+        "Learning curves",
+        "Companion metrics",
+        "What it cost",
+    ]
+
+
+def test_sections_without_data_are_left_out(tmp_path: Path) -> None:
+    cells = [replace(with_scores(cell, {"synthetic_studio": 60.0 + cell.seed}), noise=0) for cell in PAIR]
+    cells = [replace(cell, changes={**cell.changes, "history": []}) for cell in cells]
+    markdown, _ = write_report(write_study(tmp_path, cells, protocols=["synthetic_studio"]))
+    found = headings(markdown.read_text())
+    assert found == ["The answer", "Every arm on every test", "Differences from 3D alone", "What it cost"]
+    assert not (tmp_path / "report_figures").exists()
+
+
+def test_the_answer_by_hand(tmp_path: Path) -> None:
+    """Differences -12, -13, -11: mean -12, standard error 1/sqrt(3), t(0.975, 2) = 4.303, so 9.5 to 14.5."""
+    ours, theirs = {0: 50.0, 1: 51.0, 2: 52.0}, {0: 62.0, 1: 64.0, 2: 63.0}
+    values = {"3d_alone": theirs, "2d_then_3d": ours}
+    cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
+    markdown = write_report(write_study(tmp_path, cells))[0].read_text()
+    assert (
+        "**2D then 3D against 3D alone at equal training compute: significantly better in 1 of 1 comparison.**"
+        in markdown
+    )
+    assert (
+        "- **synthetic studio with 2D from synthetic wild**, synthetic studio, MPJPE (mm): lower by 12.0 mm (95 % "
+        "interval 9.5 to 14.5, n = 3 seeds, p = 0.002); 51.0 ± 1.0 mm against 63.0 ± 1.0 mm." in markdown
+    )
+    assert "cannot go below p = 0.25" in markdown
+
+
+def test_chance_is_called_no_significant_difference(tmp_path: Path) -> None:
+    values = {"3d_alone": {0: 60.0, 1: 62.0, 2: 61.0}, "2d_then_3d": {0: 61.0, 1: 60.0, 2: 61.5}}
+    cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
+    markdown = write_report(write_study(tmp_path, cells))[0].read_text()
+    assert "not significantly different in 1 of 1 comparison.**" in markdown
+    assert "no significant difference: lower by 0.2 mm" in markdown
+
+
+def test_worse_is_said_as_plainly_as_better(tmp_path: Path) -> None:
+    values = {"3d_alone": {0: 50.0, 1: 51.0, 2: 52.0}, "2d_then_3d": {0: 62.0, 1: 64.0, 2: 63.0}}
+    cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
+    markdown, page = (path.read_text() for path in write_report(write_study(tmp_path, cells)))
+    assert "significantly worse in 1 of 1 comparison.**" in markdown
+    assert '<td class="worse"><span>+12.0 mm</span>' in page
+
+
+def test_one_seed_gives_means_but_no_test(tmp_path: Path) -> None:
+    markdown = write_report(write_study(tmp_path, [cell for cell in PAIR if cell.seed == 0]))[0].read_text()
+    assert "on a single seed, so no test is possible" in markdown
+    assert "no interval and no test" in markdown
+    assert not re.search(r"\bnan\b", markdown)
+
+
+def test_no_number_is_missing_in_words(full: tuple[Path, str, str]) -> None:
+    for text in full[1:]:
+        assert not re.search(r"\bnan\b|\bNone\b|\binf\b", re.sub(r"base64,[^\"]+", "", text))
+
+
+def test_tables_show_mean_and_deviation_of_the_seeds(full: tuple[Path, str, str]) -> None:
+    study = load_study(full[0])
+    variant = usual_in(study, settings(study)[0])[0]
+    values = [cell.scores["synthetic_wild"].value for cell in study.variants[variant].values()]
+    assert f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f} (n = 3)" in full[1]
+
+
+def test_main_tables_hold_one_row_an_arm(full: tuple[Path, str, str]) -> None:
+    study = load_study(full[0])
+    assert [(s.three_d, s.two_d) for s in settings(study)] == [
+        ("synthetic_occluded", "lsp_extended"),
+        ("synthetic_occluded", "synthetic_wild"),
+        ("synthetic_studio", "lsp_extended"),
+        ("synthetic_studio", "synthetic_wild"),
+    ]
+    for setting in settings(study):
+        usual = usual_in(study, setting)
+        assert [variant.arm for variant in usual] == ["3d_alone", "2d_then_3d", "2d_then_2d3d", "2d3d"]
+        assert {variant.backbone for variant in usual} == {"efficientnet_lite0"}
+        assert {variant.geometric for variant in usual} == {False}
+
+
+def test_every_table_names_people_seeds_budget_commit_and_device(full: tuple[Path, str, str]) -> None:
+    notes = re.findall(r"^_(Protocols and people scored.*)_$", full[1], re.MULTILINE)
+    assert len(notes) > 20
+    for note in notes:
+        assert re.search(
+            r"n = 2,000.*Seeds 0, 1 and 2; budget .*FLOP a cell; commit fedcba9876; device NVIDIA H100\.", note
+        )
+
+
+def test_where_2d_stops_paying_is_said(full: tuple[Path, str, str]) -> None:
+    (line,) = re.findall(r"^- .*2D then 3D is .*90%.*$", full[1], re.MULTILINE)
+    assert "significantly better at 10%" in line
+    assert re.search(r"not significantly different at 90%|significantly worse at 90%", line)
+
+
+def test_compute_that_was_not_reached_is_called_so(full: tuple[Path, str, str]) -> None:
+    assert "not reached (0 of 3 seeds)" in full[1]
+    assert "unknown: not reached" in full[1]
+
+
+def test_curves_count_the_compute_of_earlier_stages(full: tuple[Path, str, str]) -> None:
+    study = load_study(full[0])
+    cell = next(cell for cell in study.cells if cell.variant.arm == "2d_then_3d" and cell.variant.share_2d == 0.5)
+    compute, values, stages = cell.curve("synthetic_studio")
+    assert (np.diff(compute) > 0).all()
+    assert compute[-1] == pytest.approx(cell.flops)
+    assert compute[stages.index(1) - 1] == pytest.approx(cell.result.stages[0].flops)
+    assert len(compute) == len(values) == len(stages) == 16
+
+
+# --- the page ---
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if "id" in found:
+            self.ids.append(found["id"] or "")
+        self.links += [
+            value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")
+        ]
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(full: tuple[Path, str, str]) -> None:
+    page = _Page()
+    page.feed(full[2])
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert "http" not in re.sub(r"base64,[^\"]+", "", full[2])
+
+
+def test_pictures_of_the_markdown_exist(full: tuple[Path, str, str]) -> None:
+    names = re.findall(r"!\[[^]]*\]\(([^)]+)\)", full[1])
+    assert len(names) > 30
+    assert all((full[0] / name).stat().st_size > 1000 for name in names)
+
+
+def test_markup_in_names_is_text(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR, title="<script>alert(1)</script>", question="Is a < b & **bold**?")
+    page = write_report(folder)[1].read_text()
+    assert "<script" not in page
+    assert "Is a &lt; b &amp; <strong>bold</strong>?" in page
+
+
+def test_a_second_report_replaces_the_first_and_its_figures(pair: Path, tmp_path: Path) -> None:
+    first = [path.read_bytes() for path in write_report(pair, tmp_path / "out")]
+    stale = tmp_path / "out" / "report_figures" / "share-9.svg"
+    stale.write_text("of an earlier report")
+    assert [path.read_bytes() for path in write_report(pair, tmp_path / "out")] == first
+    assert not stale.exists()
+
+
+# --- sheets ---
+
+
+def test_sheets_show_the_same_people_of_both_arms(full: tuple[Path, str, str]) -> None:
+    pictures = sorted((full[0] / "report_figures").glob("people-*.jpg"))
+    assert len(pictures) == 4 * 3
+    picture = cv2.imread(str(pictures[0]))
+    # Three tiles a row; photographs with a title, two views below.
+    assert picture.shape == (24 + 3 * 220 + 2 * 6, 3 * 220 + 2 * 6, 3)
+    captions = re.findall(r"^_((?:Best|Median|Worst) of 8 people.*)_$", full[1], re.MULTILINE)
+    assert len(captions) == 12
+    best, median, worst = (sum(map(int, re.findall(r"(\d+) mm", caption))) for caption in captions[:3])
+    assert best < median < worst
+
+
+def test_pictures_that_one_arm_lacks_are_left_out(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR, samples=True)
+    for path in folder.glob("results/3d_alone*/samples.npz"):
+        path.unlink()
+    assert "What the predictions look like" not in headings(write_report(folder)[0].read_text())
+
+
+def test_broken_pictures_are_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR, samples=True)
+    path = next(folder.glob("results/3d_alone*-0/samples.npz"))
+    path.write_bytes(b"not an archive")
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        write_report(folder)
+
+
+# --- what it refuses ---
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(DataError) as error:
+        check_matched(load_study(folder))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def spending(cell: Fake, steps: int) -> Fake:
+    """The cell with a single stage of so many steps."""
+    stage = StageCost("3d", steps, steps * BATCH, steps * BATCH * FLOPS_A_SAMPLE, 1.0)
+    return replace(cell, changes={"stages": [stage]})
+
+
+STEPS = round(BUDGET / FLOPS_A_SAMPLE / BATCH)
+
+
+@pytest.mark.parametrize(("more", "fair"), [(0, True), (1, True), (-1, True), (3, False), (-3, False)])
+def test_a_budget_holds_to_within_one_step(pair: Path, more: int, fair: bool) -> None:
+    cell = spending(PAIR[1], STEPS + more)
+    write_cell(pair / "results" / cell.name, cell)
+    if fair:
+        check_matched(load_study(pair))
+    else:
+        assert re.search(rf"{re.escape(cell.name)}: expected 1.2e\+15 FLOPs spent, to within one step", refused(pair))
+
+
+def test_other_seeds_are_refused_unless_told_otherwise(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR[:-1])
+    assert "expected seeds as in its partner" in refused(folder)
+    assert "--unfinished" in refused(folder)
+    text = write_report(folder, unfinished=True)[0].read_text()
+    assert "n = 2 seeds" in text
+    assert "Unfinished" in text
+
+
+def test_a_cell_without_result_is_unfinished(pair: Path) -> None:
+    (pair / "results" / PAIR[1].name / "result.json").unlink()
+    assert "--unfinished" in refused(pair)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"budget_flops": 2 * BUDGET},
+            "partner of arm 3d_alone with the same backbone, 3D data and budget, found none",
+        ),
+        ({"three_d_limit": 100}, "partner of arm 3d_alone with the same backbone, 3D data and budget, found none"),
+        ({"changes": {"config": {"model": {"backbone": "resnet50"}}}}, "a model as in its partner"),
+    ],
+)
+def test_arms_that_differ_in_more_than_the_arm_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    cells = [replace(cell, **changes) if cell.arm == "2d_then_3d" else cell for cell in PAIR]
+    assert message in refused(write_study(tmp_path, cells))
+
+
+def test_other_protocols_are_refused(tmp_path: Path) -> None:
+    cells = [with_scores(cell, {"synthetic_studio": 60.0}) for cell in PAIR]
+    folder = write_study(tmp_path, cells)
+    path = folder / "results" / cells[-1].name / "result.json"
+    saved = RunResult.load(path)
+    replace(saved, scores=[replace(saved.scores[0], n=9)]).save(path)
+    assert re.search(r"protocol synthetic_studio as .* 10 people, found 9 people", refused(folder))
+
+
+def test_other_settings_are_refused(pair: Path) -> None:
+    path = pair / "results" / PAIR[1].name / "cell.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"settings": "abc"}))
+    assert "losses, optimiser and augmentation" in refused(pair)
+
+
+def test_a_fair_study_has_no_mismatch(full: tuple[Path, str, str]) -> None:
+    assert mismatches(load_study(full[0])) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("study.json", "", "JSON file written by `headstart study`"),
+        ("study.json", "[]", "expected a JSON object, found list"),
+        ("study.json", "{}", "fields of a study"),
+        (f"results/{PAIR[0].name}/cell.json", "{}", "fields of a variant"),
+        (f"results/{PAIR[0].name}/result.json", "{}", "result.json written by headstart"),
+    ],
+)
+def test_broken_files_are_named(pair: Path, file: str, content: str, message: str) -> None:
+    (pair / file).write_text(content)
+    with pytest.raises(DataError, match=re.escape(message)) as error:
+        load_study(pair)
+    assert str(pair / file) in str(error.value)
+
+
+def test_a_result_of_another_seed_is_refused(pair: Path) -> None:
+    path = pair / "results" / PAIR[0].name / "result.json"
+    replace(RunResult.load(path), seed=7).save(path)
+    with pytest.raises(DataError, match=r"expected seed 0 as in cell\.json, found 7"):
+        load_study(pair)
+
+
+def test_an_empty_study_says_how_to_run_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="headstart study run fake"):
+        write_report(write_study(tmp_path, []))
+
+
+# --- the command ---
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "headstart.cli", "report", *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+def test_the_command_writes_both_files_and_says_where(pair: Path, tmp_path: Path) -> None:
+    done = command(pair, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "out" / name) for name in ("report.md", "report.html")]
+    assert all(Path(line).exists() for line in done.stdout.split())
+
+
+def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
+    done = command(tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "study.json" in done.stderr
+
+
+def test_no_torch_is_imported(pair: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from headstart.report import write_report;"
+        f"write_report(Path({str(pair)!r})); print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
