@@ -28,23 +28,23 @@ STUDY = Study(
     "tiny", "Tiny", "Does it run?",
     models={{"nano": ModelConfig("nano", head=HeadConfig(channels=16, heatmap="cross_entropy"), input_size=(64, 64))}},
     samples={{"nano": {samples}}},
-    grids=(Grid(("3d_alone", "2d_then_3d"), ("nano",), ("lsp_extended",), ("h36m",), (0, 1)),),
+    grids=(Grid(("3d_alone", "2d_then_3d"), ("nano",), ("h36m",), ("h36m",), (0, 1)),),
     tests=("h36m_standard",), sheets=("h36m_standard",),
-    roots={{"lsp_extended": {two_d!r}, "h36m": {three_d!r}}},
+    roots={{"h36m": {three_d!r}}},
     batch_size=4, workers=0, curve_points=2, curve_people=4,
 )
 """
 NAMES = [
     name.format(seed)
     for seed in (0, 1)
-    for name in ("nano-3d_alone-h36m-seed{}", "nano-2d_then_3d-share0.5-lsp_extended-h36m-seed{}")
+    for name in ("nano-3d_alone-h36m-seed{}", "nano-2d_then_3d-share0.5-h36m-h36m-seed{}")
 ]
 
 
-def write_study(folder: Path, two_d: Path, three_d: Path, samples: int) -> list[str]:
+def write_study(folder: Path, three_d: Path, samples: int) -> list[str]:
     """The study's file, and the command that runs it."""
     folder.mkdir()
-    text = STUDY.format(samples=samples, two_d=str(two_d), three_d=str(three_d))
+    text = STUDY.format(samples=samples, three_d=str(three_d))
     (folder / "study.py").write_text(text)
     command = [sys.executable, "-m", "headstart.cli", "study", "run", str(folder / "study.py")]
     return [*command, "--work", str(folder / "work")]
@@ -65,10 +65,8 @@ def require_every_cell_once(folder: Path, steps: int) -> None:
         assert len(logged) == len(set(logged))
 
 
-def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(
-    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path
-) -> None:
-    first = write_study(tmp_path / "first", stick_people_2d, stick_people_3d, 16)
+def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(tmp_path: Path, stick_people_3d: Path) -> None:
+    first = write_study(tmp_path / "first", stick_people_3d, 16)
     done = run([*first, "--jobs", "2"])
     assert done.returncode == 0, done.stderr
     require_every_cell_once(tmp_path / "first", 4)
@@ -88,7 +86,7 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "first/results").rglob("*.json")}
 
     name = NAMES[1]
-    second = write_study(tmp_path / "second", stick_people_2d, stick_people_3d, 16)
+    second = write_study(tmp_path / "second", stick_people_3d, 16)
     second[4:6] = ["cell", second[5], name]
     assert run(second).returncode == 0
     scores = [
@@ -98,10 +96,8 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(
     assert scores[0] == scores[1]
 
 
-def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(
-    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path
-) -> None:
-    command = write_study(tmp_path / "study", stick_people_2d, stick_people_3d, 240)
+def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, stick_people_3d: Path) -> None:
+    command = write_study(tmp_path / "study", stick_people_3d, 240)
     work = tmp_path / "study/work"
     for number in (signal.SIGTERM, signal.SIGKILL):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -126,13 +122,13 @@ def test_a_failed_cell_does_not_stop_the_others_and_is_named(tmp_path: Path) -> 
 
 
 def test_ray_runs_every_cell_once_though_a_worker_is_killed(
-    tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stick_people_3d: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
     import psutil
     from ray.cluster_utils import Cluster
 
-    command = write_study(tmp_path / "study", stick_people_2d, stick_people_3d, 120)
+    command = write_study(tmp_path / "study", stick_people_3d, 120)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:

@@ -149,7 +149,8 @@ def run_here(tasks: Sequence[Task], jobs: int, on_done: Callable[[Task], None]) 
     with _signals_passed_on(running) as interrupted:
         while running or (waiting and not interrupted()):
             while waiting and len(running) < jobs and not interrupted():
-                running[waiting[0]] = waiting.pop(0).start()
+                task = waiting.pop(0)
+                running[task] = task.start()
             time.sleep(0.2)
             for task, process in [(task, process) for task, process in running.items() if process.poll() is not None]:
                 del running[task]

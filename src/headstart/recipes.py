@@ -174,7 +174,7 @@ def ship(sources: Sources) -> Experiment:
     synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 500,000 samples.
     Measured: docs/model-card.md.
     """
-    model = ModelConfig("efficientnet_lite0", "pip", HeadConfig(channels=128, heatmap="cross_entropy"))
+    model = ModelConfig("efficientnet_lite0", "pip", HeadConfig(channels=64, heatmap="cross_entropy"))
     real = sources.data(sources.two_d, 0.6, use_3d=False)
     mixed = (*real, *sources.data(sources.three_d, 0.4))
     # LSP-Extended overfits after some 30 passes: stronger augmentation and decay than the default (LOG.md).

@@ -50,6 +50,8 @@ class StudyArguments:
     """ray: GPUs that a cell takes."""
     seeds: tuple[int, ...] = ()
     """Only cells with these seeds (a first look)."""
+    flops_per_second: float | None = None
+    """plan: hours on a machine that trains at this rate, instead of a measurement of this one."""
     keep: bool = False
     """Keep every cell's weights in the working folder."""
     json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
@@ -153,7 +155,13 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.study import budget_flops, flops_per_sample, seconds_per_sample
 
     missing = set(_missing(plan, cells, _folders(plan, given)))
-    seconds = {name: seconds_per_sample(model, plan, given.threads) for name, model in plan.models.items()}
+    used = {cell.backbone: plan.models[cell.backbone] for cell in cells}
+    seconds = {
+        name: flops_per_sample(model) / given.flops_per_second
+        if given.flops_per_second
+        else seconds_per_sample(model, plan, given.threads)
+        for name, model in used.items()
+    }
     rows: list[dict[str, Any]] = [
         {
             "cell": cell.name,
@@ -172,8 +180,9 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     for row in rows:
         state = "finished" if row["finished"] else f"{row['hours'] * 60:.1f} min"
         print(f"  {row['cell']:<64} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
-    for name, model in plan.models.items():
-        print(f"{name}: {flops_per_sample(model):.3g} FLOPs and {seconds[name] * 1000:.1f} ms a sample on this machine")
+    where = "at that rate" if given.flops_per_second else "on this machine"
+    for name, model in used.items():
+        print(f"{name}: {flops_per_sample(model):.3g} FLOPs and {seconds[name] * 1000:.3g} ms a sample {where}")
     print(
         f"{len(cells)} cells, {len(cells) - len(missing)} finished; about {left / given.jobs:.1f} hours of"
         f" training left with --jobs {given.jobs} (scoring comes on top)"

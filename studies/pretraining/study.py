@@ -1,0 +1,39 @@
+"""The study of this repository: does 2D pre-training pay at equal compute, on data that anyone can make or get?
+
+Main grid: four arms x two 2D sources x two 3D domains x three seeds on one network. Around it, each on one pair of
+sources: two other networks, the share of the budget that 2D gets, the amount of 3D data, the geometric stage.
+"""
+
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig
+from headstart.study import ARMS, Grid, Study
+
+_HEAD = HeadConfig(channels=64, heatmap="cross_entropy")
+_SYNTHETIC = ("synthetic_wild", "synthetic_studio", "synthetic_occluded")
+_PAIR, _WILD, _STUDIO = ("3d_alone", "2d_then_3d"), ("synthetic_wild",), ("synthetic_studio",)
+
+STUDY = Study(
+    name="pretraining",
+    title="2D pre-training for 3D human pose at equal compute",
+    question=(
+        "The same network, the same 3D data, the same training FLOPs: is the 3D error lower if a part of the compute"
+        " goes to pictures with 2D labels, and where does that stop?"
+    ),
+    models={
+        "lite0": ModelConfig("efficientnet_lite0", "pip", _HEAD, input_size=(96, 96)),
+        "nano": ModelConfig("nano", None, _HEAD, input_size=(96, 96)),
+        "resnet18": ModelConfig("resnet18", None, _HEAD, input_size=(96, 96)),
+    },
+    samples={"lite0": 8_000, "nano": 16_000, "resnet18": 8_000},
+    grids=(
+        Grid(tuple(ARMS), ("lite0",), ("synthetic_wild", "lsp_extended"), ("synthetic_studio", "synthetic_occluded")),
+        Grid(_PAIR, ("nano", "resnet18"), _WILD, _STUDIO),
+        Grid(("2d_then_3d",), ("lite0",), _WILD, _STUDIO, shares_2d=(0.25, 0.75, 0.9)),
+        Grid(_PAIR, ("lite0",), _WILD, _STUDIO, three_d_limits=(200,)),
+        Grid(_PAIR, ("lite0",), _WILD, _STUDIO, geometric=(True,)),
+    ),
+    tests=("synthetic_studio", "synthetic_occluded", "synthetic_wild", "synthetic_wild_pck", "lsp_extended_pck12"),
+    roots={**dict.fromkeys(_SYNTHETIC, "data/synthetic"), "lsp_extended": "data/lsp_extended"},
+    # The pictures of LSP-Extended may not be passed on, so that no sheet is kept of them.
+    sheets=("synthetic_studio", "synthetic_occluded", "synthetic_wild"),
+)
