@@ -131,6 +131,17 @@ def test_less_3d_data_is_the_same_people_for_every_arm() -> None:
     assert limits == {("mpii", None), ("coco", None), ("h36m", 50)}
 
 
+def test_a_study_may_train_on_another_split() -> None:
+    study = study_of(replace(EVERYTHING, two_d=("flic",)), splits={"flic": "full_train"})
+    splits = {
+        (data.dataset, data.split)
+        for cell in cells(study)
+        for stage in experiment(study, cell).stages
+        for data in stage.data
+    }
+    assert splits == {("flic", "full_train"), ("h36m", "train")}
+
+
 def test_unequal_seeds_are_refused() -> None:
     grids = (replace(EVERYTHING, arms=("3d_alone",), seeds=(0, 1, 2)), replace(EVERYTHING, arms=("2d3d",)))
     study = study_of(*grids)

@@ -24,7 +24,7 @@ from headstart.errors import ConfigError
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import protocol
-from headstart.recipes import Sources
+from headstart.recipes import Sources, train_split
 from headstart.results import RunResult
 from headstart.train import Experiment, Stage, Validation
 
@@ -265,8 +265,12 @@ def experiment(study: Study, cell: Cell, roots: Mapping[str, str] | None = None)
 
 def _stages(study: Study, cell: Cell, sources: Sources) -> tuple[Stage, ...]:
     arm, losses = ARMS[cell.arm], dict(study.losses)
-    three_d = tuple(replace(data, limit=cell.three_d_limit) for data in sources.data((cell.three_d,)))
-    two_d = sources.data((cell.two_d,), use_3d=False) if cell.two_d else ()
+    split = {name: study.splits.get(name, train_split(name)) for name in (cell.two_d, cell.three_d) if name}
+    three_d = tuple(
+        replace(data, split=split[data.dataset], limit=cell.three_d_limit) for data in sources.data((cell.three_d,))
+    )
+    names = (cell.two_d,) if cell.two_d else ()
+    two_d = tuple(replace(data, split=split[data.dataset]) for data in sources.data(names, use_3d=False))
     last = (*two_d, *three_d) if arm.mixes else three_d
     geometric = study.geometric_share if cell.geometric else 0.0
     parts = [

@@ -31,6 +31,7 @@ STUDY = Study(
     ),
     tests=("h36m_zhou2017", "h36m_standard", "occlusion_person", "mpi_inf_3dhp"),
     main="2d_then_2d3d",
+    splits={"flic": "full_train"},
     # Zhou et al. 2017: MSE of heatmaps and 0.1 x smooth L1 of depths, Adam's rate dropped by ten late in a stage.
     losses={"heatmap_mse": 1.0, "depth_smooth_l1": 0.1},
     optimiser=Optimiser("adam", learning_rate=1e-3, weight_decay=0.0, clip_norm=None),
