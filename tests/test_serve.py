@@ -1,0 +1,362 @@
+"""The web page's server: a real one in its own process, asked by programs, good and bad."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import io
+import json
+import os
+import signal
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from headstart.errors import ConfigError, HeadstartError
+from headstart.predict import PoseEstimator
+from headstart.serve import Limits
+from headstart.serve.estimating import NO_DETECTOR, NOBODY, estimate_photo, page_record, parse_boxes
+from headstart.serve.guard import Guard, folder_size
+from headstart.serve.uploads import Uploads
+from oracle_server import OracleNetwork, TwoPeople, running
+from test_cli import fails
+
+
+def photo(width: int = 120, height: int = 160, seed: int = 0) -> bytes:
+    """A JPEG of noise: different for each seed."""
+    noise = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+def bomb_png(side: int) -> bytes:
+    """A whole grey PNG of ``side`` x ``side`` zeros: kilobytes that would become side² bytes."""
+    squeeze = zlib.compressobj(9)
+    rows = b"".join(squeeze.compress(bytes(side + 1)) for _ in range(side)) + squeeze.flush()
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+class TestBoxes:
+    def test_one_a_line_with_any_separator(self) -> None:
+        assert parse_boxes("1, 2, 30, 40\n\n [5 6 7.5 8]\n") == [[1, 2, 30, 40], [5, 6, 7.5, 8]]
+        assert parse_boxes("  \n ") is None
+
+    @pytest.mark.parametrize("text", ["1, 2, 3", "left, top, right, bottom", "1, 2, 3, 4, 5", "1,,2,3"])
+    def test_anything_else_is_shown_as_it_was_typed(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="expected four numbers") as error:
+            parse_boxes(text)
+        assert text in str(error.value)
+
+    def test_no_more_than_fifty(self) -> None:
+        with pytest.raises(ConfigError, match="at most 50"):
+            parse_boxes("1 2 3 4\n" * 51)
+
+
+class TestEstimating:
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "0123abcd.jpg"
+        path.write_bytes(photo())
+        return path
+
+    def test_the_record_that_the_page_draws(self, path: Path) -> None:
+        record = page_record(estimate_photo(PoseEstimator(OracleNetwork()), path, "me.jpg", None, 10**6))
+        assert (record["name"], record["width"], record["height"], record["note"]) == ("me.jpg", 120, 160, NO_DETECTOR)
+        (person,) = record["people"]
+        assert (person["image"], person["bbox"]) == ("me.jpg", [0, 0, 120, 160])
+        assert record["joints"] == list(person["joints2d"])
+        assert [record["joints"].index("left_knee"), record["joints"].index("left_ankle")] in record["bones"]
+        assert len(record["bones"]) == len(record["joints"]) - 1
+        assert record["photo"].startswith("data:image/jpeg;base64,")
+        assert json.loads(json.dumps(record)) == record
+
+    def test_a_large_photo_is_sent_back_smaller_but_counted_in_its_own_pixels(self, tmp_path: Path) -> None:
+        path = tmp_path / "large.jpg"
+        path.write_bytes(photo(2600, 1300))
+        record = page_record(estimate_photo(PoseEstimator(OracleNetwork()), path, "large.jpg", None, 10**7))
+        assert (record["width"], record["height"]) == (2600, 1300)
+        shown = cv2.imdecode(np.frombuffer(_decoded(record["photo"]), np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
+        assert shown.shape == (640, 1280, 3)
+
+    def test_boxes_choose_people_and_nobody_is_said(self, path: Path) -> None:
+        found = estimate_photo(PoseEstimator(OracleNetwork()), path, "a", [[0, 0, 50, 60], [60, 0, 50, 60]], 10**6)
+        assert [person.bbox_xywh for person in found.people] == [(0, 0, 50, 60), (60, 0, 50, 60)]
+        assert found.note == ""
+        alone = estimate_photo(PoseEstimator(OracleNetwork(), detector=lambda image: []), path, "a", None, 10**6)
+        assert (alone.people, alone.note) == ([], NOBODY)
+        assert page_record(alone)["bones"] == []
+        both = estimate_photo(PoseEstimator(OracleNetwork(), detector=TwoPeople()), path, "a", None, 10**6)
+        assert (len(both.people), both.note) == (2, "")
+
+    def test_messages_name_the_photo_and_not_our_folder(self, path: Path) -> None:
+        for content, pixels in ((b"no picture", 10**6), (photo(), 1000)):
+            path.write_bytes(content)
+            with pytest.raises(HeadstartError, match=r"me\.jpg: expected") as error:
+                estimate_photo(PoseEstimator(OracleNetwork()), path, "me.jpg", None, pixels)
+            assert str(path.parent) not in str(error.value)
+
+
+def _decoded(address: str) -> bytes:
+    import base64
+
+    return base64.b64decode(address.partition(",")[2])
+
+
+class TestUploads:
+    @staticmethod
+    def upload(folder: Path, name: str) -> Path:
+        path = folder / name / "photo.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        return path
+
+    def test_a_session_keeps_its_last_photo_only(self, tmp_path: Path) -> None:
+        uploads = Uploads(tmp_path)
+        first, second = self.upload(tmp_path, "1"), self.upload(tmp_path, "2")
+        uploads.hold("me", first)
+        uploads.hold("me", first)
+        assert first.exists()
+        uploads.hold("me", second)
+        assert (first.exists(), second.exists()) == (False, True)
+        uploads.forget("me")
+        uploads.forget("me")
+        assert not second.exists()
+
+    def test_a_photo_that_two_share_stays_until_both_are_gone(self, tmp_path: Path) -> None:
+        uploads, shared = Uploads(tmp_path), self.upload(tmp_path, "1")
+        uploads.hold("me", shared)
+        uploads.hold("you", shared)
+        uploads.forget("me")
+        assert shared.exists()
+        uploads.forget("you")
+        assert not shared.exists()
+
+    def test_examples_and_what_lies_elsewhere_stay(self, tmp_path: Path) -> None:
+        folder, other = tmp_path / "uploads", tmp_path / "other.jpg"
+        folder.mkdir()
+        other.write_bytes(b"x")
+        example = self.upload(folder, "example")
+        uploads = Uploads(folder)
+        for path in (example, other):
+            uploads.hold("me", path)
+            uploads.forget("me")
+            assert path.exists()
+        os.utime(example, (0, 0))
+        uploads.sweep(60)
+        assert example.exists()
+
+    def test_old_files_go_whoever_holds_them(self, tmp_path: Path) -> None:
+        uploads = Uploads(tmp_path)
+        old, new = self.upload(tmp_path, "1"), self.upload(tmp_path, "2")
+        uploads.hold("me", old)
+        os.utime(old, (0, 0))
+        uploads.sweep(60)
+        assert (old.exists(), new.exists()) == (False, True)
+
+
+class TestGuard:
+    """The middleware alone, around an application that reads all of its request."""
+
+    def ask(self, guard: Guard, path: str, body: list[bytes], headers: list[tuple[bytes, bytes]] | None = None) -> Any:
+        parts = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+        parts[-1]["more_body"] = False
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> Any:
+            return parts.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "path": path, "method": "POST", "headers": headers or []}
+        asyncio.run(guard(scope, receive, send))
+        return sent[0]["status"], sent[-1]["body"], dict(sent[0]["headers"])
+
+    def guard(self, folder: Path) -> Guard:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            while (await receive())["more_body"]:
+                pass
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"fine"})
+
+        return Guard(application, folder=folder, upload_bytes=1_000_000, folder_bytes=100)
+
+    def test_sizes_are_counted_whatever_the_header_says(self, tmp_path: Path) -> None:
+        guard = self.guard(tmp_path)
+        assert self.ask(guard, "/gradio_api/upload", [b"x" * 500_000] * 2)[0] == 200
+        assert self.ask(guard, "/gradio_api/upload", [b"x" * 500_000] * 3)[0] == 413
+        assert self.ask(guard, "/gradio_api/queue/join", [b"x" * 500_000])[0] == 413
+        status, body, _ = self.ask(guard, "/gradio_api/upload", [b""], [(b"content-length", b"99999999")])
+        assert (status, "larger than 1 MB" in body.decode()) == (413, True)
+
+    def test_a_full_folder_takes_no_more(self, tmp_path: Path) -> None:
+        (tmp_path / "deep").mkdir()
+        (tmp_path / "deep" / "a.jpg").write_bytes(b"x" * 101)
+        assert folder_size(tmp_path) == 101
+        status, body, _ = self.ask(self.guard(tmp_path), "/gradio_api/upload", [b"x"])
+        assert (status, "Try again" in body.decode()) == (503, True)
+
+    def test_the_browser_is_told_to_stay_at_home(self, tmp_path: Path) -> None:
+        headers = self.ask(self.guard(tmp_path), "/", [b""])[2]
+        policy = headers[b"content-security-policy"].decode()
+        assert "default-src 'self'" in policy
+        assert "http" not in policy
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, Any]]:
+    pytest.importorskip("gradio")
+    with running("pixels=1000000", "upload_bytes=2000000", "waiting=4", "seconds=0.2") as (address, process):
+        yield address, process
+
+
+def upload(address: str, content: bytes, name: str = "photo.jpg") -> Any:
+    import httpx
+
+    files = {"files": (name, io.BytesIO(content), "image/jpeg")}
+    return httpx.post(f"{address}gradio_api/upload", files=files, timeout=60)
+
+
+def ask(address: str, path: str | None, boxes: str = "") -> tuple[str, Any]:
+    """What the endpoint answers: ("complete", people) or ("error", message)."""
+    import httpx
+
+    file = None if path is None else {"path": path, "orig_name": "me.jpg", "meta": {"_type": "gradio.FileData"}}
+    begun = httpx.post(f"{address}gradio_api/call/estimate", json={"data": [file, boxes]}, timeout=60)
+    if begun.status_code != 200:
+        return "error", begun.text
+    answer = httpx.get(f"{address}gradio_api/call/estimate/{begun.json()['event_id']}", timeout=60).text
+    kind, data = answer.strip().split("\n")[-2:]
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def is_well(address: str) -> bool:
+    kind, answer = ask(address, upload(address, photo(seed=99)).json()[0])
+    return kind == "complete" and len(answer[0]) == 1
+
+
+class TestServer:
+    def test_a_photo_becomes_people(self, server: Any) -> None:
+        address, _ = server
+        path = upload(address, photo()).json()[0]
+        kind, (people,) = ask(address, path, "10, 20, 60, 100")
+        assert kind == "complete"
+        (person,) = people
+        assert person["bbox"] == [10, 20, 60, 100]
+        assert person["image"] == "me.jpg"
+        assert set(person) == {"image", "bbox", "score", "joints2d", "joints3d_mm"}
+        assert person["joints3d_mm"]["pelvis"] == pytest.approx([0, 0, 0], abs=1e-6)
+        # The crop is 125 px square around the box: the pose's left wrist is 0.22 of that to the right of its middle.
+        assert person["joints2d"]["left_wrist"][0] == pytest.approx(39.5 + 125 * 0.22, abs=0.6)
+        assert not Path(path).exists()
+
+    def test_a_decompression_bomb_is_refused_by_its_header(self, server: Any) -> None:
+        address, process = server
+        bomb = bomb_png(20000)
+        before = psutil.Process(process.pid).memory_info().rss
+        kind, message = ask(address, upload(address, bomb, "bomb.png").json()[0])
+        assert kind == "error"
+        assert "at most 1,000,000 pixels" in str(message)
+        assert psutil.Process(process.pid).memory_info().rss - before < 100e6
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "empty file"),
+            (b"plain text", "expected a picture"),
+            (photo()[:3000], "me.jpg: expected a whole picture"),
+        ],
+    )
+    def test_broken_files_give_one_clear_line(self, server: Any, content: bytes, words: str) -> None:
+        address, _ = server
+        kind, message = ask(address, upload(address, content).json()[0])
+        assert kind == "error"
+        assert words in str(message)
+        assert "headstart-serve" not in str(message)
+
+    def test_wrong_boxes_and_no_photo(self, server: Any) -> None:
+        address, _ = server
+        assert "expected four numbers" in str(ask(address, upload(address, photo()).json()[0], "1, 2")[1])
+        assert "a box in the picture" in str(ask(address, upload(address, photo()).json()[0], "900, 0, 10, 10")[1])
+        assert "Expected a photo" in str(ask(address, None)[1])
+
+    def test_a_file_that_is_too_large(self, server: Any) -> None:
+        address, _ = server
+        answer = upload(address, b"x" * 3_000_000)
+        assert answer.status_code == 413
+        assert is_well(address)
+
+    def test_files_of_the_machine_are_not_read(self, server: Any) -> None:
+        address, _ = server
+        kind, message = ask(address, "/etc/passwd")
+        assert kind == "error"
+        assert "root:" not in str(message)
+
+    def test_addresses_are_not_fetched(self, server: Any) -> None:
+        address, _ = server
+        asked: list[str] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+
+        other = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        kind, _ = ask(address, f"http://127.0.0.1:{other.server_port}/photo.jpg")
+        other.shutdown()
+        assert (kind, asked) == ("error", [])
+
+    def test_many_at_once_are_queued_or_told_to_wait(self, server: Any) -> None:
+        address, process = server
+        with ThreadPoolExecutor(16) as pool:
+            paths = list(pool.map(lambda seed: upload(address, photo(900, 900, seed)).json()[0], range(16)))
+            answers = list(pool.map(lambda path: ask(address, path), paths))
+        kinds = [kind for kind, _ in answers]
+        assert kinds.count("complete") >= 4
+        assert all("full" in str(message).lower() for kind, message in answers if kind == "error")
+        assert psutil.Process(process.pid).memory_info().rss < 1.5e9
+        assert is_well(address)
+
+    def test_it_listens_on_loopback_only(self, server: Any) -> None:
+        _, process = server
+        listening = [c for c in psutil.Process(process.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
+
+
+def test_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gradio")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with running("keep_s=2") as (address, process):
+        path = Path(upload(address, photo()).json()[0])
+        assert tmp_path in path.parents
+        for _ in range(60):
+            if not path.exists():
+                break
+            time.sleep(0.1)
+        assert not path.exists(), "an upload that nobody asked about goes with time"
+        Path(upload(address, photo()).json()[0]).touch()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert list(tmp_path.glob("headstart-serve-*")) == []
+
+
+def test_wrong_arguments_give_one_line(tmp_path: Path) -> None:
+    assert "--megapixels" in fails("serve", "--megapixels", "0")
+    assert "nothing" in fails("serve", "--model", tmp_path / "nothing", "--detector", "none")
+
+
+def test_limits_are_those_of_a_phone() -> None:
+    assert Limits().pixels >= 48_000_000
+    assert Limits().upload_bytes >= 20_000_000
