@@ -26,6 +26,7 @@ from headstart.images import read_image
 from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.records import Annotation
 from headstart.results import write_atomically
+from headstart.workers import end_with_parent
 
 #: A data set of which more than this share cannot be read is refused: something is wrong with it as a whole.
 UNREADABLE_LIMIT = 0.01
@@ -167,7 +168,7 @@ def _pack_rows(index: AnnotationIndex, rows: range, config: PackConfig, workers:
     if workers <= 1:
         yield from map(work, rows)
         return
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         yield from pool.map(work, rows, chunksize=50)
 
 

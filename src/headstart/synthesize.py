@@ -27,6 +27,7 @@ from headstart.index import PACKED_SCHEMA, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
 from headstart.results import write_atomically
+from headstart.workers import end_with_parent
 
 if TYPE_CHECKING:
     from headstart.synth.domains import SyntheticImage
@@ -152,9 +153,10 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[dict[str, Any]]]]:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         yield partial(pool.map, chunksize=8)
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
+    end_with_parent()
     cv2.setNumThreads(1)
