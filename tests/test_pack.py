@@ -247,6 +247,17 @@ class TestPack:
             pack(crowd, tmp_path / "out", config, source=source)
         assert (tmp_path / "out" / "shard-00000.arrow").read_bytes() == before
 
+    @pytest.mark.parametrize("content", [b"", b'{"size": 25', b"\xff\xfe\x00"])
+    def test_settings_that_cannot_be_read_are_named(self, crowd: AnnotationIndex, tmp_path: Path, content: bytes):
+        settings = tmp_path / "settings.json"
+        settings.write_bytes(content)
+        with pytest.raises(
+            DataError, match=r"settings\.json: expected the settings .* in JSON, found .*Remove it"
+        ) as error:
+            pack(crowd, tmp_path, PackConfig(), source=SOURCE)
+        assert "\n" not in str(error.value)
+        assert settings.read_bytes() == content
+
 
 class TestUnreadable:
     CONFIG = PackConfig(rows_per_shard=60, size=32)

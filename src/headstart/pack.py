@@ -182,9 +182,19 @@ def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str,
 
 
 def claim(path: Path, settings: dict[str, Any]) -> None:
-    """Remember what a folder is being filled with; who goes on with it must want the same."""
-    if path.is_file() and json.loads(path.read_text()) != settings:
-        raise DataError(path, f"the settings {settings}", found=path.read_text(), fix="Choose another --out")
+    """Remember what a folder is being filled with; who goes on with it must want the same.
+
+    Raises :class:`DataError` for other settings and for a file that holds none.
+    """
+    if path.is_file():
+        content = path.read_bytes().decode(errors="replace")
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            fix = "Remove it if the folder was made with these settings, else choose another --out"
+            raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
+        if found != settings:
+            raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
     write_atomically(path, json.dumps(settings).encode())
 
 
