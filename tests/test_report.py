@@ -314,10 +314,7 @@ def test_a_cell_without_result_is_unfinished(pair: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"budget_flops": 2 * BUDGET},
-            "partner of arm 3d_alone with the same backbone, 3D data and budget, found none",
-        ),
+        ({"budget_flops": 2 * BUDGET}, "3D data and budget, found budgets 1.2e+15"),
         ({"three_d_limit": 100}, "partner of arm 3d_alone with the same backbone, 3D data and budget, found none"),
         ({"changes": {"config": {"model": {"backbone": "resnet50"}}}}, "a model as in its partner"),
     ],

@@ -3,8 +3,7 @@
 A study has few seeds, so the limits of each figure matter and are stated beside it:
 
 * The **t interval** takes the values of the seeds as normal. It is wide for few seeds, and honestly so.
-* The **bootstrap interval** (percentile) resamples the seeds. With three seeds there are ten different resamples, and
-  the interval lies within the smallest and largest value seen: it is too narrow. It is printed beside, never instead.
+* The **bootstrap interval** (percentile) resamples the seeds and cannot leave the range seen: of three, too narrow.
 * The **sign-flip test** assumes nothing but symmetry; with n seeds its p cannot fall below ``2 / 2**n`` (0.25 for 3).
 * Tests are **paired**: the same seed in both arms makes a pair.
 * A table of many comparisons is corrected by **Holm's** step-down method, which holds the chance of any false finding.

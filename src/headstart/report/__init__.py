@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from headstart.report.cells import Cell, Mismatch, Study, Variant, check_matched, load_study, mismatches
+from headstart.report.cells import Cell, Study, Variant, load_study
 from headstart.report.document import Section, flops, listed, plain
+from headstart.report.fairness import Mismatch, check_matched, mismatches
 
 __all__ = ["Cell", "Mismatch", "Study", "Variant", "check_matched", "load_study", "mismatches", "write_report"]
 

@@ -42,7 +42,7 @@ def generalisation(study: Study) -> Section | None:
     tables = [_matrix(study, arm, variants) for arm in arms]
     text = (
         "Rows: what the network was trained on. Columns: what it was tested on. Underlined: the test of the domain of "
-        "the 3D data. The darker a cell, the better its value among all arms in that column."
+        "the 3D data. The stronger the colour, the better the value among all arms in that column."
     )
     return Section("generalisation", "Trained on one domain, tested on another", [text], tables)
 

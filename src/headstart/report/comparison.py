@@ -73,7 +73,7 @@ class Comparison:
         text = f"{signed(self.difference.mean)} {points(self.unit)}"
         if self.difference.n < 2:
             return Entry(text, "one seed: no test")
-        detail = f"[{signed(low)}, {signed(high)}], p{NO_BREAK}{p_words(self.p).replace(' ', NO_BREAK)}"
+        detail = f"[{signed(low)},{NO_BREAK}{signed(high)}], p{NO_BREAK}{p_words(self.p).replace(' ', NO_BREAK)}"
         if not self.significant:
             return Entry(text, f"{detail}, not significant")
         return Entry(text, detail, "better" if is_better(self.difference.mean, self.better) else "worse")
@@ -230,14 +230,17 @@ def arrow(study: Study, protocol: str) -> str:
     return "↓" if any_score(study, protocol).better == "lower" else "↑"
 
 
-def provenance(study: Study, variants: Iterable[Variant], names: Sequence[str] = ()) -> str:
-    """Where numbers come from: people scored, seeds, budget, commit and device of the cells behind them."""
+def provenance(study: Study, variants: Iterable[Variant], names: Sequence[str] = (), along: bool = False) -> str:
+    """Where numbers come from: people scored, seeds, budget, commit and device of the cells behind them.
+
+    ``along`` the way, while training, fewer people may be scored than at the end.
+    """
     cells = [cell for variant in dict.fromkeys(variants) for cell in study.variants[variant].values()]
     seeds = sorted({cell.seed for cell in cells})
     budgets = sorted({cell.variant.budget_flops for cell in cells})
     commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in cells})
     devices = sorted({cell.result.device for cell in cells})
-    people = [f"{name} n = {any_score(study, name).n:,}" for name in names]
+    people = [f"{name} n = {_people(study, name, along)}" for name in names]
     parts = [
         f"Protocols and people scored: {'; '.join(people)}." if people else "",
         f"{'Seeds' if len(seeds) > 1 else 'Seed'} {listed([str(seed) for seed in seeds])}; ",
@@ -246,6 +249,14 @@ def provenance(study: Study, variants: Iterable[Variant], names: Sequence[str] =
         f"device {listed(devices)}.",
     ]
     return f"{parts[0]} {''.join(parts[1:])}".strip()
+
+
+def _people(study: Study, protocol: str, along: bool) -> str:
+    """Number of people scored; along the way by the limit that the run's configuration sets."""
+    n = any_score(study, protocol).n
+    tests = study.cells[0].result.config.get("validation", ()) if along else ()
+    limits = [test["limit"] for test in tests if test.get("protocol") == protocol and test.get("limit")]
+    return f"{min([n, *limits]):,}"
 
 
 def summary_entry(study: Study, variant: Variant, protocol: str, read: Read = final) -> Entry:

@@ -48,7 +48,7 @@ def error_against_compute(study: Study) -> Section | None:
     caption = (
         "Mean over seeds; bands are ± one standard deviation; a ring marks the start of a new stage. "
         "A first stage without 3D labels lies above the panel: its depth is untrained. "
-        f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)))}"
+        f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)), along=True)}"
     )
     return Section("compute", "Error against compute", [], [Figure("compute", panels, caption)])
 
@@ -65,7 +65,7 @@ def learning_curves(study: Study) -> Section | None:
                 panels.append(plots.lines(series, title, "training FLOPs", unit))
                 shown += variants
         if panels:
-            caption = f"Trained on {setting.title}. {provenance(study, shown, protocols(study))}"
+            caption = f"Trained on {setting.title}. {provenance(study, shown, protocols(study), along=True)}"
             name = f"curves-{setting.three_d}-{setting.two_d}"
             figures.append(Figure(name, panels, caption, folded=bool(figures)))
     text = f"2D and 3D tests through all stages; a ring marks the start of a new stage. {_ABOUT}"
@@ -110,6 +110,39 @@ def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[i
 # --- compute to reach an error ---
 
 
+def main_ratios(study: Study) -> list[str]:
+    """How much compute the main arm needs for what every seed of the baseline reaches: a sentence a setting."""
+    sentences = []
+    for setting in settings(study):
+        protocol = main_protocol(study, setting.three_d)
+        for first, second in with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main]):
+            ours, theirs = _curves(study, first, second, protocol)
+            better = any_score(study, protocol).better
+            for target in [one for one in _targets(ours, theirs, better) if one.why == _ALL_OF_BASELINE]:
+                we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
+                goal = f"{target.value:.1f} {any_score(study, protocol).unit}"
+                found = _ratio_sentence(study, compute_ratio(we, they))
+                sentences.append(
+                    f"- **Compute, {setting.title}**: to reach {goal}, as every seed of {arm_title(study.baseline)} "
+                    f"does, {found}."
+                )
+    return sentences
+
+
+def _ratio_sentence(study: Study, ratio: ComputeRatio) -> str:
+    if ratio.n == 0:
+        return f"{arm_title(study.main)} does not come within its budget"
+    words = f"{arm_title(study.baseline)} needs {ratio.ratio:.2f} times the compute of {arm_title(study.main)}"
+    seeds = f"n = {ratio.n} seed{'s' if ratio.n > 1 else ''}"
+    if ratio.n > 1:
+        seeds = f"95 % interval {ratio.interval.low:.2f} to {ratio.interval.high:.2f}, {seeds}"
+    missed = f"; {ratio.first_missing} more did not reach it" if ratio.first_missing else ""
+    return f"{words} ({seeds}{missed}{'; a bound' if ratio.bounded else ''})"
+
+
+_ALL_OF_BASELINE = "all seeds of the baseline"
+
+
 @dataclass(frozen=True)
 class _Target:
     value: float
@@ -136,9 +169,8 @@ def _compute_table(study: Study, setting: Setting) -> Table | None:
         return None
     unit = any_score(study, protocol).unit
     header = ["Arm", f"Error to reach ({unit})", f"{arm_title(study.baseline)} needs", "The arm needs", "Ratio [95 %]"]
-    note = (
-        f"{test_title(study, protocol)}, while training. {provenance(study, [v for p in pairs for v in p], [protocol])}"
-    )
+    shown = [variant for pair in pairs for variant in pair]
+    note = f"{test_title(study, protocol)}, while training. {provenance(study, shown, [protocol], along=True)}"
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
@@ -173,7 +205,7 @@ def _targets(ours: list[_Curve], theirs: list[_Curve], better: Better) -> list[_
     all_theirs = float(worst(best(values) for _, values in theirs))
     all_ours = float(worst(best(values) for _, values in ours))
     looser = all_theirs * (1.1 if better == "lower" else 1 / 1.1)
-    targets = [_Target(looser, "a tenth looser"), _Target(all_theirs, "all seeds of the baseline")]
+    targets = [_Target(looser, "a tenth looser"), _Target(all_theirs, _ALL_OF_BASELINE)]
     further = all_ours < all_theirs if better == "lower" else all_ours > all_theirs
     return [*targets, _Target(all_ours, "all seeds of the arm")] if further else targets
 

@@ -25,6 +25,7 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
+from headstart.report.curves import main_ratios
 from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
 from headstart.statistics import is_better, summarise
 
@@ -38,6 +39,7 @@ def answer(study: Study) -> Section:
         return Section("answer", "The answer", [*paragraphs, "The main pair of arms has no common cell yet."])
     paragraphs.append(_verdict(study, corrected))
     paragraphs += [_answer_sentence(study, comparison) for comparison in corrected]
+    paragraphs += [*main_ratios(study), *_elsewhere(study)]
     paragraphs.append(_limits(corrected))
     note = provenance(study, [v for one in corrected for v in (one.first, one.second)], _tests(corrected))
     return Section("answer", "The answer", [*paragraphs, f"_{note}_"])
@@ -56,6 +58,10 @@ def _corrected(study: Study, pairs: list[tuple[Variant, Variant, str]]) -> list[
 
 def _verdict(study: Study, found: list[Comparison]) -> str:
     arms = f"{arm_title(study.main)} against {arm_title(study.baseline)} at equal training compute"
+    return f"**{arms}: {_counts(found)}.**"
+
+
+def _counts(found: list[Comparison]) -> str:
     better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
     worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
     rest = len(found) - len(better) - len(worse)
@@ -65,7 +71,7 @@ def _verdict(study: Study, found: list[Comparison]) -> str:
         f"not significantly different in {rest}" if rest else "",
     ]
     cases = "comparison" if len(found) == 1 else "comparisons"
-    return f"**{arms}: {listed([part for part in parts if part])} of {len(found)} {cases}.**"
+    return f"{listed([part for part in parts if part])} of {len(found)} {cases}"
 
 
 def _answer_sentence(study: Study, one: Comparison) -> str:
@@ -73,6 +79,18 @@ def _answer_sentence(study: Study, one: Comparison) -> str:
     figures = " against ".join(f"{mean_and_std(mean)} {one.unit}" for mean in means if mean)
     where = Setting(one.first.three_d, one.first.two_d).title
     return f"- **{where}**, {test_title(study, one.protocol)}: {one.words}; {figures}."
+
+
+def _elsewhere(study: Study) -> list[str]:
+    """The main pair on all tests but the own one of each 3D set, in one sentence."""
+    found = []
+    for setting in settings(study):
+        usual = [variant for variant in usual_in(study, setting) if variant.arm == study.main]
+        others = [name for name in protocols(study) if name != main_protocol(study, setting.three_d)]
+        found += compare(study, with_partner(study, usual), others)
+    if not found:
+        return []
+    return [f"- **All other tests** (corrected among themselves): {_counts(recorrected(found))}."]
 
 
 def _limits(found: list[Comparison]) -> str:
