@@ -27,11 +27,12 @@ from headstart import losses
 from headstart.augment import AugmentConfig
 from headstart.evaluate import predict
 from headstart.index import SCHEMA, AnnotationIndex, open_index, to_row, write_index
-from headstart.loader import CropDataset, Draw, MixtureSampler, build_train_loader
+from headstart.loader import CropDataset, build_train_loader
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.pack import PackConfig, pack
 from headstart.records import Annotation, PoseOutput, Targets
+from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import BODY_18, CANONICAL, MPII_16
 
 LSPET = Path(__file__).resolve().parents[2] / "shared" / "data" / "lspet"

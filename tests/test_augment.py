@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
 from headstart.geometry import Crop
-from headstart.loader import CropDataset, Draw
+from headstart.loader import CropDataset
 from headstart.records import Annotation, Visibility
+from headstart.sampling import Draw
 from headstart.skeleton import CANONICAL, mirrored_name
 
 quick = settings(max_examples=40, deadline=None)

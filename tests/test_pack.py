@@ -16,9 +16,10 @@ from headstart.errors import DataError
 from headstart.geometry import Camera, Crop
 from headstart.images import decode_image
 from headstart.index import SCHEMA, AnnotationIndex, open_index, open_packed, to_row, write_index
-from headstart.loader import CropDataset, Draw
+from headstart.loader import CropDataset
 from headstart.pack import PackConfig, encode_image, pack, packed_person
 from headstart.records import Annotation
+from headstart.sampling import Draw
 from headstart.skeleton import BODY_18, CANONICAL
 
 JOINTS = len(CANONICAL)

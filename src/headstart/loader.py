@@ -1,14 +1,13 @@
-"""From indexes to batches: crops, the order they come in, and the processes that make them.
+"""From indexes to batches: crops, and the processes that make them. Their order is sampling.py's.
 
-Order and randomness are functions of (seed, epoch, position) alone: the same run gives the same batches whatever the
-number of workers, and a run that is resumed in the middle of an epoch goes on where it stopped.
+Randomness is a function of (seed, epoch, position) alone: the same run gives the same batches whatever the number of
+workers, and a run that is resumed in the middle of an epoch goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
-from headstart.errors import ConfigError, DataError
+from headstart.errors import DataError
 from headstart.geometry import Crop, root_relative
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.records import Annotation, Batch
+from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import CANONICAL, Skeleton
 
 
@@ -43,17 +43,6 @@ class Data:
     """False hides the 3D labels: the data set counts as 2D only."""
     limit: int | None = None
     """Use only this many people, chosen at random by the seed (not the first ones)."""
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One sample of the stream."""
-
-    dataset: int
-    row: int
-    epoch: int
-    position: int
-    """Within the epoch."""
 
 
 class CropDataset(Dataset[dict[str, NDArray[Any]]]):
@@ -150,89 +139,6 @@ def image_pixels_per_mm(person: Annotation) -> float:
     flat, pixels = flat - flat.mean(0), pixels - pixels.mean(0)
     spread = float((flat**2).sum())
     return max(float((flat * pixels).sum()) / spread, 0.0) if spread > 0 else 0.0
-
-
-class MixtureSampler(Sampler[list[Draw]]):
-    """An endless stream of batches from several data sets, shared out among processes.
-
-    ``sizes`` people in each data set; ``weights`` their shares of an epoch, which has as many samples as all data sets
-    have people. Every data set is walked through in a new random order each time round, so each of its people comes
-    up once before any comes up twice. ``start_step`` batches are passed over: a resumed run sees the same stream.
-    ``rows`` restricts a data set to some of its people.
-    """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        weights: Sequence[float],
-        batch_size: int,
-        seed: int,
-        *,
-        start_step: int = 0,
-        rank: int = 0,
-        processes: int = 1,
-        rows: Sequence[NDArray[np.int64] | None] | None = None,
-    ) -> None:
-        if batch_size % processes:
-            raise ConfigError(f"batch_size {batch_size} must be a multiple of the {processes} processes")
-        if not sizes or min(sizes) < 1 or min(weights) < 0 or sum(weights) <= 0:
-            raise ConfigError(f"a mixture needs people and weights >= 0, got sizes {sizes}, weights {weights}")
-        self.sizes, self.batch_size, self.seed, self.start_step = list(sizes), batch_size, seed, start_step
-        self.shares = np.asarray(weights, np.float64) / sum(weights)
-        self.rank, self.processes, self.rows = rank, processes, rows
-        self.epoch_length = int(sum(sizes))
-        self._totals = [np.zeros(len(sizes), np.int64)]
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        """This process's part of each batch, without end."""
-        part = self.batch_size // self.processes
-        step, epoch, draws = self.start_step, -1, []
-        while True:
-            first = step * self.batch_size + self.rank * part
-            batch = []
-            for position in range(first, first + part):
-                wanted, offset = divmod(position, self.epoch_length)
-                if wanted != epoch:
-                    epoch, draws = wanted, self.epoch(wanted)
-                batch.append(Draw(*draws[offset], epoch, offset))
-            yield batch
-            step += 1
-
-    def epoch(self, epoch: int) -> list[tuple[int, int]]:
-        """(data set, row) of each position of an epoch."""
-        draws: list[tuple[int, int]] = []
-        for dataset, size in enumerate(self.sizes):
-            begin, end = self._total(epoch)[dataset], self._total(epoch + 1)[dataset]
-            draws += [(dataset, row) for row in self._rows(dataset, size, int(begin), int(end))]
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(draws))
-        return [draws[i] for i in order]
-
-    def batch(self, step: int) -> list[Draw]:
-        """The draws of one step, of all processes; for messages that name what a step contained."""
-        whole = copy(self)
-        whole.start_step, whole.rank, whole.processes = step, 0, 1
-        return next(iter(whole))
-
-    def _total(self, epochs: int) -> NDArray[np.int64]:
-        """Draws of each data set in the first ``epochs`` epochs: within 1 of its share, and never fewer than before."""
-        while len(self._totals) <= epochs:
-            owed = self.shares * self.epoch_length * len(self._totals) - self._totals[-1]
-            counts = np.maximum(np.floor(owed), 0).astype(np.int64)
-            missing = self.epoch_length - int(counts.sum())
-            most_owed = np.argsort(counts - owed, kind="stable")
-            if missing < 0:  # data sets of less than one draw an epoch are ahead: others wait
-                most_owed = most_owed[::-1][counts[most_owed[::-1]] > 0]
-            counts[most_owed[: abs(missing)]] += np.sign(missing)
-            self._totals.append(self._totals[-1] + counts)
-        return self._totals[epochs]
-
-    def _rows(self, dataset: int, size: int, begin: int, end: int) -> list[int]:
-        rows: list[int] = []
-        for lap in range(begin // size, -(-end // size) if end > begin else begin // size):
-            order = np.random.default_rng([self.seed, dataset, lap, 1]).permutation(size)
-            rows += order[max(begin - lap * size, 0) : end - lap * size].tolist()
-        allowed = self.rows[dataset] if self.rows is not None else None
-        return rows if allowed is None else allowed[rows].tolist()
 
 
 @dataclass(frozen=True)

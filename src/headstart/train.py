@@ -40,7 +40,7 @@ from headstart.display import ProgressDisplay
 from headstart.errors import ConfigError, TrainingError
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.index import open_index
-from headstart.loader import CropDataset, Data, Mixture, MixtureSampler, build_train_loader, open_mixture
+from headstart.loader import CropDataset, Data, Mixture, build_train_loader, open_mixture
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import (
     AveragedWeights,
@@ -55,6 +55,7 @@ from headstart.predictions import join_predictions
 from headstart.protocols import protocol
 from headstart.records import Batch
 from headstart.results import RunResult, Scores, StageCost
+from headstart.sampling import MixtureSampler
 
 logger = logging.getLogger("headstart")
 
