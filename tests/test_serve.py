@@ -134,6 +134,25 @@ class TestUploads:
         uploads.forget("me")
         assert not second.exists()
 
+    def test_only_what_lies_in_the_folder_is_an_upload(self, tmp_path: Path) -> None:
+        folder = tmp_path.resolve() / "uploads"
+        folder.mkdir()
+        (folder / "link.jpg").symlink_to("/etc/passwd")
+        uploads, path = Uploads(folder), self.upload(folder, "1")
+        assert uploads.path_of({"path": str(path)}) == path
+        wrong = [
+            "/etc/passwd",
+            f"{folder}/../secret.jpg",
+            f"{folder}/link.jpg",
+            "http://a.example/b.jpg",
+            "",
+            "a\0b",
+            7,
+        ]
+        for upload in [{"path": name} for name in wrong] + [{}, str(path), None, [path]]:
+            with pytest.raises(HeadstartError, match="uploaded to this page"):
+                uploads.path_of(upload)
+
     def test_a_photo_that_two_share_stays_until_both_are_gone(self, tmp_path: Path) -> None:
         uploads, shared = Uploads(tmp_path), self.upload(tmp_path, "1")
         uploads.hold("me", shared)
@@ -302,7 +321,7 @@ class TestServer:
         address, _ = server
         kind, message = ask(address, "/etc/passwd")
         assert kind == "error"
-        assert "root:" not in str(message)
+        assert "uploaded to this page" in str(message)
 
     def test_addresses_are_not_fetched(self, server: Any) -> None:
         address, _ = server

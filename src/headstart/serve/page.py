@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from headstart.errors import ConfigError, HeadstartError
+from headstart.errors import HeadstartError
 from headstart.serve.estimating import Estimate, Estimator, estimate_photo, page_record, parse_boxes
 from headstart.serve.uploads import Limits, Uploads
 
@@ -100,11 +100,11 @@ class Handlers:
         self.uploads.forget(str(request.session_hash))
 
     def _estimate(self, upload: Any, text: str, session: str) -> Estimate:
-        path = Path(upload.path)
+        path = self.uploads.path_of(upload)
         self.uploads.hold(session, path)
         if not path.is_file():
             raise HeadstartError("This photo has been deleted meanwhile. Please upload it again.")
-        name = Path(upload.orig_name or "photo").name
+        name = Path(str(upload.get("orig_name") or "photo")).name
         return estimate_photo(self.estimator, path, name, parse_boxes(text), self.limits.pixels)
 
 
@@ -118,9 +118,6 @@ def _inputs() -> tuple[gr.Image, gr.Textbox]:
         buttons=[],
         elem_id="hs-photo",
     )
-    # Gradio's own reading would decode the file and show its path in messages; an address would be fetched.
-    photo.preprocess = lambda payload: payload
-    photo.async_move_resource_to_block_cache = _local_only
     pictures = [[str(path)] for path in sorted((_ASSETS / "examples").glob("*.jpg"))]
     gr.Examples(pictures, [photo], label="Examples", elem_id="hs-examples", api_visibility="private")
     boxes = gr.Textbox(
@@ -143,8 +140,9 @@ def _viewer() -> gr.HTML:
 
 def _connect(page: gr.Blocks, handlers: Handlers, photo: gr.Image, boxes: gr.Textbox, viewer: gr.HTML) -> None:
     """What happens when."""
-    limit = handlers.limits.at_once
-    shared: dict[str, Any] = {"concurrency_id": "estimate", "concurrency_limit": limit}
+    # Gradio's own reading (preprocess) would fetch addresses, decode files unchecked and show their paths in messages.
+    shared: dict[str, Any] = {"preprocess": False, "concurrency_id": "estimate"}
+    shared["concurrency_limit"] = handlers.limits.at_once
     show: dict[str, Any] = {"fn": handlers.show, "inputs": [photo, boxes], "outputs": viewer}
     show |= {"api_visibility": "private", **shared}
     light: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -155,10 +153,3 @@ def _connect(page: gr.Blocks, handlers: Handlers, photo: gr.Image, boxes: gr.Tex
     people, ask = gr.JSON(visible=False), gr.Button(visible=False)
     ask.click(handlers.answer, [photo, boxes], people, api_name="estimate", **shared)
     page.unload(handlers.leave)
-
-
-async def _local_only(path: str) -> str:
-    """Files that were uploaded here stay where they are; nothing is fetched."""
-    if "://" in path:
-        raise ConfigError("Expected an uploaded photo, not the address of one.")
-    return path

@@ -6,6 +6,9 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from headstart.errors import HeadstartError
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,13 @@ class Uploads:
         self.kept = frozenset(folder.rglob("*"))
         self._last: dict[str, Path] = {}
         self._lock = threading.Lock()
+
+    def path_of(self, upload: Any) -> Path:
+        """The file that a request means; raises :class:`HeadstartError` for any but files that were uploaded here."""
+        named = upload.get("path") if isinstance(upload, dict) else None
+        if isinstance(named, str) and "\0" not in named and self.folder in (path := Path(named).resolve()).parents:
+            return path
+        raise HeadstartError("Expected a photo that was uploaded to this page.")
 
     def hold(self, session: str, path: Path) -> None:
         """This is the session's photo now; the one before goes."""
