@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 export HEADSTART_CACHE ?= $(CURDIR)/.cache/headstart
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart predict test check bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -14,21 +14,20 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-# The scheme in small: 2D labels from the wild first, then 3D from a studio, scored on people never seen.
+# The question of the project in minutes: 3D alone against 2D first, at equal training FLOPs, two seeds, and a report.
 quickstart: $(READY)
-	$(BIN)/headstart synth wild --split train --count 600
-	$(BIN)/headstart synth wild --split test --count 100
-	$(BIN)/headstart synth studio --split train --count 400
-	$(BIN)/headstart synth studio --split test --count 100
-	$(BIN)/headstart show samples synthetic_wild --root data/synthetic --augment --out runs/quickstart-samples.png
-	$(BIN)/headstart train pretrain_2d_then_3d --out runs/quickstart --resume \
-	    --two-d synthetic_wild --three-d synthetic_studio \
-	    --root synthetic_wild=data/synthetic --root synthetic_studio=data/synthetic \
-	    --model.backbone nano --model.head.channels 64 --model.input-size 128 128 --batch-size 16 \
-	    --stages.0.budget.samples 12000 --stages.1.budget.samples 12000 --stages.2.budget.samples 1000 \
-	    --validate-samples 6000 --workers 1
-	$(BIN)/headstart eval runs/quickstart --protocol synthetic_studio --root data/synthetic --workers 1 \
-	    --picture runs/quickstart-predictions.png
+	$(BIN)/headstart synth wild --split train --count 1000 --workers 2
+	$(BIN)/headstart synth wild --split test --count 100 --workers 2
+	$(BIN)/headstart synth studio --split train --count 600 --workers 2
+	$(BIN)/headstart synth studio --split test --count 100 --workers 2
+	$(BIN)/headstart synth occluded --split test --count 100 --workers 2
+	$(BIN)/headstart show samples synthetic_wild --root data/synthetic --out runs/quickstart/samples.png
+	$(BIN)/headstart study run quickstart --out runs/quickstart --jobs 2
+	$(BIN)/headstart report runs/quickstart
+
+# make predict IMAGE=photo.jpg: the picture with its skeleton, and people.json, in predictions/
+predict: $(READY)
+	$(BIN)/headstart predict "$(IMAGE)" --out predictions --json predictions/people.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
