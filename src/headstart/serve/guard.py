@@ -55,11 +55,14 @@ class Guard:
         if _declared(scope) > limit:
             await _answer(send, 413, self._too_large(is_upload))
             return
-        await self._pass_on(scope, receive, send, limit, is_upload)
+        try:
+            if scope["method"] == "POST" and not is_upload:
+                receive = await _without_addresses(receive, limit)
+            await self._pass_on(scope, receive, send, limit)
+        except _RefusedError as error:
+            await _answer(send, error.status, str(error) or self._too_large(is_upload))
 
-    async def _pass_on(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limit: int, is_upload: bool
-    ) -> None:
+    async def _pass_on(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limit: int) -> None:
         received, started = 0, False
 
         async def counted() -> Message:
@@ -67,7 +70,7 @@ class Guard:
             message = await receive()
             received += len(message.get("body", b""))
             if received > limit:
-                raise _TooLargeError
+                raise _RefusedError(413)
             return message
 
         async def with_headers(message: Message) -> None:
@@ -79,9 +82,9 @@ class Guard:
 
         try:
             await self.app(scope, counted, with_headers)
-        except _TooLargeError:
+        except _RefusedError:
             if not started:
-                await _answer(send, 413, self._too_large(is_upload))
+                raise
 
     def _too_large(self, is_upload: bool) -> str:
         return (
@@ -89,8 +92,45 @@ class Guard:
         )
 
 
-class _TooLargeError(Exception):
-    """More bytes than a request may have."""
+class _RefusedError(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: int, text: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+
+
+async def _without_addresses(receive: Receive, limit: int) -> Receive:
+    """The same request, read to its end. Gradio would fetch a file named by an address: nobody may ask it to."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+        if len(body) > limit:
+            raise _RefusedError(413)
+        if message["type"] != "http.request":
+            return _replay([message], receive)
+    try:
+        if _names_address(json.loads(body or b"null")):
+            raise _RefusedError(400, "Expected an uploaded photo, not the address of one.")
+    except RecursionError as error:
+        raise _RefusedError(400, "Expected a flat request.") from error
+    except ValueError:
+        logger.debug("a request that is not JSON")
+    return _replay([{"type": "http.request", "body": body, "more_body": False}], receive)
+
+
+def _replay(messages: list[Message], rest: Receive) -> Receive:
+    async def receive() -> Message:
+        return messages.pop(0) if messages else await rest()
+
+    return receive
+
+
+def _names_address(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "://" in str(value.get("path", "")) or any(map(_names_address, value.values()))
+    return isinstance(value, list) and any(map(_names_address, value))
 
 
 def folder_size(folder: Path) -> int:
