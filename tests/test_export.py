@@ -91,6 +91,32 @@ class TestAgreesWithPyTorch:
                 network(crops[number : number + 1]).keypoints[0], together.keypoints[number], atol=1e-4
             )
 
+    def test_a_transformer_whose_features_are_tokens(self, tmp_path: Path):
+        """Its grid follows from the picture's size, which tracing hands over as a tensor; and it is not square."""
+        from transformers import VitPoseBackbone, VitPoseBackboneConfig
+
+        size = {"image_size": [64, 96], "patch_size": [16, 16]}
+        width = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        VitPoseBackbone(VitPoseBackboneConfig(**size, **width, out_features=["stage1"])).save_pretrained(
+            tmp_path / "vit"
+        )
+        path = save(replace(WIDE, backbone=str(tmp_path / "vit")), tmp_path / "best.safetensors")
+        measured = export_onnx(path, tmp_path / "model.onnx").agreement
+        assert measured is not None
+        assert measured.joints > 16 * 9
+
+    def test_flat_maps_have_their_joint_at_the_first_pixel_in_both(self, tmp_path: Path):
+        torch.manual_seed(0)
+        network = PoseNet(MODEL)
+        nn.init.zeros_(network.head.heatmaps.weight)
+        tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+        about = {"model": asdict(MODEL), "backbone_config": network.backbone.config}
+        save_checkpoint(tmp_path / "flat.safetensors", tensors, about)
+        header = export_onnx(tmp_path / "flat.safetensors", tmp_path / "model.onnx")
+        assert header.agreement is not None
+        assert header.agreement.largest_px == 0  # all maps equal: the first pixel, in both
+        assert header.git_sha == "unknown"
+
     def test_folded_batch_norms_compute_the_same(self, checkpoint: Path):
         head = load_model(checkpoint)[0].head
         features = torch.randn(2, 160, 2, 2)
@@ -137,17 +163,17 @@ class TestRefuses:
         assert out.read_bytes() == b"the one before"
         assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
-    def test_an_untrained_network_of_which_nothing_can_be_compared(self, tmp_path: Path):
-        torch.manual_seed(0)
-        network = PoseNet(MODEL)
-        nn.init.zeros_(network.head.heatmaps.weight)
-        tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
-        about = {"model": asdict(MODEL), "backbone_config": network.backbone.config}
-        save_checkpoint(tmp_path / "flat.safetensors", tensors, about)
-        header = export_onnx(tmp_path / "flat.safetensors", tmp_path / "model.onnx")
-        assert header.agreement is not None
-        assert header.agreement.largest_px == 0  # all maps equal: the first pixel, in both
-        assert header.git_sha == "unknown"
+    def test_an_operation_that_onnx_does_not_have(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(exporting.Deployed, "forward", lambda _, image: torch.linalg.matrix_exp(image.float()))
+        with pytest.raises(ExportError, match=r"backbone 'nano' has no ONNX form .*matrix_exp"):
+            write_graph(PoseNet(MODEL), tmp_path / "model.onnx")
+
+    def test_what_cannot_be_compared(self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """No joint that single precision places as double precision does (asked for more than is possible)."""
+        monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+        with pytest.raises(ExportError, match="no joint can be compared"):
+            export_onnx(checkpoint, tmp_path / "model.onnx")
+        assert list(tmp_path.iterdir()) == []
 
     def test_int8_without_pictures(self, checkpoint: Path, tmp_path: Path):
         with pytest.raises(ConfigError, match="--calibrate DATASET"):

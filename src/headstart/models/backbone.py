@@ -49,8 +49,10 @@ class Backbone(nn.Module):
         return features
 
     def _grid(self, tokens: int, image_size: torch.Size) -> tuple[int, int]:
-        patch = round((image_size[0] * image_size[1] / tokens) ** 0.5)
-        return image_size[0] // patch, image_size[1] // patch
+        # Sizes are tensors where torch traces the network for export; here they are constants of the architecture.
+        height, width = int(image_size[0]), int(image_size[1])
+        patch = round((height * width / int(tokens)) ** 0.5)
+        return height // patch, width // patch
 
     @torch.no_grad()
     def _probe(self) -> tuple[int, int]:
