@@ -19,6 +19,7 @@ CHOSEN = {"kick": 2, "splits": 8, "balance": 11, "stretch": 16, "jump": 21}
 
 
 def main() -> None:
+    """Generate and write."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, index in CHOSEN.items():
         image = generate("wild", "test", SEED, index, SIZE).image
