@@ -16,7 +16,7 @@ from headstart.skeleton import BODY_18, Skeleton
 
 BUDGET, FLOPS_A_SAMPLE, BATCH = 1.2e15, 6.0e9, 64
 PEOPLE = 2000
-PROTOCOLS = ("synthetic_studio", "synthetic_occluded", "synthetic_wild", "synthetic_wild_pck", "lsp_extended_pck12")
+PROTOCOLS = ("synthetic_studio", "synthetic_occluded", "synthetic_wild_pck", "lsp_extended_pck12")
 ARMS = {
     "3d_alone": "3D data for the whole budget.",
     "2d_then_3d": "2D data first, then 3D data.",

@@ -1,10 +1,15 @@
-"""``headstart report``: a study's tables, tests and figures."""
+"""``headstart report``: a study's answer on the screen, its tables, tests and figures in files."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
+
+if TYPE_CHECKING:
+    from headstart.report import Section
 
 
 def report(
@@ -12,16 +17,45 @@ def report(
     out: Path | None = None,
     unfinished: bool = False,
 ) -> None:
-    """Write report.md and report.html of a study from its results.
+    """Write report.md and report.html of a study from its results, and print the answer and the main tables.
 
     Args:
         folder: the study's folder (or the name of a folder in studies/): study.json and results/.
         out: where to write; the study's folder if not given.
         unfinished: report the cells that are there, although others are still to be run.
     """
-    from headstart.report import write_report
+    from headstart.report import summary, write_report
 
     named = Path("studies") / folder
     folder = named if not folder.exists() and named.exists() else folder
-    for path in write_report(folder, out, unfinished=unfinished):
+    written = write_report(folder, out, unfinished=unfinished)
+    for section in summary(folder):
+        _print(section)
+    for path in written:
         print(path)
+
+
+def _print(section: Section) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    from headstart.report import Table
+
+    console = Console(highlight=False)
+    console.print(f"\n[bold]{escape(section.title)}[/bold]")
+    for paragraph in section.paragraphs:
+        text = re.sub(r"\*\*(.+?)\*\*", r"[bold]\1[/bold]", escape(paragraph))
+        console.print(re.sub(r"^_(.*)_$", r"[dim]\1[/dim]", text if text.startswith("- ") else f"\n{text}"))
+    for block in section.blocks:
+        if isinstance(block, Table):
+            header = [escape(title) for title in block.header]
+            grid = Grid(*header, title=escape(block.caption), title_justify="left", box=box.SIMPLE_HEAD)
+            for row in block.entries:
+                grid.add_row(*(f"[{_STYLES[entry.tone]}]{escape(entry.text)}[/]" for entry in row))
+            console.print()
+            console.print(grid)
+
+
+_STYLES = {"": "default", "own": "underline", "better": "green", "worse": "red"}

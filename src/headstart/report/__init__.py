@@ -10,10 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
-from headstart.report.document import Section, flops, listed, plain
+from headstart.report.document import Section, Table, flops, listed, plain
 from headstart.report.fairness import Mismatch, check_matched, mismatches
 
-__all__ = ["Cell", "Mismatch", "Study", "Variant", "check_matched", "load_study", "mismatches", "write_report"]
+__all__ = [
+    "Cell",
+    "Mismatch",
+    "Section",
+    "Study",
+    "Table",
+    "Variant",
+    "check_matched",
+    "load_study",
+    "mismatches",
+    "summary",
+    "write_report",
+]
 
 
 def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = False) -> tuple[Path, Path]:
@@ -28,6 +40,14 @@ def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = Fa
     check_matched(study, unfinished=unfinished)
     sections = [section for build in _sections() for section in [build(study)] if section]
     return rendering.write(study, sections, out or folder, _facts(study))
+
+
+def summary(folder: Path) -> list[Section]:
+    """The answer and the main tables alone: for a terminal. Call :func:`write_report` first, which checks the study."""
+    from headstart.report import overview
+
+    study = load_study(folder)
+    return [overview.answer(study), overview.arms(study)]
 
 
 def _sections() -> list[Callable[[Study], Section | None]]:

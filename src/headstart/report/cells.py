@@ -144,6 +144,10 @@ class Study:
             and variant.geometric == geometric.get(variant.arm)
         )
 
+    def usual_share(self, arm: str) -> float | None:
+        """Share of 2D that an arm has in the main tables; None for an arm that is not in them."""
+        return self._usual[1].get(arm)
+
     @cached_property
     def _usual(self) -> tuple[tuple[str, float, int | None], dict[str, float], dict[str, bool]]:
         backbone = _most(cell.variant.backbone for cell in self.cells)

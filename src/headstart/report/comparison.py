@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import NamedTuple
 
 from headstart.report.cells import Cell, Study, Variant
@@ -97,7 +98,8 @@ def stratum(name: str) -> Read:
 def values(cells: dict[int, Cell], protocol: str, read: Read = final) -> dict[int, float]:
     """Seed -> value, for the seeds that have one."""
     found = {seed: read(cell.scores[protocol]) for seed, cell in cells.items() if protocol in cell.scores}
-    return {seed: value for seed, value in found.items() if value is not None}
+    # NaN is a group without labels; fairness.py has refused NaN as a final score.
+    return {seed: value for seed, value in found.items() if value is not None and isfinite(value)}
 
 
 def over_seeds(cells: dict[int, Cell], protocol: str, read: Read = final) -> Summary | None:
@@ -262,7 +264,7 @@ def _people(study: Study, protocol: str, along: bool) -> str:
 def summary_entry(study: Study, variant: Variant, protocol: str, read: Read = final) -> Entry:
     """``62.1 ± 0.8`` with its number of seeds where that is not the variant's own."""
     summary = over_seeds(study.variants[variant], protocol, read)
-    return Entry("–") if summary is None else Entry(f"{mean_and_std(summary)} (n = {summary.n})")
+    return Entry("–") if summary is None else Entry(mean_and_std(summary), f"n = {summary.n}")
 
 
 def arm_and_stage(variant: Variant) -> str:

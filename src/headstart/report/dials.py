@@ -141,8 +141,9 @@ def _turns(study: Study, dial: Dial) -> list[_Turn]:
         if variant.arm != study.baseline:
             unset: dict[str, Any] = dict.fromkeys((dial.field, "share_2d", *dial.ignored), 0)
             reset = replace(variant, arm="", geometric=False, **unset)
-            usual = variant.share_2d if dial.field != "share_2d" and variant.arm == study.main else 0.0
-            family = families.setdefault((reset, usual), {})
+            # Another share than the arm's usual one is a family of its own, but on the dial of shares.
+            is_usual = dial.field == "share_2d" or variant.share_2d == study.usual_share(variant.arm)
+            family = families.setdefault((reset, None if is_usual else variant.share_2d), {})
             family.setdefault((variant.arm, variant.geometric), {})[getattr(variant, dial.field)] = variant
     turns = []
     for (reset, _), lines in families.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study, Variant
@@ -41,7 +42,7 @@ def check_matched(study: Study, *, unfinished: bool = False) -> None:
 
 def mismatches(study: Study) -> list[Mismatch]:
     """All reasons against comparing, cell by cell."""
-    found = [one for cell in study.cells for one in _spent(cell)]
+    found = [one for cell in study.cells for one in (*_spent(cell), *_without_number(cell))]
     for variant, cells in study.variants.items():
         if variant.arm != study.baseline:
             found += _against_partner(study, variant, cells)
@@ -55,6 +56,16 @@ def _spent(cell: Cell) -> list[Mismatch]:
         return []
     expected = f"{cell.variant.budget_flops:.6g} FLOPs spent, to within one step a stage ({tolerance:.3g})"
     return [Mismatch(cell.id, expected, f"{cell.flops:.6g}")]
+
+
+def _without_number(cell: Cell) -> list[Mismatch]:
+    """A run that diverged must not drop out of the means unseen."""
+    scores = cell.scores.values()
+    return [
+        Mismatch(cell.id, f"a finite score under {score.protocol}", str(score.value))
+        for score in scores
+        if not isfinite(score.value)
+    ]
 
 
 def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> list[Mismatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 
 from headstart.report.cells import Study, Variant
@@ -134,7 +135,7 @@ def _arms_table(study: Study, setting: Setting) -> Table:
 
 def _own(study: Study, variant: Variant, protocol: str) -> Entry:
     entry = summary_entry(study, variant, protocol)
-    return Entry(entry.text, tone="own") if same_domain(study, protocol, variant.three_d) else entry
+    return replace(entry, tone="own") if same_domain(study, protocol, variant.three_d) else entry
 
 
 def companions(study: Study) -> Section | None:
