@@ -1,0 +1,60 @@
+"""The figures of the model card, by one command.
+
+    python tools/model_card.py [--model src/headstart/weights/ship.safetensors] [--real ../shared/data/lspet]
+                               [--synthetic data/synthetic] [--out docs/model-card]
+
+Scores the model on the held-back photographs of LSP-Extended and on the test splits of the synthetic domains, writes
+OUT/figures.json and OUT/figures.md, and pictures of predictions beside labels for the synthetic domains.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from headstart.results import Scores
+from headstart.scoring import evaluate_checkpoint
+
+REAL = "lsp_extended_pck12"
+SYNTHETIC = ("synthetic_wild", "synthetic_studio", "synthetic_occluded")
+
+
+def table(scores: list[Scores]) -> str:
+    """Markdown: one row a test; 3D in mm, 2D in percent."""
+    rows = ["| test | n | figure | beside it | joints visible / occluded |", "|---|---|---|---|---|"]
+    for one in scores:
+        others = ", ".join(f"{name.rpartition('_')[0]} {value:.1f}" for name, value in one.others.items())
+        apart = " / ".join(f"{one.strata[name]:.1f}" for name in ("visible", "occluded") if name in one.strata)
+        rows.append(f"| `{one.protocol}` | {one.n:,} | {one.metric} {one.value:.1f} {one.unit} | {others} | {apart} |")
+    return "\n".join([*rows, "", "Per joint:", "", *(per_joint(one) for one in scores)])
+
+
+def per_joint(one: Scores) -> str:
+    """One line."""
+    return f"* `{one.protocol}`: " + ", ".join(f"{joint} {value:.0f}" for joint, value in one.per_joint.items())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=Path("src/headstart/weights/ship.safetensors"))
+    parser.add_argument("--real", type=Path, default=Path("../shared/data/lspet"))
+    parser.add_argument("--synthetic", type=Path, default=Path("data/synthetic"))
+    parser.add_argument("--out", type=Path, default=Path("docs/model-card"))
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    scores = []
+    if given.real.is_dir():
+        # Its pictures may not be passed on: the picture of predictions stays out of the card.
+        scores.append(evaluate_checkpoint(given.model, REAL, given.real))
+    for name in SYNTHETIC:
+        picture = given.out / f"{name}.jpg"
+        scores.append(evaluate_checkpoint(given.model, name, given.synthetic, picture_path=picture))
+    (given.out / "figures.json").write_text(json.dumps([asdict(one) for one in scores], indent=1))
+    (given.out / "figures.md").write_text(table(scores) + "\n")
+    print(table(scores))
+
+
+if __name__ == "__main__":
+    main()
