@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +101,9 @@ def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, s
     command = write_study(tmp_path / "study", stick_people_3d, 240)
     work = tmp_path / "study/work"
     for number in (signal.SIGTERM, signal.SIGKILL):
+        began = time.time()
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_for(lambda: any(work.rglob("last.safetensors")))
+        wait_for(process, lambda: newest(work) > began)  # noqa: B023  # called before the loop goes on
         process.send_signal(number)
         code = process.wait(timeout=100)
         assert code == (130 if number == signal.SIGTERM else -signal.SIGKILL)
@@ -130,6 +132,7 @@ def test_ray_runs_every_cell_once_though_a_worker_is_killed(
 
     command = write_study(tmp_path / "study", stick_people_3d, 120)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # a busy machine
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
@@ -137,7 +140,7 @@ def test_ray_runs_every_cell_once_though_a_worker_is_killed(
         ray_command = [*command, "--executor", "ray", "--address", cluster.address]
         with (tmp_path / "log.txt").open("w") as log:
             process = subprocess.Popen(ray_command, stdout=log, stderr=log, env=os.environ)
-        held = wait_for(lambda: [path for path in (tmp_path / "study/work").glob("*") if is_held(path)])
+        held = wait_for(process, lambda: [path for path in (tmp_path / "study/work").glob("*") if is_held(path)])
         assert held, (tmp_path / "log.txt").read_text()
         workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::_run_task" in " ".join(p.info["cmdline"] or [])]
         assert workers
@@ -149,9 +152,16 @@ def test_ray_runs_every_cell_once_though_a_worker_is_killed(
     assert "4 of 4 cells" in (tmp_path / "log.txt").read_text()
 
 
-def wait_for(condition: object, seconds: float = 120) -> object:
+def newest(work: Path) -> float:
+    """When the last checkpoint was written."""
+    return max((path.stat().st_mtime for path in work.rglob("last.safetensors")), default=0.0)
+
+
+def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], object], seconds: float = 300) -> object:
+    """What ``condition`` gives once that is true; ``process`` must be alive until then."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):  # type: ignore[operator]
+    while not (found := condition()):
+        assert process.poll() is None, "it ended too early"
         assert time.monotonic() < deadline, "it did not come in time"
         time.sleep(0.05)
     return found

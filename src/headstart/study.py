@@ -108,6 +108,8 @@ class Study:
     """The arm that the report sets against the baseline first."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Data set -> folder, where it is not data/NAME."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """Data set -> training split, where it is not the usual one."""
     losses: Mapping[str, float] = field(default_factory=lambda: {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 20.0})
     """Of every stage of every arm: what a 2D sample has no label for weighs nothing."""
     optimiser: Optimiser = field(default_factory=Optimiser)
