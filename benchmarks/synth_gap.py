@@ -24,7 +24,7 @@ from headstart.recipes import Sources, build
 from headstart.results import RunResult, Scores, write_atomically
 from headstart.train import Experiment, run
 
-PROTOCOL, PIXELS = "lsp_extended_pck12", 128
+PROTOCOL, PIXELS = "lsp_extended_pck12", 96
 #: Joints by pairs, as columns of the table.
 COLUMNS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 #: Stronger than the default: the network must not learn what the renderer looks like.
@@ -81,7 +81,7 @@ def training_data(variant: Variant, given: argparse.Namespace) -> tuple[Data, ..
     """What the variant draws from, made where it is missing; everything counts as 2D only."""
     if not variant.domains:
         limit = given.pictures if variant.limit is not None else None
-        root = pack_photographs(given.real, given.out)
+        root = variant.folder or pack_photographs(given.real, given.out)
         return (Data("lsp_extended", str(root), "train", use_3d=False, limit=limit),)
     share = given.pictures // len(variant.domains)
     return tuple(
@@ -96,7 +96,7 @@ def training_data(variant: Variant, given: argparse.Namespace) -> tuple[Data, ..
 
 
 def experiment(variant: Variant, given: argparse.Namespace) -> Experiment:
-    """``pretrain_2d`` made small: EfficientNet-Lite0 from ImageNet, 128 px, thin head."""
+    """``pretrain_2d`` made small: EfficientNet-Lite0 from ImageNet, 96 px, thin head."""
     base = build("pretrain_2d", Sources(two_d=("lsp_extended",), roots={"lsp_extended": str(given.real)}))
     model = ModelConfig("efficientnet_lite0", "pip", HeadConfig(channels=64, heatmap="cross_entropy"))
     stage = replace(base.stages[0], data=training_data(variant, given), budget=Budget(samples=given.samples))
@@ -106,8 +106,10 @@ def experiment(variant: Variant, given: argparse.Namespace) -> Experiment:
         stages=(stage,),
         validation=(replace(base.validation[0], protocol=PROTOCOL, root=str(given.real)),),
         augment=variant.augment,
+        # Many small steps learn more from few samples.
+        batch_size=8,
         # An average over a thousand steps would hardly have begun.
-        average_decay=0.98,
+        average_decay=0.99,
         channels_last=True,
         seed=given.seed,
         workers=1,
@@ -142,7 +144,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that make pictures")
-    parser.add_argument("--data", type=Path, help="folder of synthetic pictures made before, instead of new ones")
+    parser.add_argument("--data", type=Path, help="folder of a pack made before, instead of a new one")
     parser.add_argument("--name", help="name of the row, if it is not the variant's")
     given = parser.parse_args()
     if given.variant == "table":

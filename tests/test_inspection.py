@@ -13,12 +13,16 @@ import pytest
 from headstart.augment import AugmentConfig
 from headstart.draw import LEFT, RIGHT, joint_colour
 from headstart.errors import DataError
+from headstart.geometry import Camera
 from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, to_row, write_index
-from headstart.inspection import picture_of_samples, summarise, write_picture
+from headstart.inspection import STATE_COLOURS, picture_of_samples, states_legend, summarise, write_picture
 from headstart.records import Annotation
 from headstart.skeleton import BODY_18, CANONICAL
+from headstart.synth.labels import State
+from headstart.synthesize import SCHEMA as SCHEMA_WITH_STATES
 
 JOINTS = len(CANONICAL)
+LEGEND = len(states_legend(10))
 MIRROR = AugmentConfig(
     scale=0,
     rotation_probability=0,
@@ -155,6 +159,56 @@ class TestPictureOfSamples:
         picture = picture_of_samples(open_index("lsp_extended", stick_people_2d, "all"), BODY_18, (64, 64), None, 4, 0)
         for colour in {joint_colour(joint) for joint in BODY_18.names}:
             assert (picture == colour).all(-1).sum() > 10
+
+
+class TestStates:
+    """Labels of synthetic people: a pack with columns ``state`` and ``mask``."""
+
+    @pytest.fixture
+    def person(self, tmp_path: Path) -> AnnotationIndex:
+        states = np.zeros(JOINTS, np.uint8)
+        xyz = np.tile(np.array([50, 50, 100], np.float32), (JOINTS, 1))
+        # At a depth of 100 mm and a focal length of 100 px, mm are px.
+        for state, (joint, x, y) in enumerate(
+            [("left_wrist", 30, 20), ("right_wrist", 70, 20), ("left_ankle", 30, 80), ("right_ankle", 130, 80)]
+        ):
+            xyz[CANONICAL.index(joint), :2] = x, y
+            states[CANONICAL.index(joint)] = state
+        camera = Camera(100, 100, 0, 0, rotation=np.eye(3), translation_mm=np.zeros(3))
+        person = person_of(0, tmp_path, camera_xyz=xyz, camera=camera)
+        mask = np.zeros((100, 100), np.uint8)
+        mask[60:70, 10:20] = 255
+        grey, encoded = cv2.imencode(".png", np.full((100, 100, 3), 60, np.uint8))[1], cv2.imencode(".png", mask)[1]
+        row = {**to_row(person, tmp_path), "content": grey.tobytes(), "state": states, "mask": encoded.tobytes()}
+        write_index(tmp_path / "a.arrow", [row], SCHEMA_WITH_STATES, {})
+        return AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
+
+    def test_joints_have_the_colour_of_their_state(self, person: AnnotationIndex):
+        picture = picture_of_samples(person, BODY_18, (100, 100), None, 1, 0)[LEGEND:]
+        visible, own, other, outside = STATE_COLOURS.values()
+        assert tuple(picture[20, 30]) == visible
+        assert tuple(picture[20, 70]) == own
+        assert tuple(picture[80, 30]) == other
+        assert np.abs(picture[80, 97].astype(int) - outside).max() < 60, "hollow, at the edge"
+        assert tuple(picture[65, 15]) == (30, 85, 140), "half of the grey and the tint of the mask"
+        assert tuple(picture[90, 15]) == (60, 60, 60)
+
+    def test_a_mirrored_sample_keeps_states_and_mask_with_the_person(self, person: AnnotationIndex):
+        picture = picture_of_samples(person, BODY_18, (100, 100), MIRROR, 1, 0)[LEGEND:]
+        visible, own, other, _ = STATE_COLOURS.values()
+        assert tuple(picture[20, 69]) == visible
+        assert tuple(picture[20, 29]) == own
+        assert tuple(picture[80, 69]) == other
+        assert tuple(picture[65, 84]) == (30, 85, 140)
+
+    def test_colours_stand_in_the_order_of_the_labels(self):
+        names = [state.name for state in State]
+        assert names == ["VISIBLE", "SELF_OCCLUDED", "OBJECT_OCCLUDED", "OUT_OF_FRAME"]
+        assert [name.split()[-1] for name in STATE_COLOURS] == ["visible", "body", "else", "picture"]
+        assert (states_legend(700)[11, :20] == STATE_COLOURS["visible"]).all(-1).any()
+
+    def test_heatmaps_are_drawn_as_for_any_data(self, person: AnnotationIndex):
+        assert picture_of_samples(person, BODY_18, (100, 100), None, 1, 0, heatmaps=True).shape == (100, 100, 3)
 
 
 class TestWritePicture:

@@ -14,26 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from headstart.inspection import draw_states, states_legend
 from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth.domains import DOMAINS, SyntheticImage, generate
 from headstart.synth.labels import State
 
-#: BGR of visible, self-occluded, object-occluded joints.
-COLOURS = ((0, 255, 255), (255, 0, 255), (255, 128, 0))
-
 
 def labelled(made: SyntheticImage) -> np.ndarray:
-    """The picture (BGR) with mask, bones, joints by state, and box."""
-    picture = np.ascontiguousarray(made.image[..., ::-1])
-    picture[made.mask] = picture[made.mask] // 2 + np.array([110, 55, 0], np.uint8)
-    points = [tuple(round(v) for v in point) for point in made.keypoints]
-    for start, end in CANONICAL.edges:
-        side = CANONICAL.names[end].partition("_")[0]
-        colour = {"left": (0, 200, 0), "right": (0, 0, 255)}.get(side, (255, 255, 255))
-        cv2.line(picture, points[start], points[end], colour, 1, cv2.LINE_AA)
-    for point, state in zip(points, made.states):
-        if state != State.OUT_OF_FRAME:
-            cv2.circle(picture, point, 2, COLOURS[state], -1, cv2.LINE_AA)
+    """The picture (BGR) as ``headstart show samples`` draws it, and the box."""
+    drawn = draw_states(made.image, made.keypoints, CANONICAL, made.states, made.mask)
+    picture = np.ascontiguousarray(drawn[..., ::-1])
     x, y, width, height = (int(v) for v in made.bbox_xywh)
     cv2.rectangle(picture, (x, y), (x + width, y + height), (255, 255, 0), 1)
     return picture
@@ -46,7 +36,8 @@ def sheet(domain: str, columns: int = 6, rows: int = 3) -> np.ndarray:
     blocks = [
         cv2.vconcat([cv2.hconcat(p[r * columns : (r + 1) * columns]) for r in range(rows)]) for p in (plain, drawn)
     ]
-    return cv2.vconcat(blocks)
+    legend = states_legend(blocks[0].shape[1])[..., ::-1]
+    return cv2.vconcat([blocks[0], legend, blocks[1]])
 
 
 LSP = CANONICAL.indices(LSP_14.names)

@@ -129,6 +129,13 @@ class AnnotationIndex(Sequence[Annotation]):
         batch_number, offset = self._locate(row)
         return memoryview(self._batches[batch_number]["content"][offset].as_buffer())
 
+    def extra(self, row: int, name: str) -> Any:
+        """Value of a column that only some packed data sets have (``state``, ``mask``); None where there is none."""
+        if name not in self._table.column_names:
+            return None
+        batch_number, offset = self._locate(row)
+        return self._batches[batch_number][name][offset].as_py()
+
     def column(self, name: str) -> NDArray[Any]:
         """A whole column: strings as objects, lists as arrays (N, ...)."""
         column = self._table[name]

@@ -12,14 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.augment import AugmentConfig, sample_crop
-from headstart.draw import draw_heatmaps, draw_pose, sheet
+from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
 from headstart.errors import DataError
+from headstart.geometry import transform_points
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, Draw, collate
 from headstart.records import Visibility
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.targets import HeatmapCodec
+
+#: RGB of a joint by what its label of synthetic people says, in the order of ``synth.labels.State``.
+STATE_COLOURS = {
+    "visible": (255, 230, 0),
+    "hidden by the own body": (255, 0, 255),
+    "hidden by something else": (0, 225, 255),
+    "outside the picture": (170, 170, 170),
+}
+_MASK_TINT = (0, 55, 110)
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,10 @@ def picture_of_samples(
     seed: int,
     heatmaps: bool = False,
 ) -> NDArray[np.uint8]:
-    """A sheet of crops as the loader gives them, with labels drawn, or with the heatmaps made from them."""
+    """A sheet of crops as the loader gives them, with labels drawn, or with the heatmaps made from them.
+
+    Labels of packed synthetic people say more, and more is drawn: see :func:`draw_states`.
+    """
     rows = np.random.default_rng(seed).choice(len(index), min(count, len(index)), replace=False)
     dataset = CropDataset([index], skeleton, input_size, augment, seed)
     batch = collate([dataset[Draw(0, int(row), 0, position)] for position, row in enumerate(rows)])
@@ -98,11 +111,71 @@ def picture_of_samples(
             maps = (targets.heatmaps[number] * targets.weight_2d[number, :, None, None]).numpy()
             pictures.append(draw_heatmaps(images[number], maps))
             continue
+        crop = batch.crop[number].numpy()
+        if index.extra(int(row), "state") is not None:
+            pictures.append(_with_states(images[number], index, int(row), crop, skeleton))
+            continue
         visibility = index[int(row)].visibility[CANONICAL.indices(skeleton.names)]
-        if np.linalg.det(batch.crop[number, :, :2].numpy()) < 0:
+        if np.linalg.det(crop[:, :2]) < 0:
             visibility = visibility[list(skeleton.flip_index)]
         pictures.append(draw_pose(images[number], batch.keypoints[number].numpy(), skeleton, visibility))
-    return sheet(pictures)
+    page = sheet(pictures)
+    # Only labels of synthetic people have states to explain.
+    explained = not heatmaps and len(index) and index.extra(0, "state") is not None
+    return np.concatenate([states_legend(page.shape[1]), page]) if explained else page
+
+
+def _with_states(
+    image: NDArray[np.uint8], index: AnnotationIndex, row: int, crop: NDArray[np.floating], skeleton: Skeleton
+) -> NDArray[np.uint8]:
+    """A crop (H, W, 3) with everything that the label of a synthetic person says; ``crop`` (2, 3) made it."""
+    person, joints = index[row], CANONICAL.indices(skeleton.names)
+    assert person.camera is not None
+    assert person.camera_xyz is not None
+    # Joints outside the picture have no 2D label: the 3D one says where they are.
+    points = transform_points(crop, person.camera.project(person.camera_xyz))[joints]
+    states = np.asarray(index.extra(row, "state"), np.uint8)[joints]
+    if np.linalg.det(crop[:, :2]) < 0:
+        points, states = points[list(skeleton.flip_index)], states[list(skeleton.flip_index)]
+    stored = np.asarray(cv2.imdecode(np.frombuffer(index.extra(row, "mask"), np.uint8), cv2.IMREAD_GRAYSCALE))
+    mask = cv2.warpAffine(stored, np.asarray(crop, np.float64), image.shape[1::-1], flags=cv2.INTER_NEAREST)
+    return draw_states(image, points, skeleton, states, np.asarray(mask) > 127)
+
+
+def draw_states(
+    image: NDArray[np.uint8],
+    keypoints: NDArray[np.floating],
+    skeleton: Skeleton,
+    states: NDArray[np.integer],
+    mask: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """A copy of the RGB image (H, W, 3) with the person's mask (H, W), bones by side and joints (J, 2) px by state.
+
+    Colours of joints are :data:`STATE_COLOURS`; what lies outside the image is drawn hollow at its edge.
+    """
+    canvas = np.ascontiguousarray(image).copy()
+    canvas[mask] = canvas[mask] // 2 + np.array(_MASK_TINT, np.uint8)
+    height, width = canvas.shape[:2]
+    points = [(round(float(x)), round(float(y))) for x, y in keypoints]
+    for parent, child in skeleton.edges:
+        cv2.line(canvas, points[parent], points[child], joint_colour(skeleton.names[child]), 1, cv2.LINE_AA)
+    radius, colours = max(round(max(height, width) / 110), 2), list(STATE_COLOURS.values())
+    for (x, y), state in zip(points, states, strict=True):
+        inside = 0 <= x < width and 0 <= y < height
+        at = (min(max(x, 0), width - 1), min(max(y, 0), height - 1))
+        filled = inside and int(state) < len(colours) - 1
+        cv2.circle(canvas, at, radius, colours[int(state)], -1 if filled else 1, cv2.LINE_AA)
+    return canvas
+
+
+def states_legend(width: int) -> NDArray[np.uint8]:
+    """A strip (22, width, 3) that names the colours of :func:`draw_states`."""
+    strip, x = np.full((22, width, 3), 255, np.uint8), 12
+    for name, colour in STATE_COLOURS.items():
+        cv2.circle(strip, (x, 11), 5, colour, -1, cv2.LINE_AA)
+        cv2.putText(strip, name, (x + 10, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        x += 40 + 8 * len(name)
+    return strip
 
 
 def write_picture(path: str, picture: NDArray[np.uint8]) -> None:
