@@ -18,6 +18,7 @@ import torch
 
 from headstart.checkpoint import save_checkpoint
 from headstart.models.pose_net import PoseNet
+from headstart.pose_files import JsonPeople, write_json
 from headstart.video_files import VideoReader, VideoWriter
 from test_cli import headstart, succeeds
 from tiny import MODEL
@@ -91,6 +92,19 @@ def test_a_camera_that_is_not_there(tmp_path: Path, model: Path) -> None:
     assert done.returncode == 2
     assert "webcam:93: expected a camera" in done.stderr
     assert json.loads((tmp_path / "a.json").read_text()) == []
+
+
+def test_people_are_written_one_by_one_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "people.json"
+    with JsonPeople(path) as file:
+        file.add({"image": "é.jpg", "score": 0.123456})
+        assert not path.exists()
+        file.add({"image": "b"})
+    assert json.loads(path.read_text(encoding="utf-8")) == [{"image": "é.jpg", "score": 0.1235}, {"image": "b"}]
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, [{"image": "c"}, {"score": float("nan")}])
+    assert len(json.loads(path.read_text(encoding="utf-8"))) == 2
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.slow

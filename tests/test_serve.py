@@ -8,12 +8,16 @@ import io
 import json
 import os
 import signal
+import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,19 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+import torch
 
+from headstart.checkpoint import save_checkpoint
 from headstart.errors import ConfigError, HeadstartError
+from headstart.models.pose_net import PoseNet
 from headstart.predict import PoseEstimator
 from headstart.serve import Limits
 from headstart.serve.estimating import NO_DETECTOR, NOBODY, estimate_photo, page_record, parse_boxes
 from headstart.serve.guard import Guard, folder_size
 from headstart.serve.uploads import Uploads
 from oracle_server import OracleNetwork, TwoPeople, running
-from test_cli import fails
+from test_cli import fails, headstart
+from tiny import MODEL
 
 
 def photo(width: int = 120, height: int = 160, seed: int = 0) -> bytes:
@@ -243,6 +251,16 @@ class TestGuard:
 
 
 @pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny untrained model."""
+    torch.manual_seed(2)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tensors = {f"model.{name}": tensor for name, tensor in PoseNet(MODEL).state_dict().items()}
+    save_checkpoint(path, tensors, {"model": asdict(MODEL)})
+    return path
+
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, Any]]:
     pytest.importorskip("gradio")
     with running("pixels=1000000", "upload_bytes=2000000", "waiting=4", "seconds=0.2") as (address, process):
@@ -383,6 +401,45 @@ def test_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_wrong_arguments_give_one_line(tmp_path: Path) -> None:
     assert "--megapixels" in fails("serve", "--megapixels", "0")
     assert "nothing" in fails("serve", "--model", tmp_path / "nothing", "--detector", "none")
+
+
+def test_a_port_that_is_taken_gives_one_line(checkpoint: Path) -> None:
+    pytest.importorskip("gradio")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = headstart("serve", "--model", checkpoint, "--detector", "none", "--port", str(port))
+    assert done.returncode == 2
+    assert f"port {port} of 127.0.0.1 cannot be used" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_installed_command(checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("gradio")
+    command = [
+        str(Path(sys.executable).with_name("headstart")),
+        "serve",
+        "--model",
+        str(checkpoint),
+        "--detector",
+        "none",
+    ]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline().strip() == f"Headstart at http://127.0.0.1:{port}/"
+        address = f"http://127.0.0.1:{port}/"
+        kind, (people,) = ask(address, upload(address, photo()).json()[0])
+        assert (kind, len(people)) == ("complete", 1)
+    finally:
+        server.send_signal(signal.SIGTERM)
+    assert server.wait(30) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_limits_are_those_of_a_phone() -> None:

@@ -132,10 +132,18 @@ def _inputs() -> tuple[gr.Image, gr.Textbox]:
 
 
 def _viewer() -> gr.HTML:
-    html, css, script = ((_ASSETS / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return gr.HTML(
-        None, html_template=html, css_template=css, js_on_load=script, apply_default_css=False, elem_id="hs-viewer"
+        None,
+        html_template=_asset("viewer.html"),
+        css_template=_asset("viewer.css"),
+        js_on_load="\n".join(_asset(name) for name in ("photo.js", "space.js", "viewer.js")),
+        apply_default_css=False,
+        elem_id="hs-viewer",
     )
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
 
 
 def _connect(page: gr.Blocks, handlers: Handlers, photo: gr.Image, boxes: gr.Textbox, viewer: gr.HTML) -> None:

@@ -8,7 +8,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,7 @@ def serve(
     there is no password). Raises :class:`ConfigError` where Gradio is not installed or the port is taken.
     """
     limits = limits or Limits()
-    if threading.current_thread() is threading.main_thread():
-        # A service manager's stop must delete the uploads as Ctrl-C does.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
+    with _stop_in_order(), tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
         _prepare_gradio(folder)
         from headstart.serve.page import build_page, launch_options
@@ -54,6 +52,19 @@ def serve(
                 uploads.sweep(limits.keep_s)
         finally:
             page.close(verbose=False)
+
+
+@contextmanager
+def _stop_in_order() -> Iterator[None]:
+    """A service manager's SIGTERM deletes the uploads, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _prepare_gradio(folder: Path) -> None:
