@@ -52,7 +52,7 @@ class VideoOptions:
 
     detect_every: int = 1
     """With a detector: frames from one detection to the next."""
-    lost_below: float = 0.25
+    lost_below: float = 0.2
     """Without a detector: median confidence of the joints below which a person counts as lost, and the whole frame is
     searched again."""
     min_overlap: float = 0.3
