@@ -150,7 +150,9 @@ def _turns(study: Study, dial: Dial) -> list[_Turn]:
         along = {line: variants for line, variants in lines.items() if len(variants) > 1}
         if any(arm == study.main for arm, _ in along):
             along = _with_baseline(study, dial, along)
-            values = sorted({value for line in along.values() for value in line}, key=lambda v: dial.order(study, v))
+            values = sorted(
+                {value for line in along.values() for value in line}, key=lambda v: (dial.order(study, v), str(v))
+            )
             setting = Setting(reset.three_d, reset.two_d)
             turns.append(_Turn(setting, main_protocol(study, setting.three_d), values, along))
     return turns
