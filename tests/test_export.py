@@ -232,14 +232,15 @@ class TestPrecisions:
         assert (tmp_path / "int8.onnx").stat().st_size < 0.6 * exported.stat().st_size
         assert [path.name for path in tmp_path.iterdir()] == ["int8.onnx"]
 
-    def test_int8_keeps_the_last_layers_in_single_precision(self, checkpoint: Path, tmp_path: Path):
+    def test_int8_keeps_the_first_and_last_layers_in_single_precision(self, checkpoint: Path, tmp_path: Path):
         import onnx
 
         export_onnx(checkpoint, tmp_path / "int8.onnx", "int8", blobs(MODEL.input_size, 4))
         nodes = onnx.load(tmp_path / "int8.onnx").graph.node
         made_by = {output: node for node in nodes for output in node.output}
-        kept = {n.name for n in nodes if n.op_type == "Conv" and n.input[1] not in made_by}
-        assert {name.split("/")[-2] for name in kept} == {"heatmaps", "depth_maps"}
+        kept = [n.name for n in nodes if n.op_type == "Conv" and n.input[1] not in made_by]
+        assert [name.split("/")[-2] for name in kept[3:]] == ["heatmaps", "depth_maps"]
+        assert "embedder" in kept[0]
         assert sum(n.op_type == "Conv" for n in nodes) > 10
 
 

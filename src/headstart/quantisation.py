@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Convolutions at the input that stay in fp32. On EfficientNet-Lite0 they halve how far int8 moves joints (0.58 to
+#: 0.33 px in the median of 200 photographs of LSP-Extended at 128 px) and cost 8 % of the time.
+_FIRST = 3
+
 
 def quantise(path: Path, images: NDArray[np.uint8]) -> None:
     """Make the convolutions of a graph int8, in place: one scale a channel, ranges from ``images``.
 
-    The last convolutions, which make the maps, stay in fp32: a step of theirs would move every joint. Weights use
-    seven bits, because AVX2 without VNNI adds two products in 16 bits and would overflow with eight.
+    The first three convolutions stay in fp32, and the last, which make the maps: a step of theirs would move every
+    joint. Weights use seven bits, because AVX2 without VNNI adds two products in 16 bits and overflows with eight
+    (1.1 px instead of 0.58 in the comparison above).
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -40,7 +45,7 @@ def quantise(path: Path, images: NDArray[np.uint8]) -> None:
 
 
 def _left_in_fp32(graph: Any) -> list[str]:
-    """Every node from the last convolutions on: those that give maps, and the decoding behind them."""
+    """Nodes up to the third convolution, and from the last ones on: those that give maps, and the decoding."""
     made_by = {output: node for node in graph.node for output in node.output}
     waiting, reached = [output.name for output in graph.output], {}
     while waiting:
@@ -48,7 +53,9 @@ def _left_in_fp32(graph: Any) -> list[str]:
         if node is not None and node.name not in reached:
             reached[node.name] = node
             waiting += [] if node.op_type in ("Conv", "ConvTranspose") else node.input
-    return list(reached)
+    convolutions = [position for position, node in enumerate(graph.node) if node.op_type == "Conv"]
+    beginning = graph.node[: convolutions[:_FIRST][-1] + 1] if convolutions else []
+    return [*reached, *(node.name for node in beginning)]
 
 
 class _CalibrationImages:
