@@ -1,8 +1,12 @@
 """Statistics and contact sheets of the synthetic domains, for docs/synthetic-people.md.
 
-    python tools/synth_card.py OUT --count 400
+    for domain in wild studio occluded; do
+        headstart synth $domain --split test --count 400 --seed 0 --out data/synthetic
+    done
+    python tools/synth_card.py OUT --data data/synthetic --split test
 
-Writes sheet-DOMAIN.jpg (plain above, labelled below) and statistics.json, and prints the table.
+Writes sheet-DOMAIN.jpg (plain above, labelled below) and statistics.json, counted over the packs below ``--data``, and
+prints the table.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from headstart.images import decode_image
+from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import draw_states, states_legend
 from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth.domains import DOMAINS, SyntheticImage, generate
@@ -73,13 +79,16 @@ def spread(values: np.ndarray) -> str:
     return " / ".join(f"{value:.0f}" for value in np.percentile(values, (5, 50, 95)))
 
 
-def statistics(domain: str, count: int) -> dict[str, object]:
-    """Rates of joint states, sizes, poses and views of ``count`` pictures."""
-    made = [generate(domain, "train", 1, number) for number in range(count)]
-    states = np.stack([m.states for m in made])
-    xyz = np.stack([m.camera_xyz for m in made])
+def statistics(index: AnnotationIndex) -> dict[str, object]:
+    """Rates of joint states, sizes, poses and views over a pack."""
+    people = [index[row] for row in range(len(index))]
+    count, states = len(people), np.stack([index.extra(row, "state") for row in range(len(index))])
+    xyz = np.stack([person.camera_xyz for person in people])
+    # Joints outside the picture have no 2D label.
+    points = np.stack([person.camera.project(person.camera_xyz) for person in people])
+    side = decode_image(index.content(0), people[0].key).shape[0]
     trunk = xyz[:, CANONICAL.index("thorax")] - xyz[:, CANONICAL.index("pelvis")]
-    up = np.stack([m.camera.rotation @ np.array([0.0, 0, 1]) for m in made])
+    up = np.stack([person.camera.rotation @ np.array([0.0, 0, 1]) for person in people])
     lean = np.degrees(np.arccos(np.clip((trunk * up).sum(1) / np.linalg.norm(trunk, axis=1), -1, 1)))
     across = xyz[:, CANONICAL.index("left_hip")] - xyz[:, CANONICAL.index("right_hip")]
     front = np.cross(trunk, across)
@@ -87,7 +96,7 @@ def statistics(domain: str, count: int) -> dict[str, object]:
     return {
         "pictures": count,
         **{f"joints {state.name.lower()}": f"{(states == state).mean():.1%}" for state in State},
-        "box height, share of the picture": spread(100 * np.array([m.bbox_xywh[3] / m.image.shape[0] for m in made])),
+        "box height, share of the picture": spread(100 * np.array([person.bbox_xywh[3] / side for person in people])),
         "trunk from upright, degrees": spread(lean),
         "upside down (beyond 120 degrees)": f"{(lean > 120).mean():.1%}",
         "knee angle, degrees": spread(angle(xyz, "left_hip", "left_knee", "left_ankle")),
@@ -97,8 +106,8 @@ def statistics(domain: str, count: int) -> dict[str, object]:
             f"{share:.0%}" for share in np.histogram(np.abs(yaw), (0, 45, 135, 180.1))[0] / count
         ),
         "distance of the pelvis, cm": spread(xyz[:, CANONICAL.index("pelvis"), 2] / 10),
-        **flat_statistics(np.stack([m.keypoints[LSP] for m in made])),
-        "recorded poses": f"{np.mean([bool(m.sequence) for m in made]):.0%}",
+        **flat_statistics(points[:, LSP]),
+        "recorded poses": f"{np.mean([bool(person.sequence) for person in people]):.0%}",
     }
 
 
@@ -106,13 +115,14 @@ def main() -> None:
     """Parse, draw, count, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", default="test")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     table = {}
     for domain in DOMAINS:
         cv2.imwrite(str(given.out / f"sheet-{domain}.jpg"), sheet(domain), [cv2.IMWRITE_JPEG_QUALITY, 85])
-        table[domain] = statistics(domain, given.count)
+        table[domain] = statistics(open_index(f"synthetic_{domain}", given.data, given.split))
     (given.out / "statistics.json").write_text(json.dumps(table, indent=1))
     for name in next(iter(table.values())):
         print(f"| {name} | " + " | ".join(str(table[domain][name]) for domain in DOMAINS) + " |")
