@@ -37,6 +37,7 @@ def per_joint(one: Scores) -> str:
 
 
 def main() -> None:
+    """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("src/headstart/weights/ship.safetensors"))
     parser.add_argument("--real", type=Path, default=Path("../shared/data/lspet"))

@@ -21,6 +21,7 @@ KEPT = ("model", "backbone_config", "config", "git_sha")
 
 
 def main() -> None:
+    """Entry point."""
     run = Path(sys.argv[1])
     target = Path(sys.argv[2] if len(sys.argv) > 2 else "src/headstart/weights/ship.safetensors")
     checkpoint = load_checkpoint(run / "last.safetensors" if run.is_dir() else run)

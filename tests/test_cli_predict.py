@@ -1,0 +1,282 @@
+"""``headstart predict`` as people type it: good and bad inputs in one call, files, pictures, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from headstart.checkpoint import save_checkpoint
+from headstart.cli import main
+from headstart.models.pose_net import PoseNet
+from headstart.skeleton import BODY_18
+from test_detect import save_detector
+from test_photos import png_header
+from tiny import MODEL
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    tensors = {f"model.{name}": value for name, value in PoseNet(MODEL).state_dict().items()}
+    save_checkpoint(path, tensors, {"model": asdict(MODEL)})
+    return path
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path) -> Path:
+    """A working folder with three photos, one in a folder of its own; ``tiny.safetensors`` is the model."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "more").mkdir()
+    for name in ("a.png", "b.jpg", "more/a.jpg"):
+        cv2.imwrite(name, rng.integers(0, 255, (80, 100, 3)).astype(np.uint8))
+    (tmp_path / "tiny.safetensors").symlink_to(model)
+    return tmp_path
+
+
+def predict(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """The command within this process, with the tiny model and no detector unless one is named."""
+    given = list(map(str, arguments))
+    given += [] if "--model" in given else ["--model", "tiny.safetensors"]
+    given += [] if "--detector" in given else ["--detector", "none"]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["headstart", "predict", *given, "--device", "cpu"])
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return subprocess.CompletedProcess(given, code, out.getvalue(), err.getvalue())
+
+
+def succeeds(*arguments: str | Path) -> str:
+    done = predict(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def fails(*arguments: str | Path) -> list[str]:
+    """The lines that say what is wrong."""
+    done = predict(*arguments)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("headstart: ") for line in lines), lines
+    return [line.removeprefix("headstart: ") for line in lines]
+
+
+def people(path: str = "people.json") -> list[dict]:
+    return json.loads(Path(path).read_text())
+
+
+class TestInputs:
+    def test_pictures_folders_and_globs_in_order_and_each_once(self, here: Path):
+        said = succeeds("b.jpg", ".", "more/*.jpg", "--json", "people.json")
+        assert [one["image"] for one in people()] == ["b.jpg", "a.png", "more/a.jpg"]
+        assert said.splitlines() == [
+            *(f"{name}: 1 person" for name in ("b.jpg", "a.png", "more/a.jpg")),
+            "3 pictures, 3 people -> people.json",
+        ]
+
+    def test_a_person_has_exactly_these_keys(self, here: Path):
+        succeeds("a.png", "--json", "people.json")
+        (one,) = people()
+        assert list(one) == ["image", "bbox", "score", "joints2d", "joints3d_mm"]
+        assert one["bbox"] == [0.0, 0.0, 100.0, 80.0]
+        assert list(one["joints2d"]) == list(one["joints3d_mm"]) == list(BODY_18.names)
+
+    def test_a_name_with_brackets_is_a_name(self, here: Path):
+        Path("a.png").rename("a[1].png")
+        assert succeeds("a[1].png", "--json", "people.json").startswith("a[1].png: 1 person")
+
+    def test_nothing_to_do(self, here: Path):
+        assert fails() == ["predict: expected pictures, folders, globs or videos"]
+
+    @pytest.mark.parametrize("name", ["empty", "*.tif"])
+    def test_a_folder_or_glob_without_pictures(self, here: Path, name: str):
+        Path("empty").mkdir()
+        assert fails(name, "a.png", "--json", "people.json") == [f"{name}: expected pictures, found none"]
+        assert len(people()) == 1
+
+
+class TestBadPictures:
+    def test_every_kind_is_one_line_and_the_others_are_done(self, here: Path):
+        Path("empty.jpg").write_bytes(b"")
+        Path("text.jpg").write_text("not a picture")
+        Path("bomb.png").write_bytes(png_header(20_000, 20_000))
+        Path("dot.png").write_bytes(cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes())
+        Path("cut.jpg").write_bytes(Path("b.jpg").read_bytes()[:2000])
+        bad = ["empty.jpg", "text.jpg", "bomb.png", "none.jpg", "dot.png", "cut.jpg"]
+        lines = fails("a.png", *bad, "b.jpg", "--json", "people.json", "--out", "out")
+        assert [line.split(":")[0] for line in lines] == bad
+        assert [one["image"] for one in people()] == ["a.png", "b.jpg"]
+        assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
+
+    def test_unusual_ones_are_done(self, here: Path):
+        image = np.random.default_rng(1).integers(0, 255, (60, 40, 3)).astype(np.uint8)
+        Image.fromarray(image).convert("CMYK").save("cmyk.jpg")
+        Image.fromarray(image).convert("RGBA").save("alpha.png")
+        cv2.imwrite("deep.png", image.astype(np.uint16) * 257)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(image).save("turned.jpg", exif=exif)
+        succeeds("cmyk.jpg", "alpha.png", "deep.png", "turned.jpg", "--json", "people.json", "--out", "out")
+        boxes = {one["image"]: one["bbox"][2:] for one in people()}
+        assert boxes == {"cmyk.jpg": [40, 60], "alpha.png": [40, 60], "deep.png": [40, 60], "turned.jpg": [60, 40]}
+
+    def test_when_all_fail_the_file_says_nobody(self, here: Path):
+        assert len(fails("none.jpg", "--json", "people.json")) == 1
+        assert people() == []
+
+
+class TestBoxes:
+    def write(self, boxes: object) -> Path:
+        Path("boxes.json").write_text(json.dumps(boxes))
+        return Path("boxes.json")
+
+    def test_people_of_each_picture(self, here: Path):
+        boxes = self.write({"a.png": [[10, 5, 50, 60], [40.5, 5, 50, 60]], "b.jpg": [], "else.jpg": [[0, 0, 9, 9]]})
+        said = succeeds("a.png", "b.jpg", "--boxes", boxes, "--json", "people.json", "--out", "out")
+        assert [one["bbox"] for one in people()] == [[10, 5, 50, 60], [40.5, 5, 50, 60]]
+        assert said.splitlines()[:2] == ["a.png: 2 people -> out/a.png", "b.jpg: 0 people -> out/b.png"]
+
+    def test_boxes_that_are_none_stop_their_picture_only(self, here: Path):
+        boxes = self.write(
+            {"a.png": [[10, 5, 50, float("nan")]], "b.jpg": [[1, 1, 50, 50]], "more/a.jpg": [[200, 5, 9, 9]]}
+        )
+        lines = fails("a.png", "b.jpg", "more/a.jpg", "--boxes", boxes, "--json", "people.json", "--out", "out")
+        assert len(lines) == 2
+        assert lines[0].startswith("a.png, record box 0: expected a box")
+        assert lines[1].startswith("more/a.jpg, record box 0: expected a box in the picture")
+        assert [one["image"] for one in people()] == ["b.jpg"]
+        assert [path.name for path in Path("out").iterdir()] == ["b.png"]
+
+    def test_a_picture_without_an_entry(self, here: Path):
+        lines = fails("a.png", "b.jpg", "--boxes", self.write({"b.jpg": [[1, 1, 50, 50]]}), "--json", "people.json")
+        assert lines == ["a.png: expected an entry in the file of boxes, found none. [] means nobody"]
+        assert len(people()) == 1
+
+    def test_one_entry_for_two_pictures_of_a_name(self, here: Path):
+        boxes = self.write({"a.jpg": [[1, 1, 50, 50]]})
+        Path("other").mkdir()
+        Path("other/a.jpg").write_bytes(Path("b.jpg").read_bytes())
+        (line,) = fails("more/a.jpg", "other/a.jpg", "--boxes", boxes)
+        assert "'a.jpg' also fits other/a.jpg" in line
+
+    @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": 3}'])
+    def test_a_file_that_is_none(self, here: Path, content: str):
+        Path("boxes.json").write_text(content)
+        (line,) = fails("a.png", "--boxes", "boxes.json")
+        assert line.startswith("boxes.json")
+
+
+class TestOutputs:
+    def test_without_a_name_all_goes_to_predictions(self, here: Path):
+        said = succeeds("a.png")
+        assert said.splitlines() == [
+            f"a.png: 1 person -> {Path('predictions/a.png')}",
+            f"1 picture, 1 person -> {Path('predictions/people.json')}",
+        ]
+        assert len(people("predictions/people.json")) == 1
+
+    def test_pictures_of_one_name_do_not_overwrite_each_other(self, here: Path):
+        said = succeeds("a.png", "more/a.jpg", "--out", "out")
+        assert said.splitlines() == ["a.png: 1 person -> out/a.png", "more/a.jpg: 1 person -> out/a_2.png"]
+        first, second = (cv2.imread(f"out/{name}.png") for name in ("a", "a_2"))
+        assert first.shape == second.shape
+        assert (first != second).any()
+
+    def test_table_and_arrays(self, here: Path):
+        succeeds("a.png", "b.jpg", "--csv", "deep/people.csv", "--npz", "people.npz", "--field-of-view", "55")
+        with Path("deep/people.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        with np.load("people.npz") as file:
+            assert file["camera_xyz_mm"].shape == (2, 18, 3)
+            assert float(rows[20]["camera_z_mm"]) == pytest.approx(file["camera_xyz_mm"][1, 2, 2], abs=1e-4)
+        assert len(rows) == 36
+
+    def test_an_output_folder_that_cannot_be(self, here: Path):
+        Path("out").write_text("a file")
+        (line,) = fails("a.png", "--out", "out")
+        assert "out" in line
+
+
+class TestSettings:
+    def test_a_camera_adds_positions(self, here: Path):
+        succeeds("a.png", "--camera", "500,49.5,39.5", "--json", "people.json")
+        (one,) = people()
+        assert list(one)[5:] == ["joints3d_camera_mm"]
+        x, y, _ = one["joints2d"]["nose"]
+        across, down, away = one["joints3d_camera_mm"]["nose"]
+        assert (500 * across / away + 49.5, 500 * down / away + 39.5) == pytest.approx((x, y), abs=1e-2)
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (("--camera", "500"), "--camera: expected F,CX,CY"),
+            (("--camera", "500,a,3"), "--camera: expected F,CX,CY"),
+            (("--camera", "0,50,40"), "focal length above 0"),
+            (("--camera", "500,1,2", "--field-of-view", "50"), "not both"),
+            (("--height-mm", "0"), "height_mm > 0"),
+            (("--batch-size", "0"), "batch_size >= 1"),
+            (("--model", "none.safetensors"), "expected a checkpoint"),
+            (("--detector", "nobody/nothing"), "cannot be loaded"),
+            (("--boxes", "none.json"), "No such file"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_one_line_before_any_work(self, here: Path, arguments: tuple[str, ...], says: str):
+        (line,) = fails("a.png", *arguments, "--json", "people.json")
+        assert says in line
+        assert not Path("people.json").exists()
+
+    def test_stature(self, here: Path):
+        small, tall = ([], [])
+        for found, height in ((small, "850"), (tall, "1700")):
+            succeeds("a.png", "--height-mm", height, "--json", "people.json")
+            found += people()[0]["joints3d_mm"].values()
+        np.testing.assert_allclose(np.array(tall), 2 * np.array(small), atol=1e-3)
+
+    def test_a_detector_in_a_folder(self, here: Path):
+        save_detector(here / "detector", {0: "person"})
+        done = predict("a.png", "b.jpg", "--detector", "detector", "--json", "people.json")
+        assert done.returncode == 0, done.stderr
+        for one in people():
+            x, y, width, height = one["bbox"]
+            assert 0 < one["score"] < 1
+            assert 0 <= x < x + width <= 100
+            assert 0 <= y < y + height <= 80
+
+    def test_without_a_detector_a_message_says_how_to_get_one(self, here: Path):
+        done = predict("a.png", "--detector", "auto", "--json", "people.json")
+        assert done.returncode == 0
+        (line,) = done.stderr.splitlines()
+        assert "taken as one person" in line
+        assert "--detector PekingU/rtdetr_v2_r18vd" in line
+        assert "--boxes" in line
+
+
+@pytest.mark.slow
+def test_as_installed(here: Path) -> None:
+    """A process of its own: one bad input among good ones, results on disk, exit code 2."""
+    command = [str(Path(sys.executable).with_name("headstart")), "predict", "a.png", "none.jpg", "b.jpg"]
+    command += ["--model", "tiny.safetensors", "--detector", "none", "--json", "people.json", "--out", "out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["headstart: none.jpg: expected a picture file, found No such file or directory"]
+    assert done.stdout.splitlines()[-1] == "2 pictures, 2 people -> people.json"
+    assert [one["image"] for one in people()] == ["a.png", "b.jpg"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
