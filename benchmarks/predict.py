@@ -3,8 +3,8 @@
     make bench
 
 Weights are random: they do not change the speed. Everything is timed in one run, each row's candidates in turn, and
-the least disturbed round of each counts. Milliseconds of one thread are CPU time, which is what an idle machine would
-take; people a second are by the clock. Rates depend on the machine, the ratios are what to compare.
+the least disturbed round of each counts. Milliseconds of one thread are CPU time, which other programs disturb less
+(they still share caches); people a second are by the clock. Rates depend on the machine; compare the ratios.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from headstart.quantisation import quantise
 #: Channels of the head, side of the crop: what ships, the same with smaller crops, and with the published head.
 CONFIGURATIONS = ((64, 256), (64, 192), (64, 160), (128, 256), (256, 256), (256, 192))
 GOAL_MS = 25
-ROUNDS, BATCH = 15, 16
+ROUNDS, BATCH = 25, 16
 
 Predict = Callable[[Images], object]
 
