@@ -1,6 +1,7 @@
 """How fast are synthetic people made, and where does the time go? One command, one table.
 
     python benchmarks/synth.py [--count 60] [--workers 2]
+    python benchmarks/synth.py --memory-count 10000     # does memory stay flat? about 20 minutes
 
 Pictures of 256 x 256 with all labels. "CPU ms" is one process of one thread; the last column is the wall-clock rate of
 ``--workers`` processes, which is only worth reading on an idle machine.
@@ -10,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -80,13 +84,45 @@ def _make(domain: str, index: int) -> None:
     domains.generate(domain, "train", 0, index)
 
 
+def resident_mb() -> float:
+    """Resident memory of this process in MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory_over(domain: str, count: int, size: int = 256) -> list[tuple[int, float]]:
+    """Pictures written so far and resident MB, about ten times, of one process that writes a data set."""
+    from headstart.synthesize import SynthConfig, synthesize
+
+    seen: list[tuple[int, float]] = []
+
+    def look(done: int, total: int) -> None:
+        if done * 10 // total > len(seen):
+            seen.append((done, resident_mb()))
+
+    with tempfile.TemporaryDirectory() as folder:
+        synthesize(SynthConfig(domain, "train", count, size=size), Path(folder), on_progress=look)
+    return seen
+
+
+def print_memory(count: int) -> None:
+    """Resident memory of every domain along the way."""
+    for domain in domains.DOMAINS:
+        seen = memory_over(domain, count)
+        print(f"{domain}: " + ", ".join(f"{done} pictures {mb:.0f} MB" for done, mb in seen))
+
+
 def main() -> None:
     """Measure every domain and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--memory-count", type=int, help="measure memory over so many pictures instead")
     given = parser.parse_args()
     cv2.setNumThreads(1)
+    if given.memory_count:
+        print_memory(given.memory_count)
+        return
     for domain in domains.DOMAINS:
         total, stages = one_process(domain, given.count)
         rate = several_processes(domain, given.count * given.workers, given.workers)
