@@ -1,5 +1,7 @@
 """The rasteriser against geometry that can be reckoned by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,20 @@ def test_edges_are_smooth_and_the_backdrop_shows_beside_them():
     assert rendered.subject[16, 16]
     assert not rendered.subject[1, 1]
     assert np.isinf(rendered.depth[1, 1])
+
+
+def test_a_ball_near_a_wall_takes_its_share_of_the_sky():
+    palette = Palette()
+    white = palette.add(Material((0.8, 0.8, 0.8)))
+    builder = MeshBuilder()
+    wall(builder, 2600, 900, white)
+    scene = lit_scene(builder, palette)
+    # 120 mm before the wall, where the ray through pixel 16 (20 mm beside the middle) meets it.
+    ball_at = np.array([[20.3, 2480, -20.3, 60]], np.float32)
+    open_view, shaded = (
+        picture(replace(scene, lights=replace(scene.lights, sun_colour=np.zeros(3), shading_balls=balls))).linear
+        for balls in (np.zeros((0, 4), np.float32), ball_at)
+    )
+    # 1.8 times the solid angle 60 ** 2 / 120 ** 2 is hidden; 0.12 of the sky reaches any corner.
+    assert shaded[16, 16] / open_view[16, 16] == pytest.approx(0.12 + 0.88 * (1 - 1.8 * 0.25), rel=0.02)
+    assert shaded[28, 28] / open_view[28, 28] == pytest.approx(1, abs=0.02)

@@ -18,7 +18,8 @@ from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
 from headstart.synth.affine import combined
 
-#: Mean and standard deviation of adult stature in mm, men and women (after NCD-RisC 2016; figures recalled).
+#: Mean and standard deviation of adult stature in mm, men and women: chosen, within the means of countries that
+#: NCD-RisC (eLife 2016;5:e13410) reports; the deviations are those usual within one country (recalled).
 STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
 STATURE_LIMIT_MM = (1430.0, 2030.0)
 
