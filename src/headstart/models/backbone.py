@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,14 +25,22 @@ _RESNETS: dict[str, dict[str, Any]] = {
 }
 
 
+class Level(NamedTuple):
+    """One map that a backbone gives."""
+
+    channels: int
+    stride: int
+    """Input px per px of the map."""
+
+
 class Backbone(nn.Module):
-    """A feature extractor with its number of ``channels`` and its ``stride`` in input px."""
+    """A feature extractor with the :class:`Level` of each map that it gives, fine to coarse."""
 
     def __init__(self, network: nn.Module, input_size: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
         self.input_size = input_size
-        self.channels, self.stride = self._probe()
+        self.levels = self._probe()
 
     @property
     def config(self) -> dict[str, Any] | None:
@@ -40,11 +48,13 @@ class Backbone(nn.Module):
         config = getattr(self.network, "config", None)
         return config.to_diff_dict() if config is not None else None
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (B, 3, H, W) -> features (B, channels, H / stride, W / stride)."""
-        features = self.network(image).feature_maps[-1]
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Normalised images (B, 3, H, W) -> maps (B, channels, H / stride, W / stride), fine to coarse."""
+        return tuple(self._as_map(features, image.shape[-2:]) for features in self.network(image).feature_maps)
+
+    def _as_map(self, features: Tensor, image_size: torch.Size) -> Tensor:
         if features.ndim == 3:  # transformers for images give tokens (B, h * w, C), row by row
-            height, width = self._grid(features.shape[1], image.shape[-2:])
+            height, width = self._grid(features.shape[1], image_size)
             features = features.transpose(1, 2).unflatten(2, (height, width))
         return features
 
@@ -55,12 +65,12 @@ class Backbone(nn.Module):
         return height // patch, width // patch
 
     @torch.no_grad()
-    def _probe(self) -> tuple[int, int]:
+    def _probe(self) -> tuple[Level, ...]:
         width, height = self.input_size
         self.eval()
-        features = self(torch.zeros(1, 3, height, width))
+        maps = self(torch.zeros(1, 3, height, width))
         self.train()
-        return features.shape[1], width // features.shape[3]
+        return tuple(Level(one.shape[1], width // one.shape[3]) for one in maps)
 
 
 class _EfficientNetLite0(nn.Module):
@@ -86,9 +96,13 @@ class _EfficientNetLite0(nn.Module):
 
     def forward(self, image: Tensor) -> _FeatureMaps:
         features = self.network._swish(self.network._bn0(self.network._conv_stem(image)))
+        maps: list[Tensor] = []
         for block in self.network._blocks:
-            features = block(features)
-        return _FeatureMaps([features])
+            finer, features = features, block(features)
+            if features.shape[-1] < finer.shape[-1]:
+                maps.append(finer)
+        # Strides 4, 8, 16 and 32; the stem's at 2 is too fine for any head.
+        return _FeatureMaps([*maps[1:], features])
 
 
 class _FeatureMaps:
@@ -123,7 +137,7 @@ def build_backbone(
         return Backbone(_from_hub(name), input_size)
     if weights is not None:
         return Backbone(_from_hub(weights), input_size)
-    settings = {**_RESNETS[name], "out_features": ["stage4"]}
+    settings = {**_RESNETS[name], "out_features": ["stage1", "stage2", "stage3", "stage4"]}
     return Backbone(ResNetBackbone(ResNetConfig(**settings)), input_size)
 
 

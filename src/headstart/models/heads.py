@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from headstart.errors import ConfigError
+from headstart.models.backbone import Level
 from headstart.records import PoseOutput
 from headstart.targets import map_axis
 
@@ -18,9 +21,11 @@ from headstart.targets import map_axis
 class HeadConfig:
     """Which head, and its size."""
 
-    kind: Literal["heatmap_depth", "integral"] = "heatmap_depth"
+    kind: Literal["heatmap_depth", "integral", "pyramid"] = "heatmap_depth"
+    """heatmap_depth: deconvolutions of the coarsest map, as published; integral: soft-argmax over a volume; pyramid:
+    maps of all scales joined from coarse to fine, which learns faster where samples or pixels are few."""
     channels: int = 256
-    """Channels of each deconvolution (256 as published)."""
+    """Of each deconvolution (256 as published), or of each scale of the pyramid."""
     heatmap: Literal["mse", "cross_entropy"] = "mse"
     """What the maps are trained with: "mse" gives values, "cross_entropy" logits."""
     output_stride: int = 4
@@ -32,17 +37,17 @@ class HeadConfig:
 class HeatmapDepthHead(nn.Module):
     """Deconvolutions, then one 1x1 convolution to J heatmaps and one to J depth maps (Zhou et al. 2017)."""
 
-    def __init__(self, config: HeadConfig, in_channels: int, in_stride: int, joints: int) -> None:
+    def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()
         self.is_logits = config.heatmap == "cross_entropy"
-        self.upsample, channels = _deconvolutions(config, in_channels, in_stride)
+        self.upsample, channels = _deconvolutions(config, levels[-1])
         self.heatmaps = nn.Conv2d(channels, joints, 1)
         self.depth_maps = nn.Conv2d(channels, joints, 1)
         _initialise(self)
 
-    def forward(self, features: Tensor) -> PoseOutput:
-        """Features (B, C, h, w) -> heatmaps and depth maps (B, J, H / output_stride, W / output_stride)."""
-        features = self.upsample(features)
+    def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
+        """The coarsest of ``maps`` (B, C, h, w) -> heatmaps and depth maps (B, J, H / stride, W / stride)."""
+        features = self.upsample(maps[-1])
         return PoseOutput(self.heatmaps(features), self.depth_maps(features), is_logits=self.is_logits)
 
 
@@ -51,16 +56,16 @@ class IntegralHead(nn.Module):
 
     is_logits = True
 
-    def __init__(self, config: HeadConfig, in_channels: int, in_stride: int, joints: int) -> None:
+    def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()
         self.joints, self.depth_bins = joints, config.depth_bins
-        self.upsample, channels = _deconvolutions(config, in_channels, in_stride)
+        self.upsample, channels = _deconvolutions(config, levels[-1])
         self.volume = nn.Conv2d(channels, joints * config.depth_bins, 1)
         _initialise(self)
 
-    def forward(self, features: Tensor) -> PoseOutput:
-        """Features (B, C, h, w) -> coordinates (B, J, 3): x, y in heatmap px, depth in crop widths."""
-        volume = self.volume(self.upsample(features)).unflatten(1, (self.joints, self.depth_bins)).float()
+    def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
+        """The coarsest of ``maps`` (B, C, h, w) -> coordinates (B, J, 3): x, y in heatmap px, depth in crop widths."""
+        volume = self.volume(self.upsample(maps[-1])).unflatten(1, (self.joints, self.depth_bins)).float()
         _, _, depth, height, width = volume.shape
         probability = volume.flatten(2).softmax(-1).unflatten(2, (depth, height, width))
         marginal = probability.sum(2)
@@ -71,22 +76,81 @@ class IntegralHead(nn.Module):
         return PoseOutput(coordinates=torch.stack([x, y, z], -1), confidence=marginal.amax((-1, -2)))
 
 
-HEADS: dict[str, type[HeatmapDepthHead] | type[IntegralHead]] = {
+class PyramidHead(nn.Module):
+    """From the coarsest map to the finest: enlarge, add the backbone's own map of that scale, mix (Lin et al. 2017).
+
+    Mixing is a 5x5 depthwise and a 1x1 convolution, so that a scale costs little. Scales that the backbone does not
+    give (a transformer has one) are enlarged without a map of their own. Ends in the two 1x1 convolutions of
+    :class:`HeatmapDepthHead`.
+    """
+
+    def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
+        super().__init__()
+        self.is_logits = config.heatmap == "cross_entropy"
+        steps = _doublings(levels[-1].stride, config.output_stride)
+        self.strides = [levels[-1].stride >> step for step in range(steps + 1)]
+        self.own = [
+            [level.stride for level in levels].index(s) if self._gives(levels, s) else None for s in self.strides
+        ]
+        width = config.channels
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(levels[own].channels, width, 1) if own is not None else nn.Identity() for own in self.own
+        )
+        self.mix = nn.ModuleList(_separable(width) for _ in self.strides)
+        self.heatmaps = nn.Conv2d(width, joints, 1)
+        self.depth_maps = nn.Conv2d(width, joints, 1)
+        for last in (self.heatmaps, self.depth_maps):
+            _initialise(last)
+
+    @staticmethod
+    def _gives(levels: Sequence[Level], stride: int) -> bool:
+        return any(level.stride == stride for level in levels)
+
+    def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
+        """``maps`` fine to coarse -> heatmaps and depth maps (B, J, H / output_stride, W / output_stride)."""
+        features: Tensor | None = None
+        for own, lateral, mix in zip(self.own, self.lateral, self.mix):
+            enlarged = None if features is None else functional.interpolate(features, scale_factor=2.0)
+            parts = [part for part in (enlarged, None if own is None else lateral(maps[own])) if part is not None]
+            features = mix(parts[0] if len(parts) == 1 else parts[0] + parts[1])
+        assert features is not None
+        return PoseOutput(self.heatmaps(features), self.depth_maps(features), is_logits=self.is_logits)
+
+
+HEADS: dict[str, type[HeatmapDepthHead] | type[IntegralHead] | type[PyramidHead]] = {
     "heatmap_depth": HeatmapDepthHead,
     "integral": IntegralHead,
+    "pyramid": PyramidHead,
 }
 
 
-def _deconvolutions(config: HeadConfig, in_channels: int, in_stride: int) -> tuple[nn.Sequential, int]:
-    """4x4 stride-2 deconvolutions with batch norm and ReLU from ``in_stride`` to ``output_stride``; and channels."""
-    steps = math.log2(in_stride / config.output_stride)
+def _separable(channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _doublings(in_stride: int, output_stride: int) -> int:
+    """How often a map must be enlarged by two; raises :class:`ConfigError` where that cannot be."""
+    steps = math.log2(in_stride / output_stride)
     if steps != int(steps) or steps < 0:
         raise ConfigError(
             f"model.head.output_stride: expected {in_stride} (the backbone's stride) divided by a power of two,"
-            f" got {config.output_stride}"
+            f" got {output_stride}"
         )
+    return int(steps)
+
+
+def _deconvolutions(config: HeadConfig, level: Level) -> tuple[nn.Sequential, int]:
+    """4x4 stride-2 deconvolutions with batch norm and ReLU from a map to ``output_stride``; and their channels."""
+    in_channels = level.channels
     layers: list[nn.Module] = []
-    for _ in range(int(steps)):
+    for _ in range(_doublings(level.stride, config.output_stride)):
         layers += [
             nn.ConvTranspose2d(in_channels, config.channels, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(config.channels),

@@ -50,7 +50,7 @@ class PoseNet(nn.Module):
         self.skeleton = model_skeleton(config)
         self.backbone = build_backbone(config.backbone, config.weights, config.input_size, backbone_config)
         head = HEADS[config.head.kind]
-        self.head = head(config.head, self.backbone.channels, self.backbone.stride, len(self.skeleton))
+        self.head = head(config.head, self.backbone.levels, len(self.skeleton))
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
         deviation = torch.tensor(_STANDARD_DEVIATION).view(1, 3, 1, 1) * 255
         self.register_buffer("standard_deviation", deviation, persistent=False)
