@@ -155,7 +155,12 @@ def main() -> None:
     folder = given.out / name.replace(" ", "_").replace(",", "")
     result = run(experiment(replace(VARIANTS[given.variant], folder=given.data), given), folder, resume=True)
     line = row(name, result)
-    about = {"row": line, "pictures": given.pictures, "samples": given.samples, "seed": given.seed}
+    about = {
+        "row": line,
+        "pictures": given.pictures if VARIANTS[given.variant].domains or VARIANTS[given.variant].limit else "all",
+        "samples": given.samples,
+        "seed": given.seed,
+    }
     write_atomically(folder / "row.json", json.dumps(about, indent=1).encode())
     print(line)
 
