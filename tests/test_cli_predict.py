@@ -40,6 +40,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path) -> Path:
     """A working folder with three photos, one in a folder of its own; ``tiny.safetensors`` is the model."""
     monkeypatch.chdir(tmp_path)
+    # The environment's HF_HUB_OFFLINE counts only if it is set before the first import.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     rng = np.random.default_rng(0)
     (tmp_path / "more").mkdir()
     for name in ("a.png", "b.jpg", "more/a.jpg"):

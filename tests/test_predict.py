@@ -282,7 +282,8 @@ class TestLoading:
         assert load_network("someone/poses", "cpu").input_size == (64, 64)
         assert asked == [("someone/poses", "model.safetensors")]
 
-    def test_a_hub_id_without_a_network_is_one_clear_line(self):
+    def test_a_hub_id_without_a_network_is_one_clear_line(self, monkeypatch):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(ConfigError, match="someone/poses: neither a file here nor") as error:
             load_network("someone/poses")
         assert "\n" not in str(error.value)

@@ -34,6 +34,7 @@ class TransformersDetector:
 
         name = str(source)
         try:
+            _require_at_hand(name, local_only)
             self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
             model = AutoModelForObjectDetection.from_pretrained(name, local_files_only=local_only)
         except (OSError, ValueError, ImportError) as error:
@@ -65,6 +66,14 @@ class TransformersDetector:
             if label in self.people
         ]
         return sorted((one for one in people if min(one.bbox_xywh[2:]) >= 1), key=lambda one: -one.score)
+
+
+def _require_at_hand(name: str, local_only: bool) -> None:
+    """Raise an OSError where there is no such detector: transformers would ask for each of its files in turn."""
+    from huggingface_hub import hf_hub_download
+
+    if not Path(name).is_dir():
+        hf_hub_download(name, "config.json", local_files_only=local_only)
 
 
 def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> TransformersDetector | None:
