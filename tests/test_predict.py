@@ -6,16 +6,20 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart import evaluate
 from headstart import predict as predict_module
 from headstart.checkpoint import save_checkpoint
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.geometry import Camera, Crop
+from headstart.images import read_image
+from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
 from headstart.predict import FieldOfView, PoseEstimator, TorchNetwork, load_network
 from headstart.records import CropJoints, Detection, Prediction
@@ -312,3 +316,21 @@ class TestLoading:
     def test_fields_of_view_that_no_lens_has(self, degrees):
         with pytest.raises(ConfigError, match="field of view"):
             FieldOfView(degrees).camera(100, 100)
+
+
+def test_it_is_what_scoring_does(network: TorchNetwork, index_2d: AnnotationIndex) -> None:
+    """Same crop, flip test and decoding as ``headstart eval``: the same pixels for the same boxes."""
+    rows = np.arange(6)
+    scored = evaluate.predict(network.model, network.model.codec, index_2d, rows, batch_size=4)
+    photos = [cv2.cvtColor(read_image(index_2d[row].image), cv2.COLOR_BGR2RGB) for row in rows]
+    boxes = [[index_2d[row].bbox_xywh.tolist()] for row in rows]
+    found = [one for (one,) in PoseEstimator(network, flip_test=True).estimate(photos, boxes)]
+    for number, one in enumerate(found):
+        np.testing.assert_allclose(points(one.keypoints)[:, :2], scored.keypoints[number], atol=1e-3)
+        np.testing.assert_allclose(points(one.keypoints)[:, 2], scored.confidence[number], atol=1e-5)
+        ratio = points(one.xyz_mm)[:, 2] / 1000
+        depth = scored.depth[number] - scored.depth[number, BODY_18.index("pelvis")]
+        across = points(one.xyz_mm)[:, 0] / 1000
+        wide = scored.keypoints[number, :, 0] - scored.keypoints[number, BODY_18.index("pelvis"), 0]
+        # One scale for x and depth.
+        np.testing.assert_allclose(ratio * np.abs(wide).max(), depth * np.abs(across).max(), atol=1e-3)
