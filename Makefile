@@ -14,11 +14,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-# The question of the project in minutes: 3D alone against 2D first, at equal training FLOPs, two seeds, and a report.
+# The question of the project in minutes: 3D alone against 2D first, at equal training FLOPs, three seeds, and a report.
 quickstart: $(READY)
-	$(BIN)/headstart synth wild --split train --count 1000 --workers 2
+	$(BIN)/headstart synth wild --split train --count 800 --workers 2
 	$(BIN)/headstart synth wild --split test --count 100 --workers 2
-	$(BIN)/headstart synth studio --split train --count 600 --workers 2
+	$(BIN)/headstart synth studio --split train --count 800 --workers 2
 	$(BIN)/headstart synth studio --split test --count 100 --workers 2
 	$(BIN)/headstart synth occluded --split test --count 100 --workers 2
 	$(BIN)/headstart show samples synthetic_wild --root data/synthetic --out runs/quickstart/samples.png
