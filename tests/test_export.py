@@ -120,10 +120,10 @@ class TestAgreesWithPyTorch:
     def test_folded_batch_norms_compute_the_same(self, checkpoint: Path):
         head = load_model(checkpoint)[0].head
         features = torch.randn(2, 160, 2, 2)
-        wanted = head(features).heatmaps
+        wanted = head([features]).heatmaps
         folded = fold_batch_norms(head)
         assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-        torch.testing.assert_close(folded(features).heatmaps, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(folded([features]).heatmaps, wanted, rtol=1e-4, atol=1e-4)
 
     def test_it_is_measured_and_written_down(self, exported: Path):
         measured = OnnxNetwork(exported).header.agreement
