@@ -15,7 +15,7 @@ STUDY = Study(
     models={
         "nano": ModelConfig("nano", None, HeadConfig("integral", 64, depth_bins=16), input_size=(64, 64), sigma=1.0)
     },
-    samples={"nano": 7_000},
+    samples={"nano": 10_000},
     losses={"integral_l1": 1.0},
     grids=(Grid(("3d_alone", "2d_then_3d"), ("nano",), ("synthetic_wild",), ("synthetic_studio",)),),
     tests=("synthetic_studio", "synthetic_occluded", "synthetic_wild_pck"),
