@@ -172,7 +172,7 @@ def ship(sources: Sources) -> Experiment:
     Claim: a useful skeleton from a photo at a few milliseconds a person. Command: ``headstart train ship --two-d
     lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR --root
     synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 500,000 samples.
-    Measured: docs/model-card.md.
+    Measured: not trained to the end yet (LOG.md).
     """
     model = ModelConfig("efficientnet_lite0", "pip", HeadConfig(channels=64, heatmap="cross_entropy"))
     real = sources.data(sources.two_d, 0.6, use_3d=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,13 +87,6 @@ def _folders(plan: Study, given: StudyArguments) -> Folders:
     return Folders(results.absolute(), (given.work or Path("runs") / f"study-{plan.name}").absolute())
 
 
-def _roots(given: StudyArguments) -> dict[str, str]:
-    pairs = [one.partition("=") for one in given.root]
-    if any(not folder for _, _, folder in pairs):
-        raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given.root)}")
-    return {name: folder for name, _, folder in pairs}
-
-
 def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     import torch
 
@@ -103,7 +96,7 @@ def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     if given.cell not in named:
         raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
     torch.set_num_threads(given.threads)
-    result = run_cell(plan, named[given.cell], _folders(plan, given), _roots(given), given.keep)
+    result = run_cell(plan, named[given.cell], _folders(plan, given), parse_roots(given.root), given.keep)
     print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in result.scores))
 
 
@@ -198,7 +191,7 @@ def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None
         return
     for name, state in states.items():
         print(f"  {name:<64} {state}")
-    print(f"{plan.name}: {len(cells) - len(missing)} of {len(cells)} cells finished", file=sys.stdout)
+    print(f"{plan.name}: {len(cells) - len(missing)} of {len(cells)} cells finished")
 
 
 def _state(work: Path) -> str:

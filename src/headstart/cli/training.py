@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from headstart.errors import ConfigError
+from headstart.cli.roots import parse_roots
 
 if TYPE_CHECKING:
     from headstart.recipes import Sources
@@ -77,10 +77,7 @@ def _has_recipe(arguments: list[str]) -> bool:
 def _sources(given: TrainArguments) -> Sources:
     from headstart.recipes import Sources
 
-    pairs = [one.partition("=") for one in given.root]
-    if any(not folder for _, _, folder in pairs):
-        raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given.root)}")
-    return Sources(given.two_d, given.three_d, {name: folder for name, _, folder in pairs})
+    return Sources(given.two_d, given.three_d, parse_roots(given.root))
 
 
 def evaluate(

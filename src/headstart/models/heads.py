@@ -23,7 +23,7 @@ class HeadConfig:
 
     kind: Literal["heatmap_depth", "integral", "pyramid"] = "heatmap_depth"
     """heatmap_depth: deconvolutions of the coarsest map, as published; integral: soft-argmax over a volume; pyramid:
-    maps of all scales joined from coarse to fine, which learns faster where samples or pixels are few."""
+    maps of all scales joined from coarse to fine (LOG.md has it beside the first)."""
     channels: int = 256
     """Of each deconvolution (256 as published), or of each scale of the pyramid."""
     heatmap: Literal["mse", "cross_entropy"] = "mse"
