@@ -92,6 +92,23 @@ def test_a_3d_stage_alone_and_the_integral_head(stick_people_3d: Path, tmp_path:
     assert sum(values[-8:]) < sum(values[:8])
 
 
+def test_a_stage_on_smaller_crops(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Costs a quarter of the compute, is scored at its own size, and leaves a network of the full size."""
+    small = stage_2d(stick_people_2d, 16, input_size=(32, 32))
+    full = stage_2d(stick_people_2d, 16)
+    result = run(experiment(small, full, validation=(pck_of(stick_people_2d),)), tmp_path)
+    first, second = result.stages
+    assert first.flops == pytest.approx(second.flops / 4, rel=0.02)
+    first_loss = losses_of(result, "2d")[0]  # the entropy of an even map of 8 x 8 and 16 x 16 px: 4.16 and 5.55
+    assert first_loss < 4.8
+    assert load_model(tmp_path)[0].config.input_size == (64, 64)
+
+
+def test_a_stage_whose_crops_do_not_fit_the_network(stick_people_2d: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"stage 2d: input_size \(40, 64\): expected multiples of 32 px"):
+        run(experiment(stage_2d(stick_people_2d, 16, input_size=(40, 64))), tmp_path)
+
+
 def test_2d_training_leaves_the_depth_untouched_by_data(stick_people_2d: Path, tmp_path: Path) -> None:
     """Unused outputs neither fail nor learn."""
     still = stage_2d(stick_people_2d, 16, optimiser=Optimiser(weight_decay=0.0))

@@ -56,6 +56,7 @@ from headstart.protocols import protocol
 from headstart.records import Batch
 from headstart.results import RunResult, Scores, StageCost
 from headstart.sampling import MixtureSampler
+from headstart.targets import HeatmapCodec
 
 logger = logging.getLogger("headstart")
 
@@ -75,6 +76,9 @@ class Stage:
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     freeze_batch_norm: bool = False
+    input_size: tuple[int, int] | None = None
+    """(width, height) px of this stage's crops; None: the model's. Smaller ones first cost a fraction of the compute
+    (progressive learning, Tan and Le 2021, section 4.2)."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,6 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     average = AveragedWeights(network, experiment.average_decay) if experiment.average_decay is not None else None
     if saved and average:
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
-    codec, flops_per_sample = network.codec, training_flops(network, experiment.model.input_size)
 
     def checkpoint(path: Path, everything: bool) -> None:
         """Best keeps weights only; last keeps all that a resumed run needs."""
@@ -211,6 +214,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                 continue
             mixture = open_mixture(stage.data, experiment.seed)
             stage_seed = experiment.seed * 1000 + number
+            codec = _codec(network, stage)
+            flops_per_sample = training_flops(network, codec.input_size)
             sampler = MixtureSampler(
                 mixture.sizes,
                 [data.weight for data in stage.data],
@@ -317,7 +322,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                         display.update(where, f"loss {row['loss']:.4g} {rate:.0f} images/s")
                         waited, log_began, logged_at = 0.0, now, progress.step
                     if due["validate"] and experiment.validation:
-                        scores = _validate(experiment, network, average, accelerator, final=False)
+                        scores = _validate(experiment, network, codec, average, accelerator, final=False)
                         row = {
                             "stage": stage.name,
                             "step": progress.step,
@@ -348,7 +353,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
             del batches
             accelerator.free_memory()
 
-    scores = _validate(experiment, network, average, accelerator, final=True)
+    scores = _validate(experiment, network, network.codec, average, accelerator, final=True)
     result = RunResult(
         name=experiment.name,
         seed=experiment.seed,
@@ -383,9 +388,20 @@ def _build_network(experiment: Experiment, header: dict[str, Any] | None) -> Pos
     return network
 
 
+def _codec(network: PoseNet, stage: Stage) -> HeatmapCodec:
+    """The network's codec at the size of the stage's crops."""
+    size, stride = stage.input_size, network.backbone.levels[-1].stride
+    if size is None:
+        return network.codec
+    if size[0] % stride or size[1] % stride:
+        raise ConfigError(f"stage {stage.name}: input_size {size}: expected multiples of {stride} px")
+    return dataclasses.replace(network.codec, input_size=size)
+
+
 def _validate(
     experiment: Experiment,
     network: PoseNet,
+    codec: HeatmapCodec,
     average: AveragedWeights | None,
     accelerator: Accelerator,
     final: bool,
@@ -405,7 +421,7 @@ def _validate(
         with accelerator.autocast():
             mine = predict(
                 network,
-                network.codec,
+                codec,
                 index,
                 rows[accelerator.process_index :: accelerator.num_processes],
                 device=accelerator.device,

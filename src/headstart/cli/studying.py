@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,6 +51,8 @@ class StudyArguments:
     """ray: GPUs that a cell takes."""
     seeds: tuple[int, ...] = ()
     """Only cells with these seeds (a first look)."""
+    only: str = "*"
+    """Only cells whose names fit this pattern: '*studio*'."""
     flops_per_second: float | None = None
     """plan: hours on a machine that trains at this rate, instead of a measurement of this one."""
     keep: bool = False
@@ -68,6 +71,9 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
 
     plan = planning.load_study(given.name)
     cells = [cell for cell in planning.cells(plan) if not given.seeds or cell.seed in given.seeds]
+    cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
+    if not cells:
+        raise ConfigError(f"no cell fits --only {given.only} --seeds {given.seeds}: study plan lists their names")
     planning.check_matched(plan, cells)
     if given.action == "plan":
         _print_plan(plan, cells, given)
