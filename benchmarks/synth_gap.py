@@ -17,12 +17,13 @@ from pathlib import Path
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
+from headstart.experiment import Experiment
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.recipes import Sources, build
 from headstart.results import RunResult, Scores, write_atomically
-from headstart.train import Experiment, run
+from headstart.train import run
 
 PROTOCOL, PIXELS = "lsp_extended_pck12", 96
 #: Joints by pairs, as columns of the table.

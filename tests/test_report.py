@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fake_study import BATCH, BUDGET, FLOPS_A_SAMPLE, Fake, grid, write_cell, write_study
-from headstart import study
+from headstart import study, study_records
 from headstart.errors import DataError
 from headstart.report import check_matched, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
@@ -454,9 +454,9 @@ def test_no_torch_is_imported(pair: Path) -> None:
 def test_a_planned_study_is_read_field_by_field(tmp_path: Path) -> None:
     """The records that `headstart study` writes are those that the report reads."""
     planned = study.load_study(str(Path(__file__).parent.parent / "studies" / "quickstart" / "study.py"))
-    (tmp_path / "study.json").write_text(json.dumps(study.study_record(planned)))
+    (tmp_path / "study.json").write_text(json.dumps(study_records.study_record(planned)))
     for cell in study.cells(planned):
-        record = study.cell_record(planned, cell)
+        record = study_records.cell_record(planned, cell)
         folder = tmp_path / "results" / cell.name
         cost = {name: record[name] for name in ("budget_flops", "flops_per_sample")}
         two_d = {"two_d": cell.two_d, "share_2d": cell.share_2d}

@@ -16,9 +16,11 @@ from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint
 from headstart.errors import ConfigError, DataError, TrainingError
+from headstart.experiment import Stage
+from headstart.interruption import Interrupted
 from headstart.optimisation import Optimiser, Schedule
 from headstart.results import RunResult, Scores
-from headstart.train import Interrupted, run
+from headstart.train import run
 from sticks import write_lsp_extended
 from tiny import BOTH, HEATMAP, MODEL, data_2d, data_3d, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
@@ -86,7 +88,7 @@ def test_three_stages(stick_people_2d: Path, stick_people_3d: Path, tmp_path: Pa
 def test_a_3d_stage_alone_and_the_integral_head(stick_people_3d: Path, tmp_path: Path) -> None:
     head = replace(MODEL.head, kind="integral", depth_bins=8)
     optimiser = Optimiser(learning_rate=1e-2)
-    stage = train.Stage("3d", (data_3d(stick_people_3d),), Budget(samples=160), {"integral_l1": 1.0}, optimiser)
+    stage = Stage("3d", (data_3d(stick_people_3d),), Budget(samples=160), {"integral_l1": 1.0}, optimiser)
     result = run(experiment(stage, model=replace(MODEL, head=head), augment=FLIPS), tmp_path)
     values = losses_of(result, "3d")
     assert sum(values[-8:]) < sum(values[:8])
@@ -191,7 +193,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, values: list[float], better: str) 
         value = rest.pop(0) if len(rest) > 1 else rest[0]
         return [Scores("scripted", "", "metric", "mm", value, better, 1)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(train, "_validate", validate)
+    monkeypatch.setattr(train, "validate", validate)
     return rest
 
 
@@ -253,7 +255,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int | None) -> None:
 
         yield interrupted
 
-    monkeypatch.setattr(train, "_signals", signals)
+    monkeypatch.setattr(train, "signals", signals)
 
 
 @pytest.mark.parametrize("stop", [3, 8, 11])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from headstart.budget import Budget
+from headstart.experiment import Experiment, Stage, Validation
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
-from headstart.train import Experiment, Stage, Validation
 
 MODEL = ModelConfig(
     backbone="nano",

@@ -24,7 +24,9 @@ from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
 from headstart.results import RunResult, write_atomically
-from headstart.study import Cell, Study, cell_record, experiment, finished, require_budget
+from headstart.study import Cell, Study
+from headstart.study_plan import experiment, require_budget
+from headstart.study_records import cell_record, finished
 
 logger = logging.getLogger("headstart")
 

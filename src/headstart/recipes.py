@@ -9,11 +9,11 @@ from headstart import datasets
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.errors import ConfigError
+from headstart.experiment import Experiment, Stage, Validation
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
-from headstart.train import Experiment, Stage, Validation
 
 # The split of each data set that training uses, and the protocol that scores it.
 _TRAIN_SPLIT = {"coco": "train2017", "h36m": "train"}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from headstart.checkpoint import load_model
 from headstart.evaluate import lift, predict, protocol_rows
+from headstart.experiment import Experiment
 from headstart.geometry import Crop
 from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
@@ -19,7 +20,6 @@ from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
 from headstart.results import write_atomically
 from headstart.skeleton import CANONICAL
-from headstart.train import Experiment
 
 #: Pictures a protocol, their side in px, and the quality of their JPEGs: some 50 kB a protocol.
 PEOPLE, SIDE, QUALITY = 12, 160, 80

@@ -9,7 +9,7 @@ Sized for two CPU cores and some hours: crops of 64 px, 12,000 samples a cell. I
     headstart synth studio --split train --count 3000 --out data/synthetic
     headstart synth occluded --split train --count 3000 --out data/synthetic
     for domain in wild studio occluded; do headstart synth $domain --split test --count 400 --out data/synthetic; done
-    for split in train val; do headstart pack lsp_extended --root DIR --split $split --out data/lsp_extended --size 192; done
+    headstart pack lsp_extended --root DIR --split train --out data/lsp_extended --size 192     # and --split val
 """
 
 from headstart.augment import AugmentConfig

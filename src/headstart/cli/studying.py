@@ -67,14 +67,16 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
     ``plan`` lists the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are finished
     and goes on with those that were killed. ``status`` says how far it is. ``headstart report NAME`` reads the results.
     """
-    from headstart import study as planning
+    from headstart.study import cells as cells_of
+    from headstart.study import load_study
+    from headstart.study_plan import check_matched
 
-    plan = planning.load_study(given.name)
-    cells = [cell for cell in planning.cells(plan) if not given.seeds or cell.seed in given.seeds]
+    plan = load_study(given.name)
+    cells = [cell for cell in cells_of(plan) if not given.seeds or cell.seed in given.seeds]
     cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
     if not cells:
         raise ConfigError(f"no cell fits --only {given.only} --seeds {given.seeds}: study plan lists their names")
-    planning.check_matched(plan, cells)
+    check_matched(plan, cells)
     if given.action == "plan":
         _print_plan(plan, cells, given)
     elif given.action == "status":
@@ -110,7 +112,7 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.display import ProgressDisplay
     from headstart.executors import run_here, run_on_ray
     from headstart.results import write_atomically
-    from headstart.study import study_record
+    from headstart.study_records import study_record
 
     folders = _folders(plan, given)
     missing = _missing(plan, cells, folders)
@@ -145,13 +147,13 @@ def _task(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> T
 
 
 def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
-    from headstart.study import cell_record, finished
+    from headstart.study_records import cell_record, finished
 
     return [cell for cell in cells if finished(folders.results, cell_record(plan, cell)) is None]
 
 
 def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
-    from headstart.study import budget_flops, flops_per_sample, seconds_per_sample
+    from headstart.study_plan import budget_flops, flops_per_sample, seconds_per_sample
 
     missing = set(_missing(plan, cells, _folders(plan, given)))
     used = {cell.backbone: plan.models[cell.backbone] for cell in cells}

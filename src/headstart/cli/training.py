@@ -50,7 +50,8 @@ def train(arguments: list[str]) -> None:
         add_help=not _has_recipe(arguments),
     )
     from headstart import recipes
-    from headstart.train import Experiment, run
+    from headstart.experiment import Experiment
+    from headstart.train import run
 
     experiment = recipes.build(given.recipe, _sources(given))
     experiment = tyro.cli(

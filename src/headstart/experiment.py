@@ -1,0 +1,96 @@
+"""What decides the outcome of a run: an :class:`Experiment` is a model and its stages, as plain typed values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from headstart.augment import AugmentConfig
+from headstart.budget import Budget
+from headstart.errors import ConfigError
+from headstart.loader import Data
+from headstart.models.pose_net import ModelConfig
+from headstart.optimisation import Optimiser, Schedule
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training: data, losses, budget."""
+
+    name: str
+    data: tuple[Data, ...]
+    budget: Budget
+    losses: dict[str, float]
+    """Loss name (losses.LOSSES) -> weight."""
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    freeze_batch_norm: bool = False
+    input_size: tuple[int, int] | None = None
+    """(width, height) px of this stage's crops; None: the model's. Smaller ones first cost a fraction of the compute
+    (progressive learning, Tan and Le 2021, section 4.2)."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """A protocol to score during and after training. The first one of an experiment decides which model is best."""
+
+    protocol: str
+    root: str
+    dataset: str | None = None
+    """Data set and split, where they differ from the protocol's own."""
+    split: str | None = None
+    limit: int | None = None
+    """People scored while training (evenly spread); at the end all are scored."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the outcome of a run, and the cadence of its reports."""
+
+    name: str
+    model: ModelConfig
+    stages: tuple[Stage, ...]
+    validation: tuple[Validation, ...] = ()
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    batch_size: int = 32
+    """Samples of one step, over all processes."""
+    seed: int = 0
+    start_from: str | None = None
+    """Checkpoint or run folder whose weights to begin with (all of them, strictly)."""
+    average_decay: float | None = 0.999
+    """Decay of the averaged weights that are evaluated and kept; None: none."""
+    flip_test: bool = False
+    """While training; the final score follows the protocol."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    channels_last: bool = False
+    compile: bool = False
+    """torch.compile: worth it on a GPU for runs of more than a few minutes."""
+    workers: int = 2
+    """Loader processes for each training process."""
+    log_samples: int = 1_000
+    checkpoint_samples: int = 20_000
+    validate_samples: int = 100_000
+    tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
+
+
+# Fields that do not change what is computed: a run may be resumed with other values.
+FREE_FIELDS = ("workers", "log_samples", "checkpoint_samples", "tracker", "validation", "validate_samples")
+
+
+def as_json(experiment: Experiment) -> dict[str, Any]:
+    """The resolved configuration as JSON has it (tuples are lists)."""
+    return json.loads(json.dumps(dataclasses.asdict(experiment)))
+
+
+def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
+    """Raises :class:`ConfigError` naming what differs: a resumed run must be the same run, but for free fields."""
+    different = [
+        f"{name} was {saved.get(name)!r}, is {value!r}"
+        for name, value in wanted.items()
+        if name not in FREE_FIELDS and saved.get(name) != value
+    ]
+    if different:
+        raise ConfigError(f"{path} was made by another configuration: {'; '.join(different)}")

@@ -1,0 +1,63 @@
+"""What stops a run that has gone wrong: too many unreadable pictures, numbers that are not finite."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from headstart.errors import TrainingError
+from headstart.experiment import Stage
+from headstart.loader import Mixture
+from headstart.models.pose_net import PoseNet
+from headstart.optimisation import first_not_finite
+from headstart.progress import Progress
+from headstart.records import Batch
+from headstart.sampling import MixtureSampler
+
+logger = logging.getLogger("headstart")
+
+#: Share of pictures that may be unreadable before a run stops, and the fewest samples to judge it by.
+UNREADABLE_LIMIT, UNREADABLE_SAMPLES = 0.01, 500
+
+
+def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture, batch_size: int) -> None:
+    """Count and name pictures that could not be read; more than 1 % of them stops the run."""
+    if bool(batch.readable.all()):
+        return
+    for dataset, row in zip(batch.dataset[~batch.readable].tolist(), batch.row[~batch.readable].tolist()):
+        person = mixture.indexes[dataset][row]
+        if str(person.image) not in progress.unreadable:
+            progress.unreadable.append(str(person.image))
+            logger.warning("unreadable image %s (%s): left out", person.image, person.key)
+    seen = max((progress.step + 1) * batch_size, UNREADABLE_SAMPLES)
+    if len(progress.unreadable) > UNREADABLE_LIMIT * seen:
+        raise TrainingError(
+            f"more than {UNREADABLE_LIMIT:.0%} of images cannot be read: {len(progress.unreadable)} among {seen}"
+            f" samples, e.g. {', '.join(progress.unreadable[:5])}. Check with: headstart data NAME --root R --check"
+        )
+
+
+def require_finite(
+    pending: list[torch.Tensor],
+    network: PoseNet,
+    progress: Progress,
+    stage: Stage,
+    sampler: MixtureSampler,
+    mixture: Mixture,
+) -> None:
+    """Raises :class:`TrainingError` naming the first step whose loss is not finite, and what it was made of.
+
+    The weights are looked at too: the last step may have spoilt them, which no loss has shown yet.
+    """
+    position, what = first_not_finite(pending) if pending else None, "loss is"
+    if position is None:
+        if first_not_finite([tensor.float().sum() for tensor in network.state_dict().values()]) is None:
+            return
+        position, what = max(len(pending) - 1, 0), "weights are"
+    step = progress.step - len(pending) + position
+    keys = [mixture.indexes[draw.dataset][draw.row].key for draw in sampler.batch(step)]
+    raise TrainingError(
+        f"{what} not finite at step {step + 1} of stage {stage.name} (samples {', '.join(keys[:4])} ...); nothing was"
+        " saved after it. Lower the learning rate or clip gradients, then go on with --resume"
+    )

@@ -1,0 +1,70 @@
+"""The JSON beside the results of a study: enough for a report that never imports torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from headstart.errors import ConfigError
+from headstart.results import RunResult
+from headstart.study import ARMS, Cell, Study, cells, model_of
+from headstart.study_plan import budget_flops, flops_per_sample
+
+
+def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
+    """What stands in ``cell.json`` beside a result: enough for a report that never imports torch."""
+    return {
+        "study": study.name,
+        "cell": cell.name,
+        **asdict(cell),
+        "budget_flops": budget_flops(study, cell),
+        "flops_per_sample": flops_per_sample(model_of(study, cell)),
+        "batch_size": study.batch_size,
+        "settings": _settings_digest(study),
+    }
+
+
+def _settings_digest(study: Study) -> str:
+    """Of all that the cells of a study share, so that results of different settings never stand in one table."""
+    shared = [asdict(study.optimiser), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
+    rest = [study.batch_size, study.average_decay, study.geometric_share, study.geometric_loss, study.precision]
+    return hashlib.sha256(json.dumps([*shared, *rest], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def study_record(study: Study) -> dict[str, Any]:
+    """What stands in ``study.json``."""
+    used = {cell.arm for cell in cells(study)}
+    return {
+        "name": study.name,
+        "title": study.title,
+        "question": study.question,
+        "arms": {name: arm.description for name, arm in ARMS.items() if name in used},
+        "baseline": study.baseline,
+        "main": study.main,
+        "protocols": list(study.tests),
+        "budget_flops": {
+            name: samples * flops_per_sample(study.models[name]) for name, samples in study.samples.items()
+        },
+    }
+
+
+def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:
+    """The result of a cell if it is done; ``record`` is its :func:`cell_record`.
+
+    Raises :class:`ConfigError` if what lies there was made by another plan: its numbers belong to another study.
+    """
+    folder = results / str(record["cell"])
+    if not (folder / "result.json").is_file():
+        return None
+    saved = json.loads((folder / "cell.json").read_text())
+    different = [name for name, value in record.items() if saved.get(name) != value]
+    if different:
+        raise ConfigError(
+            f"{folder}: made by another plan ({', '.join(f'{n} {saved.get(n)} != {record[n]}' for n in different)}):"
+            " delete the folder, or choose another --out"
+        )
+    return RunResult.load(folder / "result.json")

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from headstart.errors import ConfigError
+from headstart.study import Cell, cells
+from headstart.study_plan import budget_flops, check_matched, experiment, flops_per_sample, require_budget, split_steps
+from studies_in_small import EVERYTHING, study_of
+
+
+@given(
+    total=st.integers(1, 10_000),
+    first=st.floats(0, 0.9),
+    last=st.floats(0, 0.1),
+)
+def test_steps_of_the_stages_add_up_exactly(total: int, first: float, last: float) -> None:
+    shares = (first, 1 - first - last, last)
+    steps = split_steps(total, shares)
+    assert sum(steps) == total
+    assert all(abs(count - total * share) <= 1 for count, share in zip(steps, shares))
+
+
+def test_shares_must_be_parts_of_one() -> None:
+    with pytest.raises(ConfigError, match=r"parts of 1, got 0\.5, 0\.6"):
+        split_steps(10, (0.5, 0.6))
+
+
+def test_all_cells_spend_the_same_samples_and_flops() -> None:
+    study = study_of(EVERYTHING)
+    for cell in cells(study):
+        stages = experiment(study, cell).stages
+        assert sum(stage.budget.samples or 0 for stage in stages) == 1000
+        assert budget_flops(study, cell) == 1000 * flops_per_sample(tiny.MODEL)
+    check_matched(study, cells(study))
+
+
+def test_stages_of_each_arm() -> None:
+    study = study_of(EVERYTHING)
+
+    def stages_of(arm: str, geometric: bool = False, share: float = 0.0) -> list[tuple[str, int, list[str]]]:
+        cell = Cell(arm, "nano", None if arm == "3d_alone" else "mpii", "h36m", 0, geometric, share)
+        built = experiment(study, cell).stages
+        return [(s.name, s.budget.samples or 0, [data.dataset for data in s.data]) for s in built]
+
+    assert stages_of("3d_alone") == [("3d", 1000, ["h36m"])]
+    assert stages_of("2d3d") == [("2d+3d", 1000, ["mpii", "h36m"])]
+    # 125 steps of 8: 30 % is step 37.5, rounded to the even 38.
+    assert stages_of("2d_then_3d", share=0.3) == [("2d", 304, ["mpii"]), ("3d", 696, ["h36m"])]
+    assert stages_of("2d_then_2d3d", True, 0.3) == [
+        ("2d", 304, ["mpii"]),
+        ("2d+3d", 592, ["mpii", "h36m"]),
+        ("geometric", 104, ["mpii", "h36m"]),
+    ]
+
+
+def test_arms_share_all_but_their_data_and_stages() -> None:
+    study = study_of(EVERYTHING)
+    plans = [experiment(study, cell) for cell in cells(study) if cell.seed == 0]
+    for plan in plans:
+        assert replace(plan, name="", stages=()) == replace(plans[0], name="", stages=())
+        for stage in plan.stages:
+            shared = {name: weight for name, weight in stage.losses.items() if name != "bone_ratio"}
+            assert shared == plans[0].stages[0].losses
+            assert all(data.use_3d == (data.dataset == "h36m") for data in stage.data)
+
+
+def test_less_3d_data_is_the_same_people_for_every_arm() -> None:
+    study = study_of(replace(EVERYTHING, three_d_limits=(50,)))
+    limits = {
+        (data.dataset, data.limit)
+        for cell in cells(study)
+        for stage in experiment(study, cell).stages
+        for data in stage.data
+    }
+    assert limits == {("mpii", None), ("coco", None), ("h36m", 50)}
+
+
+def test_a_study_may_train_on_another_split() -> None:
+    study = study_of(replace(EVERYTHING, two_d=("flic",)), splits={"flic": "full_train"})
+    splits = {
+        (data.dataset, data.split)
+        for cell in cells(study)
+        for stage in experiment(study, cell).stages
+        for data in stage.data
+    }
+    assert splits == {("flic", "full_train"), ("h36m", "train")}
+
+
+def test_unequal_seeds_are_refused() -> None:
+    grids = (replace(EVERYTHING, arms=("3d_alone",), seeds=(0, 1, 2)), replace(EVERYTHING, arms=("2d3d",)))
+    study = study_of(*grids)
+    with pytest.raises(ConfigError, match="give all arms the same seeds"):
+        check_matched(study, cells(study))
+
+
+def test_a_budget_that_was_not_kept_is_refused_beyond_one_step() -> None:
+    cell = Cell("3d_alone", "nano", None, "h36m", 0)
+    require_budget(cell, spent=100.0, wanted=109.0, step=10.0)
+    with pytest.raises(ConfigError, match=r"nano-3d_alone-h36m-seed0 spends 100 .* its budget is 111"):
+        require_budget(cell, spent=100.0, wanted=111.0, step=10.0)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import tiny
+from headstart.errors import ConfigError
+from headstart.results import RunResult, StageCost
+from headstart.study import Cell, Study, cells
+from headstart.study_plan import flops_per_sample
+from headstart.study_records import cell_record, finished, study_record
+from studies_in_small import EVERYTHING, study_of
+
+
+def _finish(study: Study, cell: Cell, results: Path) -> RunResult:
+    result = RunResult("cell", 0, {}, "sha", "cpu", [StageCost("3d", 125, 1000, 1.0, 1.0)], [])
+    record = cell_record(study, cell)
+    (results / cell.name).mkdir(parents=True)
+    (results / cell.name / "cell.json").write_text(json.dumps(record))
+    result.save(results / cell.name / "result.json")
+    return result
+
+
+def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: Path) -> None:
+    study = study_of(EVERYTHING)
+    cell = cells(study)[0]
+    assert finished(tmp_path, cell_record(study, cell)) is None
+    assert finished(tmp_path, cell_record(study, cell)) is None
+    result = _finish(study, cell, tmp_path)
+    assert finished(tmp_path, cell_record(study, cell)) == result
+    for other in (replace(study, samples={"nano": 2000}), replace(study, losses={"heatmap_cross_entropy": 2.0})):
+        with pytest.raises(ConfigError, match="made by another plan"):
+            finished(tmp_path, cell_record(other, cell))
+
+
+def test_the_record_says_what_the_report_needs() -> None:
+    record = study_record(study_of(replace(EVERYTHING, arms=("3d_alone", "2d3d"))))
+    assert list(record["arms"]) == ["3d_alone", "2d3d"]
+    assert record["baseline"] == "3d_alone"
+    assert record["budget_flops"] == {"nano": 1000 * flops_per_sample(tiny.MODEL)}
+    json.dumps(record)
