@@ -171,8 +171,8 @@ def ship(sources: Sources) -> Experiment:
 
     Claim: a useful skeleton from a photo at a few milliseconds a person. Command: ``headstart train ship --two-d
     lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR --root
-    synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 200,000 samples,
-    some two and a half hours of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: LOG.md.
+    synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 136,000 samples,
+    some two hours of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: LOG.md.
     """
     head = HeadConfig("pyramid", channels=96, heatmap="cross_entropy")
     model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(160, 160))
@@ -181,9 +181,8 @@ def ship(sources: Sources) -> Experiment:
     augment = AugmentConfig(rotation_degrees=40.0, rotation_probability=0.8, scale=0.3)
     optimiser = Optimiser(weight_decay=0.05)
     stages = (
-        _stage_at(96, data, 100_000, optimiser, Schedule("constant", warmup=0.05)),
-        _stage_at(128, data, 60_000, optimiser, Schedule("constant")),
-        _stage_at(160, data, 40_000, optimiser, Schedule("cosine")),
+        _stage_at(96, data, 80_000, optimiser, Schedule("constant", warmup=0.05)),
+        _stage_at(160, data, 56_000, optimiser, _WARM_COSINE),
     )
     validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
     # Many small steps learn more from few samples.
