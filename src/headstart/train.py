@@ -288,13 +288,14 @@ def _build_network(experiment: Experiment, header: dict[str, Any] | None) -> Pos
 
 
 def _codec(network: PoseNet, stage: Stage) -> HeatmapCodec:
-    """The network's codec at the size of the stage's crops."""
+    """The network's codec at the size of the stage's crops; the Gaussians cover the same part of the person."""
     size, stride = stage.input_size, network.backbone.levels[-1].stride
     if size is None:
         return network.codec
     if size[0] % stride or size[1] % stride:
         raise ConfigError(f"stage {stage.name}: input_size {size}: expected multiples of {stride} px")
-    return dataclasses.replace(network.codec, input_size=size)
+    sigma = network.codec.sigma * size[0] / network.codec.input_size[0]
+    return dataclasses.replace(network.codec, input_size=size, sigma=sigma)
 
 
 def _device_name(device: torch.device) -> str:
