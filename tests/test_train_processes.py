@@ -119,6 +119,34 @@ def test_a_signal_saves_and_exits_with_130(
     assert steps >= 100
 
 
+FAILING = """
+import sys
+from pathlib import Path
+from headstart import train
+from tiny import experiment, stage_2d
+
+def total(*_):
+    raise RuntimeError("the loss broke")
+
+train.losses.total = total
+train.run(experiment(stage_2d(Path(sys.argv[1]), 40), workers=1), Path(sys.argv[2]))
+"""
+
+
+def test_a_program_that_fails_ends_although_its_workers_ignore_sigterm(stick_people_2d: Path, tmp_path: Path) -> None:
+    program = tmp_path / "failing.py"
+    program.write_text(FAILING)
+    done = subprocess.run(
+        [sys.executable, str(program), str(stick_people_2d), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**environment(), "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert done.returncode == 1
+    assert "the loss broke" in done.stderr
+
+
 # --- two processes ---
 
 PROGRAM = """

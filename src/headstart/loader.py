@@ -7,7 +7,7 @@ workers, and a run that is resumed in the middle of an epoch goes on where it st
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,6 +179,25 @@ def build_train_loader(
 ) -> DataLoader[Batch]:
     """Endless batches."""
     return _loader(dataset, sampler, workers, pin_memory)
+
+
+class Batches:
+    """Endless batches whose processes end at :meth:`close`.
+
+    Nobody else ends them: they ignore SIGTERM, and while an exception travels up, its traceback keeps the iterator.
+    """
+
+    def __init__(self, loader: DataLoader[Batch]) -> None:
+        self._iterator: Iterator[Batch] | None = iter(loader)
+
+    def __next__(self) -> Batch:
+        if self._iterator is None:
+            raise StopIteration
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """End the loader's processes; a second time nothing happens."""
+        self._iterator = None
 
 
 def build_eval_loader(

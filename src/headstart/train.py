@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from headstart.display import ProgressDisplay
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, as_json, require_same
 from headstart.interruption import Interrupted, signals
-from headstart.loader import CropDataset, build_train_loader, open_mixture
+from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.progress import Progress, scalars, stage_cost
@@ -111,7 +112,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         }
         save_checkpoint(path, tensors, header)
 
-    with signals() as interrupted:
+    with signals() as interrupted, ExitStack() as cleanup:
         for number, stage in enumerate(experiment.stages):
             if number < progress.stage:
                 continue
@@ -133,7 +134,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
             crops = CropDataset(
                 mixture.indexes, codec.skeleton, codec.input_size, experiment.augment, stage_seed, use_3d
             )
-            batches = iter(build_train_loader(crops, sampler, experiment.workers, device.type == "cuda"))
+            batches = Batches(build_train_loader(crops, sampler, experiment.workers, device.type == "cuda"))
+            cleanup.callback(batches.close)
             optimiser = build_optimiser(stage.optimiser, network)
             if saved and progress.step:
                 load_optimiser(optimiser, saved.part("optimiser"))
@@ -253,7 +255,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                     if stopping:
                         raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
                     began = time.perf_counter()
-            del batches
+            batches.close()
             accelerator.free_memory()
 
     scores = validate(experiment, network, network.codec, average, accelerator, final=True)
