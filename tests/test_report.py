@@ -393,6 +393,14 @@ def test_broken_files_are_named(pair: Path, file: str, content: str, message: st
     assert str(pair / file) in str(error.value)
 
 
+def test_cells_that_are_planned_and_not_begun_are_counted(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR, planned_cells=len(PAIR) + 5)
+    assert f"expected {len(PAIR) + 5} finished cells, as planned, found {len(PAIR)}" in refused(folder)
+    text = write_report(folder, unfinished=True)[0].read_text()
+    assert f"{len(PAIR)} of {len(PAIR) + 5} planned" in text
+    assert "cells are still to be run" in text
+
+
 def test_a_run_that_diverged_is_refused(tmp_path: Path) -> None:
     cells = [with_scores(cell, {"synthetic_studio": float("nan") if cell.seed == 2 else 60.0}) for cell in PAIR]
     assert "expected a finite score under synthetic_studio, found nan" in refused(write_study(tmp_path, cells))

@@ -46,6 +46,7 @@ def study_record(study: Study) -> dict[str, Any]:
         "baseline": study.baseline,
         "main": study.main,
         "protocols": list(study.tests),
+        "planned_cells": len(cells(study)),
         "budget_flops": {
             name: samples * flops_per_sample(study.models[name]) for name, samples in study.samples.items()
         },

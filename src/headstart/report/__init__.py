@@ -84,13 +84,18 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     unfinished = [("Unfinished", "cells are still to be run; pairs use the seeds that both have")] if waiting else []
     return [
         *unfinished,
-        ("Cells", str(len(study.cells))),
+        ("Cells", _count(study)),
         ("Seeds", listed([str(seed) for seed in seeds])),
         ("Budget a cell", _budgets(study)),
         ("Device", listed(devices)),
         ("Commit", listed(commits)),
         *([("Planned", study.created[:10])] if study.created else []),
     ]
+
+
+def _count(study: Study) -> str:
+    there = str(len(study.cells))
+    return f"{there} of {study.planned_cells} planned" if study.planned_cells > len(study.cells) else there
 
 
 def _budgets(study: Study) -> str:

@@ -106,6 +106,8 @@ class Study:
     """Training FLOPs of a cell; by backbone where they differ."""
     created: str = ""
     git_sha: str = ""
+    planned_cells: int = 0
+    """How many the study has when it is finished; 0 where study.json does not say."""
     cells: tuple[Cell, ...] = ()
     unfinished: tuple[str, ...] = ()
     """Cells without a result yet."""

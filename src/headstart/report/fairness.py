@@ -47,6 +47,9 @@ def mismatches(study: Study) -> list[Mismatch]:
         if variant.arm != study.baseline:
             found += _against_partner(study, variant, cells)
     found += [Mismatch(cell, "a result.json", "none", unfinished=True) for cell in study.unfinished]
+    if study.planned_cells > len(study.cells):
+        expected = f"{study.planned_cells} finished cells, as planned"
+        found.append(Mismatch(study.name, expected, str(len(study.cells)), unfinished=True))
     return found
 
 
