@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headstart.animation import write_bvh, write_trc
+from headstart.animation import evenly, write_bvh, write_trc
 from headstart.errors import ConfigError, DataError
 from headstart.records import Prediction
 from headstart.skeleton import BODY_18, COCO_17, MODEL_SKELETONS, Skeleton
@@ -117,6 +117,16 @@ def rigid_motion(frames: int, seed: int = 0) -> list[Values]:
                     points[child] = points[parent] + lengths[child] * direction / np.linalg.norm(direction)
         poses.append(np.array([points[joint] for joint in range(18)]))
     return poses
+
+
+def test_frames_that_are_missing_lie_on_straight_lines() -> None:
+    """Seen at 0, 0.1 and 0.4 s; at 10 frames a second there are five, two of them between the last two."""
+    seen = [frame(person(0) + offset) for offset in (0.0, 100.0, 400.0)]
+    even = evenly(seen, [0.0, 0.1, 0.4], 10.0)
+    moved = [one.xyz_mm["pelvis"][0] - seen[0].xyz_mm["pelvis"][0] for one in even]
+    np.testing.assert_allclose(moved, [0, 100, 200, 300, 400], atol=1e-6)
+    with pytest.raises(ConfigError, match="at least one frame"):
+        evenly([], [], 10.0)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -66,6 +66,18 @@ def test_a_video_beside_a_picture(tmp_path: Path, model: Path) -> None:
     assert f"{clip}#5," in table
 
 
+def test_people_of_a_video_as_animations(tmp_path: Path, model: Path) -> None:
+    clip, out = film(tmp_path / "clip.mp4"), tmp_path / "out"
+    printed = succeeds("predict", clip, "--model", model, "--detector", "none", "--bvh", "--trc", "--out", out)
+    assert f"{clip}: -> {out / 'clip_person1.bvh'}" in printed
+    bvh, trc = (out / f"clip_person1.{suffix}" for suffix in ("bvh", "trc"))
+    with VideoReader(clip) as reader:
+        rate = float(reader.rate)
+    assert "Frames: 6" in bvh.read_text()
+    assert f"Frame Time: {1 / rate:.8f}" in bvh.read_text()
+    assert trc.read_text().splitlines()[2].split("\t")[:3] == [f"{rate:.6g}", f"{rate:.6g}", "6"]
+
+
 def test_a_broken_video_gives_one_line_and_the_others_are_done(tmp_path: Path, model: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     whole = film(tmp_path / "whole.mkv", 100)

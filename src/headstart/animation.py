@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from headstart.errors import ConfigError, DataError
-from headstart.records import Prediction
+from headstart.records import Point3, Prediction
 from headstart.results import write_atomically
 from headstart.skeleton import Skeleton, conversion
 
@@ -93,12 +93,45 @@ def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
-def _positions(people: Sequence[Prediction], frames_per_second: float) -> tuple[Skeleton, Values]:
-    """Joints with pelvis and thorax, and where they are: (frames, J, 3) mm, y upwards."""
+def evenly(people: Sequence[Prediction], times_s: Sequence[float], frames_per_second: float) -> list[Prediction]:
+    """One person's frames at even times from the first to the last of ``times_s`` (ascending), 3D joints between them
+    on straight lines: where the person was lost for a while, and where a video's frames are unevenly spaced.
+
+    Raises :class:`ConfigError` for no frames or a rate that is none.
+    """
+    _require_frames(people, frames_per_second)
+    count = round((times_s[-1] - times_s[0]) * frames_per_second) + 1
+    wanted = times_s[0] + np.arange(count) / frames_per_second
+    nearest = np.abs(np.subtract.outer(wanted, np.asarray(times_s))).argmin(1)
+    even = [
+        replace(people[i], xyz_mm=pose, camera_xyz_mm=None)
+        for i, pose in zip(nearest, _between([one.xyz_mm for one in people], times_s, wanted))
+    ]
+    camera = [one.camera_xyz_mm for one in people if one.camera_xyz_mm is not None]
+    if len(camera) < len(people):
+        return even
+    return [replace(one, camera_xyz_mm=pose) for one, pose in zip(even, _between(camera, times_s, wanted))]
+
+
+def _between(poses: Sequence[dict[str, Point3]], times_s: Sequence[float], wanted: Values) -> list[dict[str, Point3]]:
+    """Poses at other times, linear."""
+    names = list(poses[0])
+    points = np.array([[pose[name] for name in names] for pose in poses], np.float64)
+    flat = points.reshape(len(points), -1).T
+    moved = np.stack([np.interp(wanted, times_s, values) for values in flat], -1).reshape(len(wanted), len(names), 3)
+    return [{name: (float(x), float(y), float(z)) for name, (x, y, z) in zip(names, pose)} for pose in moved]
+
+
+def _require_frames(people: Sequence[Prediction], frames_per_second: float) -> None:
     if not people:
         raise ConfigError("an animation needs at least one frame of its person")
     if not 0 < frames_per_second < np.inf:
         raise ConfigError(f"frames_per_second: expected a number above 0, got {frames_per_second}")
+
+
+def _positions(people: Sequence[Prediction], frames_per_second: float) -> tuple[Skeleton, Values]:
+    """Joints with pelvis and thorax, and where they are: (frames, J, 3) mm, y upwards."""
+    _require_frames(people, frames_per_second)
     absolute = all(one.camera_xyz_mm is not None for one in people)
     poses = [one.camera_xyz_mm if absolute and one.camera_xyz_mm is not None else one.xyz_mm for one in people]
     names = tuple(poses[0])

@@ -89,6 +89,11 @@ class TrackedPerson:
         """The prediction with its frame in its name (``clip.mp4#12``), for tables and arrays."""
         return replace(self.prediction, image=f"{self.prediction.image}#{self.frame}")
 
+    def smooth_prediction(self) -> Prediction:
+        """The prediction with its smooth joints, relative to the pelvis: for animations."""
+        smooth = replace(self.prediction, xyz_mm=self.xyz_mm_smooth, keypoints=self.keypoints_smooth)
+        return replace(smooth, camera_xyz_mm=None)
+
     def to_dict(self) -> dict[str, Any]:
         """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""
         return self.prediction.to_dict() | {

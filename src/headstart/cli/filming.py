@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.cli.animating import Animations
 from headstart.cli.outcome import Outcome
 from headstart.errors import HeadstartError
 
@@ -23,12 +24,14 @@ def predict_one_video(
     options: VideoOptions,
     outcome: Outcome,
     keep: bool,
+    animations: Animations,
 ) -> None:
     """One video: frames as they come; what came before a fault is kept."""
     from headstart.display import ProgressDisplay
     from headstart.video import count_frames, predict_video
 
-    overlay = None if out is None else out / f"{outcome.unused_name(name)}.mp4"
+    unused = outcome.unused_name(name)
+    overlay = None if out is None else out / f"{unused}.mp4"
     frames, tracks = 0, set()
     try:
         total = count_frames(name)
@@ -39,6 +42,7 @@ def predict_one_video(
                 for person in people:
                     outcome.add(person)
                     tracks.add(person.track)
+                    animations.add(person)
                     if keep:
                         outcome.people.append(person.frame_prediction())
                 if progress is not None:
@@ -46,6 +50,9 @@ def predict_one_video(
         outcome.videos += 1
     except HeadstartError as error:
         outcome.fail(error)
+    if out is not None:
+        for path in animations.write(out / unused):
+            print(f"{name}: -> {path}")
     if frames:
         line = f"{name}: {frames} frames, {len(tracks)} {'person' if len(tracks) == 1 else 'people'}"
         print(line if overlay is None else f"{line} -> {overlay}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.animating import Animations
 from headstart.cli.filming import predict_one_video
 from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError, HeadstartError
@@ -37,6 +38,8 @@ def predict(
     json_output: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
     csv: Path | None = None,
     npz: Path | None = None,
+    bvh: bool = False,
+    trc: bool = False,
     out: Path | None = None,
     flip_test: bool = True,
     batch_size: int = 32,
@@ -62,6 +65,8 @@ def predict(
         json_output: write the people here (.json); of videos entry by entry, in bounded memory.
         csv: the same as a table with one row a joint (.csv).
         npz: the same as arrays (.npz).
+        bvh: videos: each person's smooth motion as OUT/NAME_personN.bvh, for animation tools (cm).
+        trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
         out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
         flip_test: average with the mirrored picture: twice the time, somewhat better.
         batch_size: people at once.
@@ -73,6 +78,7 @@ def predict(
     if not any((json_output, csv, npz, out)):
         out = Path("predictions")
         json_output = out / "people.json"
+    out = out or (Path("predictions") if bvh or trc else None)
     lens = _camera(camera, field_of_view)
     outcome = Outcome()
     from headstart.video import VideoOptions
@@ -98,7 +104,8 @@ def predict(
         outcome.json = stack.enter_context(JsonPeople(json_output)) if json_output else None
         _predict_pictures(estimator, pictures, given, lens, out, outcome)
         for name in videos:
-            predict_one_video(estimator, name, lens, out, options, outcome, keep=bool(csv or npz))
+            moving = Animations(bvh, trc)
+            predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), moving)
     outcome.write(json_output, csv, npz)
     if outcome.failed:
         sys.exit(2)
