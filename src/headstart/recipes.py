@@ -171,8 +171,8 @@ def ship(sources: Sources) -> Experiment:
 
     Claim: a useful skeleton from a photo at a few milliseconds a person. Command: ``headstart train ship --two-d
     lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR --root
-    synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 104,000 samples,
-    some 65 minutes of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: LOG.md.
+    synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 99,000 samples,
+    some hour of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: LOG.md.
     """
     head = HeadConfig("pyramid", channels=96, heatmap="cross_entropy")
     model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(128, 128))
@@ -183,7 +183,7 @@ def ship(sources: Sources) -> Experiment:
     stages = (
         _stage_at(64, data, 36_000, optimiser, Schedule("constant", warmup=0.05)),
         _stage_at(96, data, 36_000, optimiser, Schedule("constant")),
-        _stage_at(128, data, 32_000, optimiser, _WARM_COSINE),
+        _stage_at(128, data, 27_000, optimiser, _WARM_COSINE),
     )
     validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
     return Experiment("ship", model, stages, validation, augment, batch_size=16, channels_last=True)
