@@ -169,11 +169,11 @@ def integral(sources: Sources) -> Experiment:
 def ship(sources: Sources) -> Experiment:
     """The model that is to ship: EfficientNet-Lite0 on real photographs and synthetic people in 3D, small crops first.
 
-    Claim: a useful skeleton from a photo at a few milliseconds a person; not reached yet on a CPU. Command: ``headstart train ship --two-d
-    lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR --root
-    synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 99,000 samples,
-    some hour of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: PCK@0.2 40.3
-    on LSP-Extended after these samples (LOG.md).
+    Claim: a useful skeleton from a photo at a few milliseconds a person; not reached yet on a CPU. Command:
+    ``headstart train ship --two-d lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR
+    --root synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 99,000
+    samples, some hour of one CPU core; on a GPU, more samples of 256 px are worth having. Measured: PCK@0.2 40.3 on
+    LSP-Extended after these samples (LOG.md).
     """
     head = HeadConfig("pyramid", channels=96, heatmap="cross_entropy")
     model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(128, 128))
