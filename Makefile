@@ -25,9 +25,9 @@ quickstart: $(READY)
 	$(BIN)/headstart study run quickstart --out runs/quickstart --jobs 2
 	$(BIN)/headstart report runs/quickstart
 
-# make predict IMAGE=photo.jpg: the picture with its skeleton, and people.json, in predictions/
+# make predict IMAGE=photo.jpg [MODEL=runs/mine]: the picture with its skeleton, and people.json, in predictions/
 predict: $(READY)
-	$(BIN)/headstart predict "$(IMAGE)" --out predictions --json predictions/people.json
+	$(BIN)/headstart predict "$(IMAGE)" $(if $(MODEL),--model "$(MODEL)") --out predictions --json predictions/people.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -99,11 +99,12 @@ def _limits(found: list[Comparison]) -> str:
     if least == 1:
         return "With a single seed there is no interval and no test: chance alone may explain any difference."
     smallest = 2 / 2**least
+    corrected = f", corrected over these {len(found)} comparisons" if len(found) > 1 else ""
     return (
-        f"Differences are paired by seed; p is that of the paired t-test, two-sided"
-        f"{f', corrected over these {len(found)} comparisons' if len(found) > 1 else ''}, significant below 0.05; intervals are Student's t, not corrected. With {least} "
-        f"seeds the test without assumptions (all patterns of signs) cannot go below "
-        f"p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not instead."
+        f"Differences are paired by seed; p is that of the paired t-test, two-sided{corrected}, significant below 0.05;"
+        f" intervals are Student's t, not corrected. With {least} seeds the test without assumptions (all patterns of"
+        f" signs) cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not"
+        " instead."
     )
 
 
