@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headstart.augment import AugmentConfig
+from headstart.augment import MILD, AugmentConfig
 from headstart.budget import Budget
 from headstart.experiment import Experiment
 from headstart.loader import Data
@@ -30,15 +30,7 @@ PROTOCOL, PIXELS = "lsp_extended_pck12", 64
 #: Joints by pairs, as columns of the table.
 COLUMNS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 #: Mild where people are, strong where pixels are: the network must not learn what the renderer looks like.
-STRONG = AugmentConfig(
-    scale=0.15,
-    rotation_degrees=20.0,
-    truncation_probability=0.0,
-    occluder_probability=0.1,
-    brightness=0.3,
-    contrast=0.4,
-    colour=0.3,
-)
+AUGMENT = replace(MILD, brightness=0.3, contrast=0.4, colour=0.3)
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Variant:
 
     domains: tuple[str, ...] = ("wild",)
     """Shares of the draws are equal; none: real photographs."""
-    augment: AugmentConfig = field(default_factory=lambda: STRONG)
+    augment: AugmentConfig = field(default_factory=lambda: AUGMENT)
     limit: int | None = None
     """Of the real photographs."""
     folder: Path | None = None
@@ -56,9 +48,9 @@ class Variant:
 
 VARIANTS = {
     "wild": Variant(),
-    "wild, weak colours": Variant(augment=replace(STRONG, brightness=0.15, contrast=0.2, colour=0.15)),
-    "wild, colours as they are": Variant(augment=replace(STRONG, brightness=0.0, contrast=0.0, colour=0.0)),
-    "wild, no pasted occluders": Variant(augment=replace(STRONG, occluder_probability=0.0)),
+    "wild, weak colours": Variant(augment=replace(AUGMENT, brightness=0.15, contrast=0.2, colour=0.15)),
+    "wild, colours as they are": Variant(augment=replace(AUGMENT, brightness=0.0, contrast=0.0, colour=0.0)),
+    "wild, no pasted occluders": Variant(augment=replace(AUGMENT, occluder_probability=0.0)),
     "wild and occluded": Variant(("wild", "occluded")),
     "photographs": Variant(()),
     "photographs, as many as pictures": Variant((), limit=-1),

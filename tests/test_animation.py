@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,10 @@ def test_frames_that_are_missing_lie_on_straight_lines() -> None:
     even = evenly(seen, [0.0, 0.1, 0.4], 10.0)
     moved = [one.xyz_mm["pelvis"][0] - seen[0].xyz_mm["pelvis"][0] for one in even]
     np.testing.assert_allclose(moved, [0, 100, 200, 300, 400], atol=1e-6)
+    assert all(one.camera_xyz_mm is None for one in even)
+    away = [replace(one, camera_xyz_mm={"pelvis": (0.0, 0.0, 1000.0 * number)}) for number, one in enumerate(seen)]
+    depths = [one.camera_xyz_mm["pelvis"][2] for one in evenly(away, [0.0, 0.1, 0.4], 10.0) if one.camera_xyz_mm]
+    np.testing.assert_allclose(depths, [0, 1000, 4000 / 3, 5000 / 3, 2000], atol=1e-6)
     with pytest.raises(ConfigError, match="at least one frame"):
         evenly([], [], 10.0)
 

@@ -111,6 +111,13 @@ def test_a_stage_whose_crops_do_not_fit_the_network(stick_people_2d: Path, tmp_p
         run(experiment(stage_2d(stick_people_2d, 16, input_size=(40, 64))), tmp_path)
 
 
+def test_crops_that_do_not_fit_are_noticed_before_anything_is_trained(stick_people_2d: Path, tmp_path: Path) -> None:
+    first, second = stage_2d(stick_people_2d, 16), stage_2d(stick_people_2d, 16, input_size=(40, 64))
+    with pytest.raises(ConfigError, match="stage 2d: input_size"):
+        run(experiment(first, second), tmp_path)
+    assert not (tmp_path / "last.safetensors").exists()
+
+
 def test_2d_training_leaves_the_depth_untouched_by_data(stick_people_2d: Path, tmp_path: Path) -> None:
     """Unused outputs neither fail nor learn."""
     still = stage_2d(stick_people_2d, 16, optimiser=Optimiser(weight_decay=0.0))

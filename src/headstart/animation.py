@@ -102,7 +102,7 @@ def evenly(people: Sequence[Prediction], times_s: Sequence[float], frames_per_se
     _require_frames(people, frames_per_second)
     count = round((times_s[-1] - times_s[0]) * frames_per_second) + 1
     wanted = times_s[0] + np.arange(count) / frames_per_second
-    nearest = np.abs(np.subtract.outer(wanted, np.asarray(times_s))).argmin(1)
+    nearest = np.interp(wanted, times_s, np.arange(len(people))).round().astype(int)
     even = [
         replace(people[i], xyz_mm=pose, camera_xyz_mm=None)
         for i, pose in zip(nearest, _between([one.xyz_mm for one in people], times_s, wanted))

@@ -40,6 +40,10 @@ class AugmentConfig:
     """Largest side of an occluder, fraction of the crop."""
 
 
+#: What little compute learns most from: people nearly upright and nearly whole (LOG.md, 2026-11-24).
+MILD = AugmentConfig(scale=0.15, rotation_degrees=20.0, truncation_probability=0.0, occluder_probability=0.1)
+
+
 def sample_crop(
     rng: np.random.Generator,
     bbox_xywh: NDArray[np.floating],

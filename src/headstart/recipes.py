@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from headstart import datasets
-from headstart.augment import AugmentConfig
+from headstart.augment import MILD, AugmentConfig
 from headstart.budget import Budget
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, Validation
@@ -179,7 +179,7 @@ def ship(sources: Sources) -> Experiment:
     model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(128, 128))
     data = (*sources.data(sources.two_d, 0.6, use_3d=False), *sources.data(sources.three_d, 0.4))
     # At so few samples a high rate, many small steps and mild augmentation learn most (LOG.md).
-    augment = AugmentConfig(scale=0.15, rotation_degrees=20.0, truncation_probability=0.05, occluder_probability=0.1)
+    augment = replace(MILD, truncation_probability=0.05)
     optimiser = Optimiser(learning_rate=3e-3)
     stages = (
         _stage_at(64, data, 36_000, optimiser, Schedule("constant", warmup=0.05)),

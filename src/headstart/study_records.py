@@ -37,7 +37,8 @@ def _settings_digest(study: Study) -> str:
 
 def study_record(study: Study) -> dict[str, Any]:
     """What stands in ``study.json``."""
-    used = {cell.arm for cell in cells(study)}
+    planned = cells(study)
+    used = {cell.arm for cell in planned}
     return {
         "name": study.name,
         "title": study.title,
@@ -46,7 +47,7 @@ def study_record(study: Study) -> dict[str, Any]:
         "baseline": study.baseline,
         "main": study.main,
         "protocols": list(study.tests),
-        "planned_cells": len(cells(study)),
+        "planned_cells": len(planned),
         "budget_flops": {
             name: samples * flops_per_sample(study.models[name]) for name, samples in study.samples.items()
         },

@@ -96,6 +96,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     if saved and average:
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
 
+    codecs = [_codec(network, stage) for stage in experiment.stages]
+
     def checkpoint(path: Path, everything: bool) -> None:
         """Best keeps weights only; last keeps all that a resumed run needs."""
         tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()} if everything else {}
@@ -118,7 +120,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                 continue
             mixture = open_mixture(stage.data, experiment.seed)
             stage_seed = experiment.seed * 1000 + number
-            codec = _codec(network, stage)
+            codec = codecs[number]
             flops_per_sample = training_flops(network, codec.input_size)
             sampler = MixtureSampler(
                 mixture.sizes,

@@ -91,8 +91,7 @@ class TrackedPerson:
 
     def smooth_prediction(self) -> Prediction:
         """The prediction with its smooth joints, relative to the pelvis: for animations."""
-        smooth = replace(self.prediction, xyz_mm=self.xyz_mm_smooth, keypoints=self.keypoints_smooth)
-        return replace(smooth, camera_xyz_mm=None)
+        return replace(self.prediction, keypoints=self.keypoints_smooth, xyz_mm=self.xyz_mm_smooth, camera_xyz_mm=None)
 
     def to_dict(self) -> dict[str, Any]:
         """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""

@@ -12,7 +12,7 @@ Sized for two CPU cores and some hours: crops of 64 px, 12,000 samples a cell. I
     headstart pack lsp_extended --root DIR --split train --out data/lsp_extended --size 192     # and --split val
 """
 
-from headstart.augment import AugmentConfig
+from headstart.augment import MILD
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser
@@ -37,7 +37,7 @@ STUDY = Study(
     samples={"lite0": 12_000, "nano": 36_000, "resnet18": 9_000},
     # At so few steps a high rate and mild augmentation learn most (LOG.md).
     optimiser=Optimiser(learning_rate=3e-3),
-    augment=AugmentConfig(scale=0.15, rotation_degrees=20.0, truncation_probability=0.0, occluder_probability=0.1),
+    augment=MILD,
     batch_size=16,
     average_decay=0.99,
     curve_points=4,

@@ -1,6 +1,6 @@
 """What ``make quickstart`` runs: the question of the project in minutes, on two cores and data of our own making."""
 
-from headstart.augment import AugmentConfig
+from headstart.augment import MILD
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser
@@ -25,7 +25,7 @@ STUDY = Study(
     },
     samples={"lite0": 5_000},
     optimiser=Optimiser(learning_rate=3e-3),
-    augment=AugmentConfig(scale=0.15, rotation_degrees=20.0, truncation_probability=0.0, occluder_probability=0.1),
+    augment=MILD,
     batch_size=16,
     grids=(Grid(("3d_alone", "2d_then_3d"), ("lite0",), ("synthetic_wild",), ("synthetic_studio",)),),
     tests=("synthetic_studio", "synthetic_occluded", "synthetic_wild_pck"),
