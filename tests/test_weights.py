@@ -20,8 +20,8 @@ from headstart.synth.domains import SyntheticImage, generate
 ROOT = Path(__file__).parents[1]
 WEIGHTS = Path(str(resources.files("headstart"))) / "weights" / "ship.safetensors"
 LIMBS = [f"{side}_{joint}" for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist", "knee", "ankle")]
-#: Two people of a split that is never trained on: one seen from the front, one from behind.
-PEOPLE = {"front": 5, "behind": 23}
+#: People of a split that is never trained on.
+PEOPLE = {"traffic": 5, "hurdle": 22, "push_up": 30}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def person(request: pytest.FixtureRequest) -> SyntheticImage:
 
 def labels(person: SyntheticImage, joints: list[str]) -> NDArray[np.float64]:
     """(J, 2) px."""
-    return np.array([person.keypoints[CANONICAL.joints.index(joint)][:2] for joint in joints])
+    return np.array([person.keypoints[CANONICAL.names.index(joint)][:2] for joint in joints])
 
 
 def test_they_fit_into_the_package() -> None:
@@ -48,8 +48,8 @@ def test_limbs_are_near_their_labels_and_left_is_left(estimator: PoseEstimator, 
     predicted = np.array([found.keypoints[joint][:2] for joint in LIMBS])
     right = np.linalg.norm(predicted - labels(person, LIMBS), axis=1)
     swapped = np.linalg.norm(predicted - labels(person, [mirrored_name(joint) for joint in LIMBS]), axis=1)
-    assert np.median(right) < 0.06 * person.bbox_xywh[3]
-    assert right.mean() < swapped.mean() / 1.5
+    assert np.median(right) < 0.08 * max(person.bbox_xywh[2:])
+    assert right.mean() < swapped.mean() / 3
 
 
 def test_the_mirrored_photo_gives_the_mirrored_skeleton(estimator: PoseEstimator, person: SyntheticImage) -> None:
@@ -61,14 +61,14 @@ def test_the_mirrored_photo_gives_the_mirrored_skeleton(estimator: PoseEstimator
 
 
 def test_predict_needs_no_model_no_detector_and_no_network(tmp_path: Path) -> None:
-    photo = resources.files("headstart") / "serve" / "assets" / "examples" / "watch.jpg"
+    photo = resources.files("headstart") / "serve" / "assets" / "examples" / "traffic.jpg"
     command = [sys.executable, "-m", "headstart.cli", "predict", str(photo), "--detector", "none"]
     no_network = {"https_proxy": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
     subprocess.run(command, cwd=tmp_path, check=True, env=no_network, timeout=300)
     (person,) = json.loads((tmp_path / "predictions" / "people.json").read_text())
     assert person["joints3d_mm"]["pelvis"] == [0, 0, 0]
     assert person["joints2d"]["left_shoulder"][0] > person["joints2d"]["right_shoulder"][0]
-    assert (tmp_path / "predictions" / "watch.png").stat().st_size > 10_000
+    assert (tmp_path / "predictions" / "traffic.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/model-card.md"])

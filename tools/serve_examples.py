@@ -16,7 +16,7 @@ from headstart.synth.domains import generate
 
 FOLDER = Path(__file__).parents[1] / "src" / "headstart" / "serve" / "assets" / "examples"
 SEED, SIZE, QUALITY = 77, 512, 88
-CHOSEN = {"bow": 22, "crouch": 15, "dive": 27, "from-behind": 23, "watch": 5}
+CHOSEN = {"crouch": 15, "dive": 27, "hurdle": 22, "throw": 35, "traffic": 5}
 
 
 def main() -> None:

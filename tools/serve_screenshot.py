@@ -25,7 +25,7 @@ def main() -> None:
     """Parse, serve, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
-    parser.add_argument("--photo", type=Path, default=ROOT / "src/headstart/serve/assets/examples/bow.jpg")
+    parser.add_argument("--photo", type=Path, default=ROOT / "src/headstart/serve/assets/examples/hurdle.jpg")
     parser.add_argument("--width", type=int, default=1360)
     parser.add_argument("--height", type=int, default=800)
     parser.add_argument("--dark", action="store_true")
