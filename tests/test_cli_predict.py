@@ -261,12 +261,18 @@ class TestSettings:
             assert 0 <= x < x + width <= 100
             assert 0 <= y < y + height <= 80
 
+    def test_a_search_by_a_model_that_knows_nothing_finds_nobody(self, here: Path):
+        said = succeeds("a.png", "--detector", "search", "--json", "people.json")
+        assert said.startswith("a.png: 0 people")
+        assert people() == []
+
     def test_without_a_detector_a_message_says_how_to_get_one(self, here: Path):
         done = predict("a.png", "--detector", "auto", "--json", "people.json")
         assert done.returncode == 0
         (line,) = done.stderr.splitlines()
         assert "taken as one person" in line
         assert "--detector PekingU/rtdetr_v2_r18vd" in line
+        assert "--detector search" in line
         assert "--boxes" in line
 
 

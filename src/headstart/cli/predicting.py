@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from headstart.cli.animating import Animations
+from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
 from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError, HeadstartError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from headstart.geometry import Camera
     from headstart.photos import RGB
     from headstart.predict import FieldOfView, PoseEstimator
-    from headstart.records import Detector, Prediction
+    from headstart.records import Prediction
 
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
@@ -44,7 +45,7 @@ def predict(
     flip_test: bool = True,
     batch_size: int = 32,
     device: str | None = None,
-    detect_every: int = 1,
+    detect_every: int | None = None,
 ) -> None:
     """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
 
@@ -57,8 +58,9 @@ def predict(
         inputs: pictures, folders of pictures, globs, videos, webcam:0.
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
-        detector: who finds people: hub id or folder of a transformers detector; none: the whole picture is one person;
-            auto: the default detector if its weights are on this machine, else none.
+        detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
+            rough; none: the whole picture is one person; auto: the default detector if its weights are on this
+            machine, else none.
         camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.
@@ -71,7 +73,8 @@ def predict(
         flip_test: average with the mirrored picture: twice the time, somewhat better.
         batch_size: people at once.
         device: cpu, cuda, ...; the GPU if there is one.
-        detect_every: videos: frames from one detection to the next; in between boxes follow the joints.
+        detect_every: videos: frames from one detection to the next; in between boxes follow the joints. 1 if not
+            given, 25 with --detector search.
     """
     if not inputs:
         raise ConfigError("predict: expected pictures, folders, globs or videos")
@@ -84,18 +87,17 @@ def predict(
     from headstart.video import VideoOptions
     from headstart.video_files import is_video
 
-    options = VideoOptions(detect_every=detect_every)
+    options = VideoOptions(detect_every=_looks(detect_every, detector))
     files = list(dict.fromkeys(_files(inputs, outcome)))
     videos = [name for name in files if is_video(name)]
     pictures = [name for name in files if not is_video(name)]
     given = _given_boxes(boxes, pictures)
     from headstart.pose_files import JsonPeople
-    from headstart.predict import PoseEstimator
 
-    estimator = PoseEstimator.from_pretrained(
+    estimator = build_estimator(
         model,
-        detector=find_people(detector, device) if given is None else None,
-        device=device,
+        detector if given is None else "none",
+        device,
         batch_size=batch_size,
         flip_test=flip_test,
         height_mm=height_mm,
@@ -136,22 +138,11 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> dict[str, list[l
     return match_boxes(read_boxes(path), pictures)
 
 
-def find_people(source: str, device: str | None) -> Detector | None:
-    """The detector that ``source`` means; for ``auto`` without one on this machine, None and a line how to get it."""
-    if source == "none":
-        return None
-    from headstart.detect import DEFAULT_DETECTOR, TransformersDetector, find_detector
-
-    if source != "auto":
-        return TransformersDetector(source, device=device)
-    found = find_detector(DEFAULT_DETECTOR, device=device)
-    if found is None:
-        print(
-            f"No detector on this machine: each picture is taken as one person. To find people, fetch one once with"
-            f" --detector {DEFAULT_DETECTOR} (needs a network), or give --boxes.",
-            file=sys.stderr,
-        )
-    return found
+def _looks(detect_every: int | None, detector: str) -> int:
+    """Frames from one detection to the next: a search takes seconds, and joints lead from frame to frame as well."""
+    if detect_every is not None:
+        return detect_every
+    return 25 if detector == "search" else 1
 
 
 def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:

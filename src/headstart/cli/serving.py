@@ -24,8 +24,9 @@ def serve(
         host: address to listen on; 0.0.0.0 lets everybody in who can reach this machine.
         port: port to listen on.
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
-        detector: who finds people: hub id or folder of a transformers detector; none: the whole photo is one person,
-            unless boxes are drawn; auto: the default detector if its weights are on this machine, else none.
+        detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
+            rough; none: the whole photo is one person, unless boxes are drawn; auto: the default detector if its
+            weights are on this machine, else none.
         height_mm: stature that gives the scale; one photo does not say how large a person is.
         flip_test: average with the mirrored photo: twice the time, somewhat better.
         device: cpu, cuda, ...; the GPU if there is one.
@@ -33,16 +34,13 @@ def serve(
         megapixels: largest photo in millions of pixels, refused by its header.
         waiting: photos that may wait in the queue; one is estimated at a time.
     """
-    from headstart.cli.predicting import find_people
+    from headstart.cli.estimator import build_estimator
     from headstart.errors import ConfigError
-    from headstart.predict import PoseEstimator
     from headstart.serve import Limits
     from headstart.serve import serve as show_page
 
     if min(upload_mb, megapixels, waiting) < 1:
         raise ConfigError("expected --upload-mb, --megapixels and --waiting of at least 1")
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
-    estimator = PoseEstimator.from_pretrained(
-        model, detector=find_people(detector, device), device=device, flip_test=flip_test, height_mm=height_mm
-    )
+    estimator = build_estimator(model, detector, device, flip_test=flip_test, height_mm=height_mm)
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))
