@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from headstart import datasets
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
+from headstart.images import decode_image, read_image
 from headstart.records import Annotation, Visibility
 from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
 
@@ -128,6 +129,14 @@ class AnnotationIndex(Sequence[Annotation]):
             return None
         batch_number, offset = self._locate(row)
         return memoryview(self._batches[batch_number]["content"][offset].as_buffer())
+
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """The person's whole picture (H, W, 3), BGR, packed or from its file; raises :class:`DataError`."""
+        content = self.content(row)
+        if content is not None:
+            return decode_image(content, self.extra(row, "key"))
+        person = self[row]
+        return read_image(person.image, person.frame)
 
     def extra(self, row: int, name: str) -> Any:
         """Value of a column that only some packed data sets have (``state``, ``mask``); None where there is none."""

@@ -15,7 +15,6 @@ from headstart.augment import AugmentConfig, sample_crop
 from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
 from headstart.errors import DataError
 from headstart.geometry import transform_points
-from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, Draw, collate
 from headstart.records import Visibility
@@ -71,9 +70,8 @@ def _unreadable(index: AnnotationIndex, on_progress: Callable[[int], None]) -> l
     """One line for each picture that cannot be read. Threads: OpenCV decodes without Python's lock."""
 
     def problem(row: int) -> str | None:
-        person, content = index[row], index.content(row)
         try:
-            _ = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
+            index.image(row)
         except DataError as error:
             return str(error)
         return None

@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader, Dataset
 from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
 from headstart.errors import DataError
 from headstart.geometry import Crop, root_relative
-from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.records import Annotation, Batch
 from headstart.sampling import Draw, MixtureSampler
@@ -73,7 +72,7 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
         crop = sample_crop(rng, person.bbox_xywh, self.input_size, self.augment)
         sample = self._points(person, crop, self.use_3d[draw.dataset])
         try:
-            sample["image"] = self._image(index, draw.row, person, crop, rng)
+            sample["image"] = self._image(index, draw.row, crop, rng)
             sample["readable"] = np.array(True)
         except DataError:
             sample["image"] = np.full((*self.input_size[::-1], 3), 128, np.uint8)
@@ -81,12 +80,8 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
             sample["readable"] = np.array(False)
         return sample | {"row": np.array(draw.row), "dataset": np.array(draw.dataset), "crop": crop.matrix}
 
-    def _image(
-        self, index: AnnotationIndex, row: int, person: Annotation, crop: Crop, rng: np.random.Generator
-    ) -> NDArray[np.uint8]:
-        content = index.content(row)
-        image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
-        pixels = crop.warp(image)
+    def _image(self, index: AnnotationIndex, row: int, crop: Crop, rng: np.random.Generator) -> NDArray[np.uint8]:
+        pixels = crop.warp(index.image(row))
         if self.augment is not None:
             pixels = add_occluders(rng, change_colours(rng, pixels, self.augment), self.augment)
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

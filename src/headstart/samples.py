@@ -14,7 +14,6 @@ from headstart.checkpoint import load_model
 from headstart.evaluate import lift, predict, protocol_rows
 from headstart.experiment import Experiment
 from headstart.geometry import Crop
-from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
@@ -92,7 +91,5 @@ def _mean_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> N
 
 
 def _jpeg(index: AnnotationIndex, row: int, crop: Crop) -> NDArray[np.uint8]:
-    person, content = index[row], index.content(row)
-    image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
-    encoded = cv2.imencode(".jpg", crop.warp(image)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    encoded = cv2.imencode(".jpg", crop.warp(index.image(row))[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return np.asarray(encoded, np.uint8).reshape(-1)

@@ -14,7 +14,6 @@ from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
-from headstart.images import decode_image, read_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.onnx_network import OnnxNetwork
@@ -96,8 +95,7 @@ def picture_of_predictions(
     joints, titles = CANONICAL.indices(predictions.joints), []
     for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
         row = int(rows[position])
-        person, content = index[row], index.content(row)
-        image = read_image(person.image, person.frame) if content is None else decode_image(content, person.key)
+        person, image = index[row], index.image(row)
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
         pixels = np.ascontiguousarray(crop.warp(image)[..., ::-1])
         label = crop.to_crop(person.keypoints[joints])
