@@ -5,7 +5,7 @@
     python benchmarks/label_offsets.py photos.npz=data/lsp_extended wild.npz=data/synthetic
 
 prints where the predictions lie beside the labels, on average over those that are nearly right: along the trunk (up is
-towards the shoulders) and across it (outwards is away from the other side), in torsos (left shoulder to right hip), with
+towards the shoulders) and across it (outwards: from the other side), in torsos (left shoulder to right hip), with
 the standard error. What one data set has and the other has not is a difference of their labels, or of what misleads the
 network.
 """
