@@ -77,6 +77,12 @@ def test_other_settings_need_another_folder(folder):
         synthesize(SynthConfig("occluded", "train", 6, seed=3, size=64), folder.parent)
 
 
+def test_another_generator_does_not_go_on_with_a_folder(folder, monkeypatch):
+    monkeypatch.setattr(module, "GENERATOR", module.GENERATOR + 1)
+    with pytest.raises(DataError, match="another --out"):
+        synthesize(CONFIG, folder.parent)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [

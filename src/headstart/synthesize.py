@@ -2,7 +2,8 @@
 
 A folder ``synthetic_DOMAIN-SPLIT/`` is what ``headstart pack`` writes for a real data set (pack.py), with two columns
 more: ``state`` (22,), ``synth.labels.State`` of each canonical joint, and ``mask``, a PNG of the person's pixels. The
-bytes depend on domain, split, seed, count and size alone, not on the number of workers; whole shards survive a kill.
+bytes depend on domain, split, seed, count, size and :data:`GENERATOR` alone, not on the number of workers; whole shards
+survive a kill.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ SCHEMA = PACKED_SCHEMA.append(pa.field("state", pa.list_(pa.field("item", pa.uin
     pa.field("mask", pa.binary())
 )
 
+#: Raised whenever the same seed gives other pictures or labels, so that no pack is begun by one generator and ended by
+#: another. 2: knees lie lower (synth/body.py).
+GENERATOR = 2
+
 _ROWS_PER_SHARD = 500
 _QUALITY = 92
 
@@ -67,11 +72,11 @@ def synthesize(
     """Write ``config.count`` pictures below ``out`` and return their folder; shards that are there already are kept.
 
     Raises :class:`ConfigError` for an unknown domain or split and :class:`DataError` if the folder was begun with
-    other settings.
+    other settings or by another version of the generator.
     """
     _check(config)
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
-    settings = {"dataset": dataset_name(config.domain), **asdict(config)}
+    settings = {"dataset": dataset_name(config.domain), "generator": GENERATOR, **asdict(config)}
     claim(folder / "settings.json", settings)
     shards = []
     with _mapper(workers) as apply:

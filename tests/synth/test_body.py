@@ -46,6 +46,15 @@ def test_bones_have_human_proportions(shapes, start, end, low, high):
         assert low < np.linalg.norm(joints[first] - joints[last]) / shape.stature_mm < high
 
 
+def test_knees_halve_the_leg_as_in_labelled_photographs(shapes):
+    hip, knee, ankle = CANONICAL.indices(("left_hip", "left_knee", "left_ankle"))
+    legs = np.array([rest_joints(shape)[[hip, knee, ankle]] for shape in shapes])
+    thigh, shin = (np.linalg.norm(np.diff(legs, axis=1), axis=-1)).T
+    share = thigh / (thigh + shin)
+    assert 0.49 < share.mean() < 0.51
+    assert 0.43 < share.min() < share.max() < 0.57
+
+
 def test_left_is_left_and_joints_stand_in_order(shapes):
     joints = rest_joints(shapes[0])
     for name in CANONICAL.names:

@@ -22,6 +22,9 @@ from headstart.synth.affine import combined
 #: NCD-RisC (eLife 2016;5:e13410) reports; the deviations are those usual within one country (recalled).
 STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
 STATURE_LIMIT_MM = (1430.0, 2030.0)
+#: How far knees are moved down. The asset's lie at 0.301 of stature; Drillis and Contini (1966, as in Winter 2009) have
+#: 0.285, and in labelled photographs thighs are half of the leg (docs/synthetic-people.md).
+KNEES_DOWN_MM = 27.0
 
 #: Body parts, in the order of their numbers.
 PARTS = (
@@ -139,9 +142,10 @@ def load_body() -> BodyAsset:
     weights = packed["weights"].astype(np.float32)
     bones = tuple(str(name) for name in packed["bone_names"])
     part_of_bone = np.array([_part_number(bone) for bone in bones], np.uint8)
-    body_points = packed["mean"][: faces["body"].max() + 1]
+    mean = _with_lower_knees(packed["mean"], bones)
+    body_points = mean[: faces["body"].max() + 1]
     return BodyAsset(
-        mean=packed["mean"],
+        mean=mean,
         components=components.reshape(len(components), -1),
         sex_mean=packed["sex_mean"].astype(np.float64),
         sex_factor=packed["sex_factor"],
@@ -155,6 +159,16 @@ def load_body() -> BodyAsset:
         landmarks=_landmarks(body_points, packed["masks"]),
         sole=int(np.argmin(body_points[:, 2])),
     )
+
+
+def _with_lower_knees(mean: NDArray[np.float32], bones: tuple[str, ...]) -> NDArray[np.float32]:
+    """The mean body (V + B, 3) with its knees moved down, less and less towards hips and ankles."""
+    heads = mean[-len(bones) :]  # arms and hands lie above the hips
+    hip, knee, ankle = (heads[bones.index(f"{bone}.L"), 2] for bone in ("upperleg01", "lowerleg01", "foot"))
+    near = np.interp(mean[:, 2], [ankle, knee, hip], [0.0, 1.0, 0.0])
+    lowered = mean.copy()
+    lowered[:, 2] -= (KNEES_DOWN_MM * near * near * (3 - 2 * near)).astype(np.float32)
+    return lowered
 
 
 def _landmarks(points: Array, masks: NDArray[np.uint8]) -> dict[str, int]:
