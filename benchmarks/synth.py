@@ -1,7 +1,8 @@
 """How fast are synthetic people made, and where does the time go? One command, one table.
 
     python benchmarks/synth.py [--count 60] [--workers 2]
-    python benchmarks/synth.py --memory-count 10000     # does memory stay flat? about 20 minutes
+    python benchmarks/synth.py --memory-count 10000     # does memory stay flat? an hour
+    python benchmarks/synth.py --memory-count 10000 --domains wild --keep data/synthetic     # and keep the pictures
 
 Pictures of 256 x 256 with all labels. "CPU ms" is one process of one thread; the last column is the wall-clock rate of
 ``--workers`` processes, which is only worth reading on an idle machine.
@@ -90,26 +91,19 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def memory_over(domain: str, count: int, size: int = 256) -> list[tuple[int, float]]:
-    """Pictures written so far and resident MB, about ten times, of one process that writes a data set."""
+def print_memory(domain: str, count: int, out: Path, size: int = 256) -> None:
+    """Print resident memory about ten times while this process writes a data set below ``out``."""
     from headstart.synthesize import SynthConfig, synthesize
 
-    seen: list[tuple[int, float]] = []
+    printed = 0
 
     def look(done: int, total: int) -> None:
-        if done * 10 // total > len(seen):
-            seen.append((done, resident_mb()))
+        nonlocal printed
+        if done * 10 // total > printed:
+            printed += 1
+            print(f"{domain}: {done} pictures, {resident_mb():.0f} MB", flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
-        synthesize(SynthConfig(domain, "train", count, size=size), Path(folder), on_progress=look)
-    return seen
-
-
-def print_memory(count: int) -> None:
-    """Resident memory of every domain along the way."""
-    for domain in domains.DOMAINS:
-        seen = memory_over(domain, count)
-        print(f"{domain}: " + ", ".join(f"{done} pictures {mb:.0f} MB" for done, mb in seen))
+    synthesize(SynthConfig(domain, "train", count, size=size), out, on_progress=look)
 
 
 def main() -> None:
@@ -118,12 +112,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory-count", type=int, help="measure memory over so many pictures instead")
+    parser.add_argument("--domains", nargs="+", choices=domains.DOMAINS, default=list(domains.DOMAINS))
+    parser.add_argument("--keep", type=Path, help="with --memory-count: keep the pictures below this folder")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     if given.memory_count:
-        print_memory(given.memory_count)
+        with tempfile.TemporaryDirectory() as folder:
+            for domain in given.domains:
+                print_memory(domain, given.memory_count, given.keep or Path(folder))
         return
-    for domain in domains.DOMAINS:
+    for domain in given.domains:
         total, stages = one_process(domain, given.count)
         rate = several_processes(domain, given.count * given.workers, given.workers)
         print(f"{domain}: {total:.0f} CPU ms a picture; {rate:.1f} pictures/s with {given.workers} processes")
