@@ -172,20 +172,42 @@ def ship(sources: Sources) -> Experiment:
     Claim: a useful skeleton from a photo at a few milliseconds a person. Command:
     ``headstart train ship --two-d lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR
     --root synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 100,000
-    samples of 160 px, some two hours of one CPU core; on a GPU, more samples of 256 px are worth having. Measured:
+    samples of 160 px, then 40,000 of 224 px, some four hours of one CPU core; more are worth having on a GPU. Measured:
     PCK@0.2 48.6 on LSP-Extended, MPJPE 277 mm on ``wild``, 235 on ``occluded`` (docs/model-card.md).
     """
-    # A wide head and steps of few samples: both learn more from the same compute (LOG.md, 2026-11-24).
+    # A wide head, steps of few samples and, once people are found at all, larger crops: each learns more from the same
+    # compute (LOG.md, 2026-11-24).
     head = HeadConfig("pyramid", channels=192, heatmap="cross_entropy")
-    model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(160, 160), sigma=2.5)
-    data = (*sources.data(sources.two_d, 0.6, use_3d=False), *sources.data(sources.three_d, 0.4))
-    augment = replace(MILD, truncation_probability=0.05)
-    optimiser = Optimiser(learning_rate=2e-3)
-    stage = Stage("2d+3d", data, Budget(samples=100_000), _LOSSES, optimiser, _WARM_COSINE)
-    validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
-    return Experiment(
-        "ship", model, (stage,), validation, augment, batch_size=8, channels_last=True, checkpoint_samples=4_000
+    model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(224, 224), sigma=2.5)
+    stages = (
+        Stage(
+            "small",
+            _ship_data(sources, share_2d=0.6),
+            Budget(samples=100_000),
+            _LOSSES,
+            Optimiser(learning_rate=2e-3),
+            _WARM_COSINE,
+            input_size=(160, 160),
+        ),
+        Stage(
+            "large",
+            _ship_data(sources, share_2d=0.8),
+            Budget(samples=40_000),
+            _LOSSES,
+            Optimiser(learning_rate=1.5e-3),
+            _WARM_COSINE,
+        ),
     )
+    validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
+    augment = replace(MILD, truncation_probability=0.05)
+    return Experiment(
+        "ship", model, stages, validation, augment, batch_size=8, channels_last=True, checkpoint_samples=4_000
+    )
+
+
+def _ship_data(sources: Sources, share_2d: float) -> tuple[Data, ...]:
+    """Photographs with their 2D labels, and synthetic people with both."""
+    return (*sources.data(sources.two_d, share_2d, use_3d=False), *sources.data(sources.three_d, 1 - share_2d))
 
 
 #: Name on the command line -> recipe.
