@@ -19,7 +19,7 @@ from headstart import study, study_records
 from headstart.errors import DataError
 from headstart.report import check_matched, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
-from headstart.report.dials import model_size
+from headstart.report.dials import budget, model_size
 from headstart.report.document import Table
 from headstart.results import RunResult, Scores, StageCost
 
@@ -190,6 +190,23 @@ def test_a_dial_is_read_at_the_usual_share_of_each_arm(tmp_path: Path) -> None:
         ("resnet18", "3D alone"),
         ("resnet18", "2D then 3D"),
     ]
+
+
+def test_budgets_are_a_dial_of_their_own_and_leave_model_sizes_alone(tmp_path: Path) -> None:
+    """Two networks, one of them with four times the budget too."""
+    cells = [replace(cell, backbone=name) for cell in PAIR for name in ("nano", "resnet18")]
+    large = [replace(cell, backbone="nano", budget_flops=4 * BUDGET) for cell in PAIR]
+    study = load_study(write_study(tmp_path, cells + large))
+    sizes, budgets = model_size(study), budget(study)
+    assert sizes is not None
+    assert budgets is not None
+    (of_sizes,) = [block for block in sizes.blocks if isinstance(block, Table)]
+    (of_budgets,) = [block for block in budgets.blocks if isinstance(block, Table)]
+    alone = load_study(write_study(tmp_path / "alone", cells))
+    assert of_sizes == next(block for block in model_size(alone).blocks if isinstance(block, Table))  # type: ignore[union-attr]
+    assert [row[1].text for row in of_budgets.entries] == ["3D alone", "2D then 3D"] * 2
+    assert budgets.paragraphs[-1].startswith("- **synthetic studio with 2D from synthetic wild**")
+    assert re.search(r"at 1\.2 PFLOP \(.* mm\) and 4\.8 PFLOP \(.* mm\)\.$", budgets.paragraphs[-1])
 
 
 def test_curves_name_the_people_scored_while_training(tmp_path: Path) -> None:

@@ -80,6 +80,31 @@ def test_less_3d_data_is_the_same_people_for_every_arm() -> None:
     assert limits == {("mpii", None), ("coco", None), ("h36m", 50)}
 
 
+def test_budgets_multiply_what_a_cell_may_spend_and_are_matched_apart() -> None:
+    study = study_of(replace(EVERYTHING, budgets=(0.4, 1.0, 4.0)), samples=1000)
+    planned = cells(study)
+    check_matched(study, planned)
+    assert len({cell.name for cell in planned}) == len(planned) == 3 * len(cells(study_of(EVERYTHING)))
+    for cell in planned:
+        seen = sum(stage.budget.samples or 0 for stage in experiment(study, cell).stages)
+        assert seen == {0.4: 400, 1.0: 1000, 4.0: 4000}[cell.budget]
+        assert budget_flops(study, cell) == 1000 * cell.budget * flops_per_sample(study.models["nano"])
+        assert (f"budget{cell.budget:g}" in cell.name) == (cell.budget != 1)
+
+
+def test_a_budget_that_some_seeds_lack_is_refused() -> None:
+    more = replace(EVERYTHING, budgets=(2.0,))
+    with pytest.raises(ConfigError, match="same seeds"):
+        check_matched(study := study_of(more, replace(more, seeds=(2,), arms=("3d_alone",))), cells(study))
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("inf")])
+def test_a_budget_is_above_nothing(budget: float) -> None:
+    study = study_of(replace(EVERYTHING, budgets=(budget,)))
+    with pytest.raises(ConfigError, match="expected a budget above 0"):
+        experiment(study, cells(study)[0])
+
+
 def test_a_study_may_train_on_another_split() -> None:
     study = study_of(replace(EVERYTHING, two_d=("flic",)), splits={"flic": "full_train"})
     splits = {

@@ -55,6 +55,8 @@ class Cell:
     """Share of the budget spent on the first, 2D stage."""
     three_d_limit: int | None = None
     """People of the 3D training set that are used; None: all."""
+    budget: float = 1.0
+    """Times the study's budget for the backbone."""
 
     @property
     def name(self) -> str:
@@ -62,8 +64,9 @@ class Cell:
         parts = [self.backbone, self.arm + ("+geometric" if self.geometric else "")]
         parts += [f"share{self.share_2d:g}"] if self.share_2d else []
         parts += [self.two_d] if self.two_d else []
-        parts += [self.three_d + (f"@{self.three_d_limit}" if self.three_d_limit else ""), f"seed{self.seed}"]
-        return "-".join(parts)
+        parts += [self.three_d + (f"@{self.three_d_limit}" if self.three_d_limit else "")]
+        parts += [f"budget{self.budget:g}"] if self.budget != 1 else []
+        return "-".join([*parts, f"seed{self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Grid:
     shares_2d: tuple[float, ...] = (0.5,)
     geometric: tuple[bool, ...] = (False,)
     three_d_limits: tuple[int | None, ...] = (None,)
+    budgets: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
@@ -164,8 +168,9 @@ def _grid_cells(grid: Grid) -> Iterable[Cell]:
         grid.two_d,
         grid.shares_2d,
         grid.geometric,
+        grid.budgets,
     )
-    for seed, backbone, three_d, limit, name, two_d, share, geometric in itertools.product(*axes):
+    for seed, backbone, three_d, limit, name, two_d, share, geometric, budget in itertools.product(*axes):
         if name not in ARMS:
             raise ConfigError(f"arm {name!r}: expected one of {', '.join(ARMS)}")
         arm = ARMS[name]
@@ -180,6 +185,7 @@ def _grid_cells(grid: Grid) -> Iterable[Cell]:
             geometric,
             share if arm.pretrains else 0.0,
             limit,
+            budget,
         )
 
 
@@ -188,3 +194,10 @@ def model_of(study: Study, cell: Cell) -> ModelConfig:
     if cell.backbone not in study.models:
         raise ConfigError(f"backbone {cell.backbone!r}: expected one of {', '.join(study.models)}")
     return study.models[cell.backbone]
+
+
+def samples_of(study: Study, cell: Cell) -> int:
+    """Training samples that a cell sees; raises :class:`ConfigError` for a budget that is not above 0."""
+    if not 0 < cell.budget < float("inf"):
+        raise ConfigError(f"cell {cell.name}: expected a budget above 0, got {cell.budget}")
+    return round(study.samples[cell.backbone] * cell.budget)

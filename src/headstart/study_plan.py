@@ -16,7 +16,7 @@ from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Schedule
 from headstart.protocols import protocol
 from headstart.recipes import Sources, train_split
-from headstart.study import ARMS, Cell, Study, model_of
+from headstart.study import ARMS, Cell, Study, model_of, samples_of
 
 
 @cache
@@ -55,7 +55,7 @@ def seconds_per_sample(model: ModelConfig, study: Study, threads: int) -> float:
 
 def budget_flops(study: Study, cell: Cell) -> float:
     """Training FLOPs that a cell may spend, all stages together."""
-    return study.samples[cell.backbone] * flops_per_sample(model_of(study, cell))
+    return samples_of(study, cell) * flops_per_sample(model_of(study, cell))
 
 
 def experiment(study: Study, cell: Cell, roots: Mapping[str, str] | None = None) -> Experiment:
@@ -64,7 +64,7 @@ def experiment(study: Study, cell: Cell, roots: Mapping[str, str] | None = None)
     validation = tuple(
         Validation(name, sources.root(protocol(name).dataset), limit=study.curve_people) for name in study.tests
     )
-    total = study.samples[cell.backbone]
+    total = samples_of(study, cell)
     return Experiment(
         name=cell.name,
         model=model_of(study, cell),
@@ -107,7 +107,7 @@ def _stages(study: Study, cell: Cell, sources: Sources) -> tuple[Stage, ...]:
         ),
     ]
     shares = (cell.share_2d, 1 - cell.share_2d - geometric, geometric)
-    steps = split_steps(round(study.samples[cell.backbone] / study.batch_size), shares)
+    steps = split_steps(round(samples_of(study, cell) / study.batch_size), shares)
     return tuple(
         replace(stage, budget=Budget(samples=count * study.batch_size)) for stage, count in zip(parts, steps) if count
     )
@@ -127,12 +127,12 @@ def split_steps(total: int, shares: Sequence[float]) -> list[int]:
 def check_matched(study: Study, planned: Sequence[Cell]) -> None:
     """Raises :class:`ConfigError` for a table that would be unfair.
 
-    Within one backbone, 3D set and amount of 3D data, every arm must have the same seeds, and every cell must spend
-    the same FLOPs to within one step; losses, optimiser, augmentation and batch size must agree.
+    Within one backbone, 3D set, amount of 3D data and budget, every arm must have the same seeds, and every cell must
+    spend the same FLOPs to within one step; losses, optimiser, augmentation and batch size must agree.
     """
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in planned:
-        groups.setdefault((cell.backbone, cell.three_d, cell.three_d_limit), []).append(cell)
+        groups.setdefault((cell.backbone, cell.three_d, cell.three_d_limit, cell.budget), []).append(cell)
     for group in groups.values():
         _require_same_seeds(group)
         step = study.batch_size * flops_per_sample(model_of(study, group[0]))

@@ -17,10 +17,11 @@ from headstart.study_plan import budget_flops, flops_per_sample
 
 def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
     """What stands in ``cell.json`` beside a result: enough for a report that never imports torch."""
+    about = {name: value for name, value in asdict(cell).items() if name != "budget"}  # budget_flops says it
     return {
         "study": study.name,
         "cell": cell.name,
-        **asdict(cell),
+        **about,
         "budget_flops": budget_flops(study, cell),
         "flops_per_sample": flops_per_sample(model_of(study, cell)),
         "batch_size": study.batch_size,

@@ -153,6 +153,7 @@ def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
 
 
 def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    from headstart.study import samples_of
     from headstart.study_plan import budget_flops, flops_per_sample, seconds_per_sample
 
     missing = set(_missing(plan, cells, _folders(plan, given)))
@@ -166,9 +167,9 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     rows: list[dict[str, Any]] = [
         {
             "cell": cell.name,
-            "samples": plan.samples[cell.backbone],
+            "samples": samples_of(plan, cell),
             "flops": budget_flops(plan, cell),
-            "hours": seconds[cell.backbone] * plan.samples[cell.backbone] / 3600,
+            "hours": seconds[cell.backbone] * samples_of(plan, cell) / 3600,
             "finished": cell not in missing,
         }
         for cell in cells

@@ -146,6 +146,12 @@ class Study:
             and variant.geometric == geometric.get(variant.arm)
         )
 
+    def usual_budget(self, backbone: str) -> float:
+        """Training FLOPs of most cells of a backbone."""
+        return float(
+            _most(sorted(cell.variant.budget_flops for cell in self.cells if cell.variant.backbone == backbone))
+        )
+
     def usual_share(self, arm: str) -> float | None:
         """Share of 2D that an arm has in the main tables; None for an arm that is not in them."""
         return self._usual[1].get(arm)

@@ -138,7 +138,7 @@ def _turns(study: Study, dial: Dial) -> list[_Turn]:
     """Families of variants that differ in the dial's field only, where the main arm has two values or more."""
     families: dict[tuple[Any, ...], dict[tuple[str, bool], dict[Any, Variant]]] = {}
     for variant in study.variants:
-        if variant.arm != study.baseline:
+        if variant.arm != study.baseline and _may_differ(study, dial, variant):
             unset: dict[str, Any] = dict.fromkeys((dial.field, "share_2d", *dial.ignored), 0)
             reset = replace(variant, arm="", geometric=False, **unset)
             # Another share than the arm's usual one is a family of its own, but on the dial of shares.
@@ -156,6 +156,11 @@ def _turns(study: Study, dial: Dial) -> list[_Turn]:
             setting = Setting(reset.three_d, reset.two_d)
             turns.append(_Turn(setting, main_protocol(study, setting.three_d), values, along))
     return turns
+
+
+def _may_differ(study: Study, dial: Dial, variant: Variant) -> bool:
+    """Whether a variant has a place on the dial: where budgets may differ along with it, each has its usual one."""
+    return "budget_flops" not in dial.ignored or variant.budget_flops == study.usual_budget(variant.backbone)
 
 
 def _with_baseline(
