@@ -90,6 +90,7 @@ def training_data(variant: Variant, given: argparse.Namespace) -> tuple[Data, ..
             str(variant.folder or make_pictures(domain, share, given.out, given.workers)),
             "train",
             use_3d=False,
+            limit=share if variant.folder else None,
         )
         for domain in variant.domains
     )
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="processes that make pictures")
-    parser.add_argument("--data", type=Path, help="folder of a pack made before, instead of a new one")
+    parser.add_argument("--data", type=Path, help="folder of a pack made before, of which --pictures are used")
     parser.add_argument("--name", help="name of the row, if it is not the variant's")
     given = parser.parse_args()
     if given.variant == "table":
