@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -202,14 +201,14 @@ class OnePerson:
         for joint, point in joints.items():
             keypoints[CANONICAL.index(joint)], visibility[CANONICAL.index(joint)] = point, Visibility.VISIBLE
             image = np.maximum(image, dot_image(np.array(point), 3.0) / 255 * np.array(colours[joint]))
-        self.image = cv2.imencode(".png", image.astype(np.uint8))[1]
+        self.pixels = image.astype(np.uint8)
         self.person = Annotation("one", Path("one.png"), BOX.astype(np.float32), keypoints, visibility)
 
     def __getitem__(self, row: int) -> Annotation:
         return self.person
 
-    def content(self, row: int) -> NDArray[np.uint8]:
-        return self.image
+    def image(self, row: int) -> NDArray[np.uint8]:
+        return self.pixels
 
 
 # BGR; left and right differ, and only one wrist is labelled.
