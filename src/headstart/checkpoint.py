@@ -11,6 +11,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from headstart.errors import DataError, TrainingError
+from headstart.errors import ConfigError, DataError, TrainingError
 from headstart.models.pose_net import PoseNet, model_config_from_dict
 
 _HEADER = "headstart"
@@ -114,6 +115,14 @@ def find_checkpoint(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise DataError(path, "best.safetensors or last.safetensors", found="neither", fix="Train first")
+
+
+def shipped_weights() -> Path:
+    """Checkpoint of the model that ships in the package; raises :class:`ConfigError` if this copy has none."""
+    path = Path(str(resources.files("headstart"))) / "weights" / "ship.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"no model ships with this copy of headstart ({path}); name one: a checkpoint or a hub id")
+    return path
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ class Experiment:
     """Samples of one step, over all processes."""
     seed: int = 0
     start_from: str | None = None
-    """Checkpoint or run folder whose weights to begin with (all of them, strictly)."""
+    """Checkpoint or run folder whose weights to begin with (all of them, strictly); "shipped": the model that ships."""
     average_decay: float | None = 0.999
     """Decay of the averaged weights that are evaluated and kept; None: none."""
     flip_test: bool = False
@@ -75,6 +75,9 @@ class Experiment:
     validate_samples: int = 100_000
     tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
 
+
+#: The value of ``start_from`` that means the model that ships.
+SHIPPED = "shipped"
 
 # Fields that do not change what is computed: a run may be resumed with other values.
 FREE_FIELDS = ("workers", "log_samples", "checkpoint_samples", "tracker", "validation", "validate_samples")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,9 +207,9 @@ class PoseEstimator:
 
 def load_network(source: str | Path | None = None, device: str | None = None) -> PoseNetwork:
     """The network that ``source`` names, see :meth:`PoseEstimator.from_pretrained`."""
-    from headstart.checkpoint import load_model
+    from headstart.checkpoint import load_model, shipped_weights
 
-    path = _shipped() if source is None else _local(source) or _from_hub(str(source))
+    path = shipped_weights() if source is None else _local(source) or _from_hub(str(source))
     if path.suffix == ".onnx":
         return OnnxNetwork(path, device=device)
     return TorchNetwork(load_model(path)[0], device)
@@ -240,13 +239,6 @@ def _names(pictures: Sequence[PhotoLike]) -> list[str]:
 
 def _by_name(names: tuple[str, ...], points: NDArray[np.float64]) -> dict[str, tuple[float, float, float]]:
     return {name: (float(a), float(b), float(c)) for name, (a, b, c) in zip(names, points)}
-
-
-def _shipped() -> Path:
-    path = Path(str(resources.files("headstart"))) / "weights" / "ship.safetensors"
-    if not path.is_file():
-        raise ConfigError(f"no model ships with this copy of headstart ({path}); name one: a checkpoint or a hub id")
-    return path
 
 
 def _local(source: str | Path) -> Path | None:

@@ -30,12 +30,14 @@ from headstart.checkpoint import (
     optimiser_tensors,
     random_tensors,
     save_checkpoint,
+    shipped_weights,
 )
 from headstart.display import ProgressDisplay
 from headstart.errors import ConfigError
-from headstart.experiment import Experiment, Stage, as_json, require_same
+from headstart.experiment import SHIPPED, Experiment, Stage, as_json, require_same
 from headstart.interruption import Interrupted, signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
+from headstart.memory import keep_freed_memory
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.progress import Progress, scalars, stage_cost
@@ -77,6 +79,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     )
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
+    if device.type == "cpu":
+        keep_freed_memory()
     if main:
         out.mkdir(parents=True, exist_ok=True)
         (out / "config.json").write_text(json.dumps(resolved, indent=1))
@@ -285,9 +289,10 @@ def _build_network(experiment: Experiment, header: dict[str, Any] | None) -> Pos
         return PoseNet(experiment.model, header.get("backbone_config") or {})
     if experiment.start_from is None:
         return PoseNet(experiment.model)
-    loaded, _ = load_model(Path(experiment.start_from))
+    start = shipped_weights() if experiment.start_from == SHIPPED else Path(experiment.start_from)
+    loaded, _ = load_model(start)
     network = PoseNet(experiment.model, loaded.backbone.config or {})
-    load_weights(network, loaded.state_dict(), Path(experiment.start_from))
+    load_weights(network, loaded.state_dict(), start)
     return network
 
 
