@@ -241,21 +241,18 @@ def _chain(heads, rotations, parents):  # type: ignore[no-untyped-def]
 def _blend_vertices(rest, rows, weight_bones, weights, transforms, out):  # type: ignore[no-untyped-def]
     for index in range(len(rest)):
         row = rows[index]
-        matrix = np.zeros((3, 4), np.float32)
+        x, y, z = rest[index, 0], rest[index, 1], rest[index, 2]
+        out[index, 0] = out[index, 1] = out[index, 2] = 0
         for k in range(weights.shape[1]):
-            weight = weights[row, k]
+            weight, bone = weights[row, k], weight_bones[row, k]
             if weight > 0:
-                bone = transforms[weight_bones[row, k]]
                 for i in range(3):
-                    for j in range(4):
-                        matrix[i, j] += weight * bone[i, j]
-        for i in range(3):
-            out[index, i] = (
-                matrix[i, 0] * rest[index, 0]
-                + matrix[i, 1] * rest[index, 1]
-                + matrix[i, 2] * rest[index, 2]
-                + matrix[i, 3]
-            )
+                    out[index, i] += weight * (
+                        transforms[bone, i, 0] * x
+                        + transforms[bone, i, 1] * y
+                        + transforms[bone, i, 2] * z
+                        + transforms[bone, i, 3]
+                    )
 
 
 def skin_points(rest: Array, rows: NDArray[np.int64], transforms: Array) -> NDArray[np.float32]:

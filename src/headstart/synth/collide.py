@@ -136,23 +136,25 @@ def intersects(posed: Posed, solids: Solids) -> bool:
 
 @numba.njit(cache=True, error_model="numpy")
 def _mark_inside(points, checked, ends, radii, transforms, slabs, shrink, inside):  # type: ignore[no-untyped-def]
-    limbs = len(ends)
+    axes = ends[:, 1] - ends[:, 0]
+    limbs, rest = len(ends), np.empty(3)
     for index in range(len(points)):
-        point = points[index]
+        x, y, z = points[index, 0], points[index, 1], points[index, 2]
         for limb in range(limbs):
             if checked[index, limb] and not inside[index]:
-                start = ends[limb, 0]
-                axis = ends[limb, 1] - start
-                along = min(max(((point - start) * axis).sum() / (axis * axis).sum(), 0.0), 1.0)
-                offset = point - start - along * axis
+                fx, fy, fz = x - ends[limb, 0, 0], y - ends[limb, 0, 1], z - ends[limb, 0, 2]
+                ax, ay, az = axes[limb, 0], axes[limb, 1], axes[limb, 2]
+                along = min(max((fx * ax + fy * ay + fz * az) / (ax * ax + ay * ay + az * az), 0.0), 1.0)
+                dx, dy, dz = fx - along * ax, fy - along * ay, fz - along * az
                 radius = shrink * (radii[limb, 0] * (1 - along) + radii[limb, 1] * along)
-                inside[index] = (offset * offset).sum() < radius * radius
+                inside[index] = dx * dx + dy * dy + dz * dz < radius * radius
         for slab in range(len(slabs)):
             if checked[index, limbs + slab] and not inside[index]:
-                moved = point - transforms[slab, :, 3]
-                rest = np.ascontiguousarray(transforms[slab, :, :3].T) @ moved
-                low, high = slabs[slab, 0], slabs[slab, 1]
-                if low < rest[2] < high:
+                bone = transforms[slab]
+                mx, my, mz = x - bone[0, 3], y - bone[1, 3], z - bone[2, 3]
+                for axis in range(3):
+                    rest[axis] = bone[0, axis] * mx + bone[1, axis] * my + bone[2, axis] * mz
+                if slabs[slab, 0] < rest[2] < slabs[slab, 1]:
                     dx = (rest[0] - slabs[slab, 2]) / (shrink * slabs[slab, 4])
                     dy = (rest[1] - slabs[slab, 3]) / (shrink * slabs[slab, 5])
                     inside[index] = dx * dx + dy * dy < 1

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array, Camera
-from headstart.synth.affine import seen_from
-from headstart.synth.rotation import Z, about, unit
+from headstart.synth.affine import bounds, seen_from
+from headstart.synth.rotation import Z, about, cross, unit
 
 
 def look_at(eye: Array, target: Array, focal_px: float, size: int, roll: float = 0.0) -> Camera:
     """A camera at ``eye`` whose optical axis meets ``target`` (world mm, z up); ``roll`` in radians."""
     forward = unit(np.asarray(target, np.float64) - eye)
-    right = unit(np.cross(forward, Z if abs(forward[2]) < 0.999 else [0.0, 1, 0]))
-    down = np.cross(forward, right)
+    right = unit(cross(forward, Z if abs(forward[2]) < 0.999 else [0.0, 1, 0]))
+    down = cross(forward, right)
     rotation = about([0.0, 0, 1], roll) @ np.stack([right, down, forward])
     middle = (size - 1) / 2
     return Camera(focal_px, focal_px, middle, middle, rotation=rotation, translation_mm=-rotation @ eye)
@@ -31,7 +31,7 @@ def pixel_range(camera: Camera, points: Array) -> tuple[NDArray[np.float64], NDA
     """Least and greatest pixel (2,) of points (N, 3) in world mm, through an ideal lens; all must lie in front."""
     view = seen_from(camera, points)
     pixels = view[:, :2] / np.maximum(view[:, 2:], 1.0) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
-    return pixels.min(0), pixels.max(0)
+    return bounds(pixels)
 
 
 def framed(camera: Camera, points: Array, size: int, fill: float, shift: tuple[float, float]) -> Camera:
@@ -59,7 +59,7 @@ def roaming_camera(
 
     ``behind`` (3,) is a direction in which a wall stands: the camera keeps to the other side.
     """
-    low, high = points.min(0), points.max(0)
+    low, high = bounds(points)
     reach = float(np.linalg.norm(high - low))
     distance = reach * float(np.exp(rng.uniform(np.log(1.3), np.log(5.5))))
     azimuth = rng.uniform(0, 2 * np.pi)

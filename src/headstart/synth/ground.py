@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.geometry import Array
 from headstart.synth.affine import transformed
 from headstart.synth.body import Posed, load_body
-from headstart.synth.rotation import Z, about, swing
+from headstart.synth.rotation import Z, about, cross, swing
 
 _CONTACT_MM = 35.0
 
@@ -52,7 +52,7 @@ def settled(posed: Posed, steps: int = 12) -> Posed:
         distance = float(np.hypot(*pull))
         if distance < 15:
             break
-        turn = about(np.cross(Z, [*pull, 0.0]), min(0.12, distance / 1000)) @ turn
+        turn = about(cross(Z, [*pull, 0.0]), min(0.12, distance / 1000)) @ turn
     return moved(posed, turn, np.zeros(3))
 
 

@@ -75,14 +75,16 @@ def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyp
     weight = np.empty(3)
     left, right, top, bottom = pixels[:, 0].min(), pixels[:, 0].max(), pixels[:, 1].min(), pixels[:, 1].max()
     for index in range(len(faces)):
-        a, b, c = points[faces[index, 0]], points[faces[index, 1]], points[faces[index, 2]]
-        if a[2] < 60 and b[2] < 60 and c[2] < 60:
+        i, j, k = faces[index, 0], faces[index, 1], faces[index, 2]
+        za, zb, zc = points[i, 2], points[j, 2], points[k, 2]
+        if za < 60 and zb < 60 and zc < 60:
             continue
         ready = False
-        if a[2] > 1 and b[2] > 1 and c[2] > 1:
-            na, nb, nc = 1 / a[2], 1 / b[2], 1 / c[2]
-            x0, x1 = min(a[0] * na, b[0] * nb, c[0] * nc), max(a[0] * na, b[0] * nb, c[0] * nc)
-            y0, y1 = min(a[1] * na, b[1] * nb, c[1] * nc), max(a[1] * na, b[1] * nb, c[1] * nc)
+        if za > 1 and zb > 1 and zc > 1:
+            na, nb, nc = 1 / za, 1 / zb, 1 / zc
+            xa, xb, xc = points[i, 0] * na, points[j, 0] * nb, points[k, 0] * nc
+            ya, yb, yc = points[i, 1] * na, points[j, 1] * nb, points[k, 1] * nc
+            x0, x1, y0, y1 = min(xa, xb, xc), max(xa, xb, xc), min(ya, yb, yc), max(ya, yb, yc)
         else:
             x0, x1, y0, y1 = -np.inf, np.inf, -np.inf, np.inf
         if x1 < left or x0 > right or y1 < top or y0 > bottom:
@@ -92,6 +94,7 @@ def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyp
             if not (x0 <= x <= x1 and y0 <= y <= y1):
                 continue
             if not ready:
+                a, b, c = points[i], points[j], points[k]
                 ab, bc, ca = np.cross(a, b), np.cross(b, c), np.cross(c, a)
                 volume = (a * bc).sum()
                 ready = True

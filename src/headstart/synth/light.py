@@ -11,7 +11,7 @@ from headstart.geometry import Array
 from headstart.synth.affine import transformed
 from headstart.synth.mesh import Mesh, some_corner
 from headstart.synth.raster import depth_map
-from headstart.synth.rotation import unit
+from headstart.synth.rotation import cross, unit
 
 _SKY_DIRECTIONS = 7
 _SKY_SIZE, _NEAR_SIZE, _FAR_SIZE = 112, 384, 256
@@ -58,8 +58,8 @@ class LightMaps:
 def _along(direction: Array, centre: Array, reach: float, size: int) -> NDArray[np.float64]:
     """(3, 4) world mm -> columns, rows, height in mm, looking against ``direction``."""
     direction = unit(direction)
-    across = unit(np.cross([0.0, 0, 1] if abs(direction[2]) < 0.99 else [1.0, 0, 0], direction))
-    up = np.cross(direction, across)
+    across = unit(cross([0.0, 0, 1] if abs(direction[2]) < 0.99 else [1.0, 0, 0], direction))
+    up = cross(direction, across)
     scale = size / (2 * reach)
     linear = np.stack([across * scale, up * scale, direction])
     offset = np.array([size / 2, size / 2, 0.0])

@@ -117,16 +117,17 @@ def vertex_normals(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> N
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _accumulate_normals(vertices, faces, normals):  # type: ignore[no-untyped-def]
     for index in range(len(faces)):
-        a, b, c = faces[index]
-        ux, uy, uz = vertices[b] - vertices[a]
-        vx, vy, vz = vertices[c] - vertices[a]
+        a, b, c = faces[index, 0], faces[index, 1], faces[index, 2]
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+        vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         for corner in (a, b, c):
             normals[corner, 0] += nx
             normals[corner, 1] += ny
             normals[corner, 2] += nz
     for index in range(len(normals)):
-        x, y, z = normals[index]
+        x, y, z = normals[index, 0], normals[index, 1], normals[index, 2]
         scale = 1.0 / max(np.sqrt(x * x + y * y + z * z), 1e-12)
         normals[index, 0] = x * scale
         normals[index, 1] = y * scale

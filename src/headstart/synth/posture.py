@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from headstart.geometry import Array
 from headstart.synth.posture_table import FREE_ARMS, Arm, Leg, Posture, Range, load_postures
 from headstart.synth.rig import CONTROLS, Pose, make_pose, mirrored, rest_limb
-from headstart.synth.rotation import X, Y, Z, about, blend, euler_degrees, from_vector, swing, unit
+from headstart.synth.rotation import X, Y, Z, about, blend, cross, euler_degrees, from_vector, swing, unit
 
 Turns = dict[str, NDArray[np.float64]]
 
@@ -38,8 +38,8 @@ def arm_turns(side: str, angles: list[float], clavicle: float = 22.0) -> Turns:
     shoulder = about(Y, -sign * np.deg2rad(clavicle) * max(0.0, (up + 0.3) / 1.3))
     rest = rest_limb(side, "arm")
     hinge = _elbow_hinge(direction, sign, swivel)
-    start = np.stack([rest.upper, rest.hinge, np.cross(rest.upper, rest.hinge)], 1)
-    end = np.stack([direction, hinge, np.cross(direction, hinge)], 1)
+    start = np.stack([rest.upper, rest.hinge, cross(rest.upper, rest.hinge)], 1)
+    end = np.stack([direction, hinge, cross(direction, hinge)], 1)
     upper = shoulder.T @ end @ start.T
     return {
         f"{side}_clavicle": shoulder,
@@ -52,7 +52,7 @@ def _elbow_hinge(direction: Array, sign: int, swivel: float) -> NDArray[np.float
     """Axis of the elbow so that the forearm flexes forward, upward and inward, turned by ``swivel``."""
     towards = np.array([-0.5 * sign, -1.0, 0.7])
     towards = unit(towards - direction * (direction @ towards))
-    return unit(np.cross(direction, about(direction, sign * swivel) @ towards))
+    return unit(cross(direction, about(direction, sign * swivel) @ towards))
 
 
 def trunk_turns(trunk: list[float], nod: float, turn: float, tilt: float) -> Turns:

@@ -134,12 +134,16 @@ def _fill_heights(points, faces, heights):  # type: ignore[no-untyped-def]
         if x0 > x1 or y0 > y1 or abs(area) < 1e-9:
             continue
         inverse = 1.0 / area
-        za, zb, zc = points[a, 2], points[b, 2], points[c, 2]
+        za = points[a, 2]
+        rise_b, rise_c = points[b, 2] - za, points[c, 2] - za
+        step_b, step_c = (yc - ya) * inverse, (ya - yb) * inverse
         for y in range(y0, y1 + 1):
+            wb = ((x0 - xa) * (yc - ya) - (xc - xa) * (y - ya)) * inverse
+            wc = ((xb - xa) * (y - ya) - (x0 - xa) * (yb - ya)) * inverse
             for x in range(x0, x1 + 1):
-                wb = ((x - xa) * (yc - ya) - (xc - xa) * (y - ya)) * inverse
-                wc = ((xb - xa) * (y - ya) - (x - xa) * (yb - ya)) * inverse
                 if wb >= 0 and wc >= 0 and wb + wc <= 1:
-                    height = za + wb * (zb - za) + wc * (zc - za)
+                    height = za + wb * rise_b + wc * rise_c
                     if height > heights[y, x]:
                         heights[y, x] = height
+                wb += step_b
+                wc += step_c

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headstart.geometry import Array
 from headstart.skeleton import mirrored_name
 from headstart.synth.body import load_body
-from headstart.synth.rotation import about, fraction, twist_angle, unit
+from headstart.synth.rotation import about, cross, fraction, twist_angle, unit
 
 _LIMB = ("clavicle", "upper_arm", "forearm", "hand", "thigh", "shin", "foot")
 _LIMB_BONE = {
@@ -119,7 +119,7 @@ def rest_limb(side: str, limb: str) -> Limb:
     names = {"arm": ("upperarm01", "lowerarm01", "wrist"), "leg": ("upperleg01", "lowerleg01", "foot")}[limb]
     start, middle, end = (rest_head(f"{name}.{side[0].upper()}") for name in names)
     upper, lower = unit(middle - start), unit(end - middle)
-    hinge = unit(np.cross(upper, lower)) if limb == "arm" else np.array([1.0, 0, 0])
+    hinge = unit(cross(upper, lower)) if limb == "arm" else np.array([1.0, 0, 0])
     return Limb(upper, lower, hinge, float(np.arccos(np.clip(upper @ lower, -1, 1))))
 
 
@@ -165,9 +165,9 @@ def _finger_axis(end: str) -> NDArray[np.float64]:
     """Axis about which the fingers of one hand close."""
     index, little = rest_head(f"finger2-1.{end}"), rest_head(f"finger5-1.{end}")
     forward = unit((index + little) / 2 - rest_head(f"wrist.{end}"))
-    palm = np.cross(unit(little - index), forward)
+    palm = cross(unit(little - index), forward)
     palm = palm * np.sign(palm @ (rest_head(f"finger1-3.{end}") - (index + little) / 2))
-    return unit(np.cross(forward, palm))
+    return unit(cross(forward, palm))
 
 
 def _curl_fingers(rotations: NDArray[np.float64], grip: float, end: str) -> None:

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
-from headstart.synth.affine import transformed
+from headstart.synth.affine import bounds, transformed
 from headstart.synth.body import PARTS, Posed, load_body
 from headstart.synth.colour import earth_colour, from_hsv, leaf_colour, scaled, thing_colour
 from headstart.synth.material import Material
 from headstart.synth.pose import Stance
 from headstart.synth.primitives import ball, box, cylinder, quad, turned
 from headstart.synth.props import INDOOR, OUTDOOR, Stage
-from headstart.synth.rotation import unit
+from headstart.synth.rotation import cross, unit
 
 _FLOORS_OUT = ("grass", "grass", "gravel", "asphalt", "asphalt", "sand", "concrete", "tiles", "planks", "stones")
 _FLOORS_IN = ("planks", "tiles", "concrete", "siding", "plaster", "checker", "weave")
@@ -24,7 +24,7 @@ _WALLS = ("plaster", "plaster", "bricks", "siding", "planks", "concrete", "tiles
 def extent(posed: Posed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest corner (3,) mm of the naked body."""
     points = posed.vertices[: load_body().faces["body"].max() + 1]
-    return points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    return bounds(points)
 
 
 def front_of(posed: Posed) -> NDArray[np.float64]:
@@ -254,7 +254,7 @@ def add_occluder(stage: Stage, eye: Array, target: Array, size_mm: float) -> Non
         solid = cylinder((0, 0, 0), (0, 0, max(at[2] - stage.ground, 0) + 2500), size * 0.22)
         stage.put(solid, (at[0], at[1], stage.ground), yaw, stage.material("bark", "concrete", "siding"))
     elif kind == "bar":
-        across = unit(np.cross(np.asarray(target) - eye, [0.0, 0, 1])) + rng.normal(0, 0.25, 3)
+        across = unit(cross(np.asarray(target) - eye, [0.0, 0, 1])) + rng.normal(0, 0.25, 3)
         stage.put(
             cylinder(at - across * 3000, at + across * 3000, size * 0.12, sides=8),
             np.zeros(3),

@@ -1,6 +1,6 @@
 """Colour of every pixel: texture, sun with soft shadows, fill light, sky as far as it is seen. Numba, one thread.
 
-A pixel whose samples agree on the surface is shaded once; only edges are shaded sample by sample.
+A pixel is shaded once for each surface that its samples show: edges cost twice as much as what lies between them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from headstart.synth.surface import albedo, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
 _LOOKS = 9
-#: Points of the unit disc, evenly spread (golden angle).
+_FIRST_LOOKS = 3
+#: Points of the unit disc, evenly spread (golden angle), the outermost first.
 _SPIRAL = np.array(
-    [np.sqrt((k + 0.5) / _LOOKS) * np.array([np.cos(2.39996 * k), np.sin(2.39996 * k)]) for k in range(_LOOKS)],
+    [
+        np.sqrt((k + 0.5) / _LOOKS) * np.array([np.cos(2.39996 * k), np.sin(2.39996 * k)])
+        for k in reversed(range(_LOOKS))
+    ],
     np.float32,
 )
 
@@ -110,6 +114,9 @@ def _sunlit(maps, point, normal, softness, x, y):  # type: ignore[no-untyped-def
         radius = max(softness * texels, np.float32(0.7))
         cosine, sine = radius * np.cos(angle), radius * np.sin(angle)
         for k in range(_LOOKS):
+            # Where a third of the looks agree that all is lit, or nothing, the others would.
+            if k == _FIRST_LOOKS and (lit <= 0 or lit >= _FIRST_LOOKS * np.float32(0.999 / _LOOKS)):
+                return lit * np.float32(_LOOKS / _FIRST_LOOKS)
             i = int(row + sine * _SPIRAL[k, 0] + cosine * _SPIRAL[k, 1])
             j = int(column + cosine * _SPIRAL[k, 0] - sine * _SPIRAL[k, 1])
             i, j = min(max(i, 0), size - 1), min(max(j, 0), size - 1)
@@ -162,9 +169,9 @@ def _left_open(balls, reach, point, normal):  # type: ignore[no-untyped-def]
     for k in range(len(balls)):
         dx, dy, dz = balls[k, 0] - point[0], balls[k, 1] - point[1], balls[k, 2] - point[2]
         facing = dx * normal[0] + dy * normal[1] + dz * normal[2]
-        if facing > 0:
-            away = dx * dx + dy * dy + dz * dz
-            radius = balls[k, 3] * balls[k, 3]
+        away, radius = dx * dx + dy * dy + dz * dz, balls[k, 3] * balls[k, 3]
+        # Farther off than six radii a ball takes less than a twentieth.
+        if facing > 0 and away < 36 * radius:
             hidden = np.float32(1.8) * facing / np.sqrt(away + 1) * radius / max(away, radius)
             share *= 1 - min(hidden, np.float32(0.9))
     return share
@@ -233,6 +240,15 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
         )
 
 
+@_inline
+def _alike(first, second, first_near, second_near, material_of):  # type: ignore[no-untyped-def]
+    """Whether two samples show the same surface, so that one colour serves both."""
+    if first < 0 or second < 0:
+        return first < 0 and second < 0
+    far, near = min(first_near, second_near), max(first_near, second_near)
+    return material_of[first] == material_of[second] and near < far * np.float32(1.03)
+
+
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _shade_all(geometry, topology, materials, textures, lighting, maps, view, samples, backdrop, picture):  # type: ignore[no-untyped-def]
     face, near, first, second = samples
@@ -240,40 +256,26 @@ def _shade_all(geometry, topology, materials, textures, lighting, maps, view, sa
     scale = face.shape[0] // picture.shape[0]
     share = np.float32(1.0 / (scale * scale))
     colour, scratch = np.empty(3, np.float32), np.empty((4, 3), np.float32)
+    done = np.empty(scale * scale, np.bool_)
     for y in range(picture.shape[0]):
         for x in range(picture.shape[1]):
             row, column = y * scale, x * scale
-            top = face[row, column]
-            one = True
-            lowest, highest = near[row, column], near[row, column]
-            for i in range(scale):
-                for j in range(scale):
-                    other = face[row + i, column + j]
-                    value = near[row + i, column + j]
-                    lowest, highest = min(lowest, value), max(highest, value)
-                    if other != top and (other < 0 or top < 0 or material_of[other] != material_of[top]):
-                        one = False
             picture[y, x] = 0
-            if one and (top < 0 or highest < lowest * np.float32(1.03)):
-                if top < 0:
-                    picture[y, x] = backdrop[y, x]
+            done[:] = False
+            for sample in range(scale * scale):
+                if done[sample]:
+                    continue
+                i, j = row + sample // scale, column + sample % scale
+                this, weight = face[i, j], np.float32(0)
+                for other in range(sample, scale * scale):
+                    k, m = row + other // scale, column + other % scale
+                    if not done[other] and _alike(this, face[k, m], near[i, j], near[k, m], material_of):
+                        done[other] = True
+                        weight += share
+                if this < 0:
+                    colour[:] = backdrop[y, x]
                 else:
-                    hit = (top, near[row, column], first[row, column], second[row, column], column, row)
-                    _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, picture[y, x])
-                continue
-            for i in range(scale):
-                for j in range(scale):
-                    this = face[row + i, column + j]
-                    if this < 0:
-                        picture[y, x] += share * backdrop[y, x]
-                        continue
-                    hit = (
-                        this,
-                        near[row + i, column + j],
-                        first[row + i, column + j],
-                        second[row + i, column + j],
-                        column + j,
-                        row + i,
-                    )
+                    hit = (this, near[i, j], first[i, j], second[i, j], j, i)
                     _surface(geometry, topology, materials, textures, lighting, maps, view, hit, scratch, colour)
-                    picture[y, x] += share * colour
+                for channel in range(3):
+                    picture[y, x, channel] += weight * colour[channel]
