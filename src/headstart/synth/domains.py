@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from headstart.errors import ConfigError
 from headstart.geometry import Camera
 from headstart.skeleton import CANONICAL, LSP_14
+from headstart.synth.affine import bounds
 from headstart.synth.backdrop import paint_backdrop
 from headstart.synth.body import Shape, sample_shape
 from headstart.synth.dress import Person, add_person
-from headstart.synth.framing import draw_framing, framed, look_at, pixel_range, position, roaming_camera
+from headstart.synth.framing import draw_framing, framed, look_at, position, roaming_camera
 from headstart.synth.ground import moved
 from headstart.synth.labels import State
 from headstart.synth.lens import draw_development, photograph
@@ -58,7 +59,7 @@ class SyntheticImage:
     mask: NDArray[np.bool_]
     """(size, size): pixels that show the person."""
     bbox_xywh: NDArray[np.float64]
-    """(4,) px: the whole body as projected, hidden parts included, clipped to the picture."""
+    """(4,) px: tight around the 14 joints of LSP (ankles to top of the head), clipped to the picture."""
     subject: str
     action: str
     sequence: str
@@ -268,6 +269,8 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
 
 
 def _box(shot: Shot, size: int) -> NDArray[np.float64]:
-    low, high = (np.clip(end, -0.5, size - 0.5) for end in pixel_range(shot.camera, body_points(shot.stance.posed)))
+    """Tight around the joints, as the boxes of LSP and MPII are; one of the whole body is a tenth larger."""
+    joints = np.clip(shot.keypoints[_LIMB_JOINTS], -0.5, size - 0.5)
+    low, high = bounds(joints)
     # Outer corners: the pixel centre (0, 0) lies half a pixel inside the picture.
     return np.concatenate([low + 0.5, high - low])
