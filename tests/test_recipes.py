@@ -9,7 +9,9 @@ import pytest
 
 from headstart import datasets
 from headstart.budget import Budget
+from headstart.checkpoint import load_model, load_weights, shipped_weights
 from headstart.errors import ConfigError
+from headstart.experiment import SHIPPED
 from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
@@ -116,6 +118,17 @@ def test_2d_and_3d_are_drawn_one_to_one() -> None:
     """However many data sets there are on either side."""
     data = build("integral", Sources(("mpii", "lsp", "coco"), ("h36m",))).stages[0].data
     assert sum(one.weight for one in data[:3]) == pytest.approx(data[3].weight)
+
+
+def test_finetune_goes_on_from_the_model_that_ships() -> None:
+    """Its network takes those weights as they are, and its crops are those that they were trained on."""
+    recipe = build("finetune", Sources(two_d=("coco",), three_d=()))
+    assert recipe.start_from == SHIPPED
+    shipped, header = load_model(shipped_weights())
+    network = PoseNet(recipe.model, header["backbone_config"] or {})
+    load_weights(network, shipped.state_dict(), shipped_weights())
+    assert recipe.model.input_size == shipped.config.input_size
+    assert [one.dataset for one in recipe.stages[0].data] == ["coco"]
 
 
 def test_names_that_do_not_exist() -> None:

@@ -14,9 +14,9 @@ import torch
 from headstart import train
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
-from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint
+from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError, TrainingError
-from headstart.experiment import Stage
+from headstart.experiment import SHIPPED, Stage
 from headstart.interruption import Interrupted
 from headstart.optimisation import Optimiser, Schedule
 from headstart.results import RunResult, Scores
@@ -127,6 +127,16 @@ def test_2d_training_leaves_the_depth_untouched_by_data(stick_people_2d: Path, t
     assert torch.equal(first["model.head.depth_maps.weight"].isfinite(), torch.ones(18, 16, 1, 1, dtype=torch.bool))
     assert not torch.equal(first["model.head.heatmaps.weight"], second["model.head.heatmaps.weight"])
     assert torch.equal(first["ema.head.depth_maps.weight"], second["model.head.depth_maps.weight"])
+
+
+def test_a_run_can_go_on_from_the_model_that_ships(stick_people_2d: Path, tmp_path: Path) -> None:
+    shipped, _ = load_model(shipped_weights())
+    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    model = replace(shipped.config, input_size=(64, 64))
+    run(experiment(still, model=model, start_from=SHIPPED), tmp_path)
+    learnt = weights(tmp_path / "last.safetensors")
+    for name, tensor in shipped.named_parameters():
+        assert torch.equal(learnt[f"model.{name}"], tensor), name
 
 
 def test_start_from_another_model_is_refused(stick_people_2d: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from headstart.skeleton import CANONICAL
+from headstart.synth.affine import bounds, transformed
 from headstart.synth.body import STATURE_MM, load_body, sample_shape, skin
 from headstart.synth.pose import rest_joints
 from headstart.synth.rig import bone_rotations, make_pose, mirrored
-from headstart.synth.rotation import about, blend, swing, to_vector
+from headstart.synth.rotation import about, blend, cross, swing, to_vector, unit
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,18 @@ def test_mirroring_a_pose_exchanges_the_sides(shapes):
     pose = make_pose({"left_thigh": about([1, 0.2, 0.1], -1.0), "chest": about([0, 0, 1], 0.4)})
     joints, flipped = (skin(shapes[0], bone_rotations(p)).joints for p in (pose, mirrored(pose)))
     np.testing.assert_allclose(flipped[list(CANONICAL.flip_index)] * (-1, 1, 1), joints, atol=15)
+
+
+def test_vectors_by_plain_floats_are_those_of_numpy():
+    rng = np.random.default_rng(2)
+    first, second, points = rng.normal(size=3), rng.normal(size=3), rng.normal(size=(50, 3)).astype(np.float32)
+    np.testing.assert_allclose(cross(first, second), np.cross(first, second), atol=1e-12)
+    np.testing.assert_allclose(unit(first[:2]), first[:2] / np.linalg.norm(first[:2]), atol=1e-12)
+    assert list(unit([0.0, 0.0, 0.0])) == [0.0, 0.0, 0.0]
+    turn = Rotation.from_rotvec(first / np.linalg.norm(first) * 0.7).as_matrix()
+    np.testing.assert_allclose(about(first, 0.7), turn, atol=1e-12)
+    np.testing.assert_array_equal(bounds(points), (points.min(0), points.max(0)))
+    np.testing.assert_allclose(transformed(points, turn, second), points @ turn.T + second, atol=1e-6)
 
 
 def test_rotation_helpers():
