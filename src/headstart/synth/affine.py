@@ -5,6 +5,8 @@ Matrix products of numpy go to a BLAS library whose last bits depend on its numb
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,12 @@ from numpy.typing import NDArray
 from headstart.geometry import Array, Camera
 
 
-def transformed(points: Array, linear: Array, offset: Array | None = None) -> NDArray[np.float64]:
-    """``linear`` (M, K) @ each point (N, K), plus ``offset`` (M,): (N, M)."""
+def transformed(
+    points: Array, linear: Array, offset: Array | None = None, dtype: type[np.floating] = np.float64
+) -> NDArray[Any]:
+    """``linear`` (M, K) @ each point (N, K), plus ``offset`` (M,): (N, M) of ``dtype``."""
     shift = np.zeros(len(linear)) if offset is None else np.asarray(offset, np.float64)
-    out = np.empty((len(points), len(linear)))
+    out = np.empty((len(points), len(linear)), dtype)
     _transform(np.ascontiguousarray(points), np.ascontiguousarray(linear, np.float64), shift, out)
     return out
 

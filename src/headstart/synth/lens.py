@@ -50,17 +50,17 @@ def draw_development(rng: np.random.Generator, studio: bool = False) -> Developm
     return Development(
         exposure=float(np.clip(rng.normal(0.5, 0.1 * spread), 0.3, 0.68)),
         highlight=float(np.exp(rng.uniform(np.log(0.55), np.log(1.2 if studio or rng.random() < 0.9 else 3.0)))),
-        contrast=float(rng.uniform(1.0, 1.1 + 0.4 * spread)),
-        saturation=float(rng.normal(0.98, 0.16 * spread)),
+        contrast=float(rng.uniform(1.0, 1.1 + 0.4 * spread) if studio else rng.uniform(1.15, 1.9)),
+        saturation=float(rng.normal(0.92, 0.16 * spread)),
         balance=(float(np.exp(warm)), float(np.exp(green)), float(np.exp(-warm))),
-        blur_px=float(rng.uniform(0.3, 0.6) + poor * rng.uniform(0, 0.7)),
+        blur_px=float(rng.uniform(0.25, 0.5) + poor * rng.uniform(0, 0.7)),
         far_blur_px=float(rng.uniform(0.5, 3) if rng.random() < 0.4 and not studio else 0.0),
         motion_px=float(rng.uniform(1.5, 5) if rng.random() < 0.07 and not studio else 0.0),
         motion_angle=float(rng.uniform(0, np.pi)),
         noise=float(rng.uniform(0.002, 0.009) + poor * rng.uniform(0, 0.025)),
         chroma_noise=float(rng.uniform(0, 0.008) + poor * rng.uniform(0, 0.015)),
-        shrink=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.3 * spread else 1.0,
-        sharpen=float(rng.uniform(0, 0.9)),
+        shrink=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.2 * spread else 1.0,
+        sharpen=float(rng.uniform(0, 0.9 + 0.5 * spread)),
         vignette=float(rng.uniform(0, 0.35) if rng.random() < 0.4 else 0.0),
         quality=int(rng.integers(40, 97)),
         grey=bool(rng.random() < 0.025 * spread),
@@ -110,7 +110,7 @@ def _expose(linear: NDArray[np.float32], subject: NDArray[np.bool_], how: Develo
     """Tone-mapped display values."""
     exposed = linear * (np.array(how.balance, np.float32) * np.float32(_gain(linear, subject, how)))
     # A shoulder keeps highlights from clipping hard.
-    return np.power(exposed * (1 + exposed / 5) / (1 + exposed), np.float32(1 / 2.2))
+    return np.asarray(cv2.pow(exposed * (1 + exposed / 5) / (1 + exposed), 1 / 2.2), np.float32)
 
 
 def _grade(picture: NDArray[np.float32], how: Development) -> NDArray[np.float32]:

@@ -68,7 +68,7 @@ def _along(direction: Array, centre: Array, reach: float, size: int) -> NDArray[
 
 
 def _map(mesh: Mesh, faces: NDArray[np.int32], matrix: Array, size: int) -> NDArray[np.float32]:
-    return depth_map(transformed(mesh.vertices, matrix[:, :3], matrix[:, 3]), faces, size)
+    return depth_map(transformed(mesh.vertices, matrix[:, :3], matrix[:, 3], np.float32), faces, size)
 
 
 def sky_directions(rng: np.random.Generator) -> NDArray[np.float64]:
