@@ -51,8 +51,8 @@ def write_study(folder: Path, three_d: Path, samples: int) -> list[str]:
     return [*command, "--work", str(folder / "work")]
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env={**os.environ, **environment})
 
 
 def require_every_cell_once(folder: Path, steps: int) -> None:
@@ -113,6 +113,20 @@ def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, s
     require_every_cell_once(tmp_path / "study", 60)
     status = run([*command[:4], "status", *command[5:]])
     assert "4 of 4 cells finished" in status.stdout
+
+
+def test_a_cell_spans_processes_by_torchrun(tmp_path: Path, stick_people_3d: Path) -> None:
+    """``--processes 2``: as many FLOPs and steps' worth of samples as alone, one result, filed once."""
+    command = write_study(tmp_path / "study", stick_people_3d, 48)
+    done = run([*command, "--processes", "2", "--only", NAMES[1]], ACCELERATE_USE_CPU="true")
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "study/results").glob("*/result.json")
+    result = RunResult.load(path)
+    assert [stage.samples for stage in result.stages] == [24, 24]
+    assert [stage.steps for stage in result.stages] == [6, 6]
+    record = json.loads(path.with_name("cell.json").read_text())
+    assert sum(stage.flops for stage in result.stages) == record["budget_flops"]
+    assert path.with_name("samples.npz").is_file()
 
 
 def test_a_failed_cell_does_not_stop_the_others_and_is_named(tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from fake_study import BATCH, BUDGET, FLOPS_A_SAMPLE, Fake, grid, write_cell, write_study
-from headstart import study, study_records
+from headstart import plots, study, study_records
 from headstart.errors import DataError
 from headstart.report import check_matched, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
+from headstart.report.curves import error_against_compute
 from headstart.report.dials import budget, model_size
 from headstart.report.document import Table
 from headstart.results import RunResult, Scores, StageCost
@@ -96,8 +97,8 @@ def test_the_answer_by_hand(tmp_path: Path) -> None:
     cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
     markdown = write_report(write_study(tmp_path, cells))[0].read_text()
     assert (
-        "**2D then 3D against 3D alone at equal training compute: significantly better in 1 of 1 comparison.**"
-        in markdown
+        "**2D then 3D against 3D alone at equal training compute: significantly better in 1 of 1 comparison on the own "
+        "test of the 3D data (efficientnet lite0).**" in markdown
     )
     assert (
         "- **synthetic studio with 2D from synthetic wild**, synthetic studio, MPJPE (mm): lower by 12.0 mm (95 % "
@@ -110,7 +111,7 @@ def test_chance_is_called_no_significant_difference(tmp_path: Path) -> None:
     values = {"3d_alone": {0: 60.0, 1: 62.0, 2: 61.0}, "2d_then_3d": {0: 61.0, 1: 60.0, 2: 61.5}}
     cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
     markdown = write_report(write_study(tmp_path, cells))[0].read_text()
-    assert "not significantly different in 1 of 1 comparison.**" in markdown
+    assert "not significantly different in 1 of 1 comparison on the own test" in markdown
     assert "no significant difference: lower by 0.2 mm" in markdown
 
 
@@ -118,7 +119,7 @@ def test_worse_is_said_as_plainly_as_better(tmp_path: Path) -> None:
     values = {"3d_alone": {0: 50.0, 1: 51.0, 2: 52.0}, "2d_then_3d": {0: 62.0, 1: 64.0, 2: 63.0}}
     cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
     markdown, page = (path.read_text() for path in write_report(write_study(tmp_path, cells)))
-    assert "significantly worse in 1 of 1 comparison.**" in markdown
+    assert "significantly worse in 1 of 1 comparison on the own test" in markdown
     assert '<td class="worse"><span>+12.0 mm</span>' in page
 
 
@@ -161,7 +162,8 @@ def test_every_table_names_people_seeds_budget_commit_and_device(full: tuple[Pat
     assert len(notes) >= 20
     for note in notes:
         assert re.search(
-            r"n = 2,000.*Seeds 0, 1 and 2; budget .*FLOP a cell; commit fedcba9876; device NVIDIA H100\.", note
+            r"n = 2,000\. Networks? .*; seeds 0, 1 and 2; budget .* a cell; commit fedcba9876; device NVIDIA H100\.$",
+            note,
         )
 
 
@@ -171,9 +173,11 @@ def test_every_section_names_the_commit_of_its_numbers(full: tuple[Path, str, st
 
 
 def test_where_2d_stops_paying_is_said(full: tuple[Path, str, str]) -> None:
-    (line,) = re.findall(r"^- .*2D then 3D is .*90%.*$", full[1], re.MULTILINE)
-    assert "significantly better at 10%" in line
-    assert re.search(r"not significantly different at 90%|significantly worse at 90%", line)
+    answer, section = re.findall(r"^- .*2D then 3D is .*90%.*$", full[1], re.MULTILINE)
+    assert "significantly better at 10%" in section
+    assert re.search(r"not significantly different at 90%|significantly worse at 90%", section)
+    assert answer.startswith("- **Effect of the share of 2D** (corrected within its section), synthetic studio with")
+    assert answer.split("2D then 3D is")[1] == section.split("2D then 3D is")[1]
 
 
 def test_a_dial_is_read_at_the_usual_share_of_each_arm(tmp_path: Path) -> None:
@@ -183,7 +187,8 @@ def test_a_dial_is_read_at_the_usual_share_of_each_arm(tmp_path: Path) -> None:
     study = load_study(write_study(tmp_path, cells))
     section = model_size(study)
     assert section is not None
-    (table,) = [block for block in section.blocks if isinstance(block, Table)]
+    table, others = [block for block in section.blocks if isinstance(block, Table)]
+    assert len(others.rows) == len(table.rows)
     assert [(row[0].text, row[1].text) for row in table.entries] == [
         ("nano", "3D alone"),
         ("nano", "2D then 3D"),
@@ -200,13 +205,69 @@ def test_budgets_are_a_dial_of_their_own_and_leave_model_sizes_alone(tmp_path: P
     sizes, budgets = model_size(study), budget(study)
     assert sizes is not None
     assert budgets is not None
-    (of_sizes,) = [block for block in sizes.blocks if isinstance(block, Table)]
-    (of_budgets,) = [block for block in budgets.blocks if isinstance(block, Table)]
+    of_sizes, of_budgets = ([block for block in one.blocks if isinstance(block, Table)] for one in (sizes, budgets))
     alone = load_study(write_study(tmp_path / "alone", cells))
-    assert of_sizes == next(block for block in model_size(alone).blocks if isinstance(block, Table))  # type: ignore[union-attr]
-    assert [row[1].text for row in of_budgets.entries] == ["3D alone", "2D then 3D"] * 2
-    assert budgets.paragraphs[-1].startswith("- **synthetic studio with 2D from synthetic wild**")
-    assert re.search(r"at 1\.2 PFLOP \(.* mm\) and 4\.8 PFLOP \(.* mm\)\.$", budgets.paragraphs[-1])
+    assert of_sizes == [block for block in model_size(alone).blocks if isinstance(block, Table)]  # type: ignore[union-attr]
+    assert [row[1].text for row in of_budgets[0].entries] == ["3D alone", "2D then 3D"] * 2
+    assert of_budgets[0].header[0] == "Training FLOPs of a cell"
+    assert budgets.paragraphs[1].startswith("- **synthetic studio with 2D from synthetic wild**")
+    assert re.search(r"at 1\.2 PFLOP \(.* mm\) and 4\.8 PFLOP \(.* mm\); on the other tests", budgets.paragraphs[1])
+    assert (
+        "Budget a cell: nano 1.2 PFLOP and 4.8 PFLOP; resnet18 1.2 PFLOP" in write_report(study.folder)[0].read_text()
+    )
+
+
+def test_a_dial_shows_the_other_tests_too_corrected_among_themselves(full: tuple[Path, str, str]) -> None:
+    """Four amounts of 3D data, one arm with a partner, three other tests."""
+    section = full[1].split("\n## Effect of the amount of 3D data\n")[1].split("\n## ")[0]
+    others = section.split(
+        "<summary>Trained on synthetic studio with 2D from synthetic wild, the other tests</summary>"
+    )[1]
+    rows = [line for line in others.splitlines() if line.startswith("|")]
+    assert rows[0].startswith(
+        "| People in the 3D set | Arm | synthetic occluded, MPJPE (mm) ↓ | synthetic wild, PCK (%) ↑ |"
+    )
+    assert len(rows) == 2 + 2 * 4
+    assert re.search(r"; on the other tests \(corrected among themselves\) it is .* of 12 comparisons\.\n", section)
+    assert "synthetic studio" not in "".join(rows)
+    assert "p after Holm over 12 comparisons, this section's other tests. Protocols and people scored: " in others
+
+
+def test_the_change_along_the_budgets_and_the_compute_between_them_by_hand(tmp_path: Path) -> None:
+    """Effects -10 at one budget and -19, -20, -21 at four: changes -9, -10, -11, so 10 +- 4.303 / sqrt(3).
+
+    80 mm: the baseline needs four budgets; the arm falls from 90 to 61, 60 and 59 and is there after 10/29, 10/30 and
+    10/31 of the way on the logarithm, so the ratio is 4 to the power of 1 - 0.3336 = 2.52.
+    """
+    values = {("3d_alone", 1): [100.0] * 3, ("3d_alone", 4): [80.0] * 3}
+    values |= {("2d_then_3d", 1): [90.0] * 3, ("2d_then_3d", 4): [61.0, 60.0, 59.0]}
+    cells = [
+        with_scores(
+            replace(cell, budget_flops=times * BUDGET), {"synthetic_studio": values[cell.arm, times][cell.seed]}
+        )
+        for cell in PAIR
+        for times in (1, 4)
+    ]
+    section = budget(load_study(write_study(tmp_path, cells, protocols=["synthetic_studio"])))
+    assert section is not None
+    change, compute = section.paragraphs[2:]
+    assert change == (
+        "- **synthetic studio with 2D from synthetic wild**, 2D then 3D minus 3D alone, from 1.2 PFLOP to 4.8 PFLOP: "
+        "lower by 10.0 mm (95 % interval 7.5 to 12.5, n = 3 seeds, p = 0.003)."
+    )
+    assert "to reach 80.0 mm, as every seed of 3D alone does, 3D alone needs 2.52 times the compute" in compute
+
+
+def test_bands_of_the_best_arm_and_of_the_baseline_are_not_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(plots, "lines", lambda series, *_, y_range, **__: drawn.append((series, y_range)) or "")
+    error_against_compute(load_study(write_study(tmp_path, [replace(cell, noise=40) for cell in PAIR])))
+    ((series, (low, high)),) = drawn
+    assert len(series) == 2
+    assert low < min(np.min(one.low) for one in series)
+    assert high > np.max(series[0].high)
 
 
 def test_curves_name_the_people_scored_while_training(tmp_path: Path) -> None:
@@ -214,7 +275,7 @@ def test_curves_name_the_people_scored_while_training(tmp_path: Path) -> None:
     folder = write_study(tmp_path, [replace(cell, changes={"config": config}) for cell in PAIR])
     markdown = write_report(folder)[0].read_text()
     assert "A first stage without 3D labels" in markdown
-    assert re.search(r"_Mean over seeds; bands .* synthetic_studio n = 60\.", markdown)
+    assert re.search(r"_Mean over seeds; bands .* synthetic_studio n ≤ 60\.", markdown)
     assert "synthetic_studio n = 2,000" in markdown
 
 
@@ -299,6 +360,8 @@ def test_sheets_show_the_same_people_of_both_arms(full: tuple[Path, str, str]) -
     assert picture.shape == (24 + 3 * 220 + 2 * 6, 3 * 220 + 2 * 6, 3)
     captions = re.findall(r"^_((?:Best|Median|Worst) of 8 people.*)_$", full[1], re.MULTILINE)
     assert len(captions) == 12
+    section = full[1].split("\n## What the predictions look like\n")[1].split("\n## ")[0]
+    assert "; seed 0; budget" in section
     best, median, worst = (sum(map(int, re.findall(r"(\d+) mm", caption))) for caption in captions[:3])
     assert best < median < worst
 
@@ -345,6 +408,14 @@ def test_a_budget_holds_to_within_one_step(pair: Path, more: int, fair: bool) ->
         check_matched(load_study(pair))
     else:
         assert re.search(rf"{re.escape(cell.name)}: expected 1.2e\+15 FLOPs spent, to within one step", refused(pair))
+
+
+def test_a_step_too_many_in_each_of_two_stages_is_not_within_one_step(pair: Path) -> None:
+    parts = [(name, steps) for name, steps in (("2d", STEPS // 2 + 1), ("3d", STEPS - STEPS // 2 + 1))]
+    stages = [StageCost(name, n, n * BATCH, n * BATCH * FLOPS_A_SAMPLE, 1.0) for name, n in parts]
+    cell = replace(PAIR[1], changes={"stages": stages})
+    write_cell(pair / "results" / cell.name, cell)
+    assert "FLOPs spent, to within one step" in refused(pair)
 
 
 def test_other_seeds_are_refused_unless_told_otherwise(tmp_path: Path) -> None:

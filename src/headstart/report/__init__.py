@@ -99,7 +99,11 @@ def _count(study: Study) -> str:
 
 
 def _budgets(study: Study) -> str:
-    given = study.budget_flops
-    if isinstance(given, dict):
-        return listed([f"{flops(budget)} ({plain(name)})" for name, budget in given.items()])
-    return flops(given)
+    """Those of all cells, by backbone where there are several."""
+    found: dict[str, set[float]] = {}
+    for cell in study.cells:
+        found.setdefault(cell.variant.backbone, set()).add(cell.variant.budget_flops)
+    words = {backbone: listed([flops(budget) for budget in sorted(budgets)]) for backbone, budgets in found.items()}
+    if len(words) == 1:
+        return next(iter(words.values()))
+    return "; ".join(f"{plain(backbone)} {budgets}" for backbone, budgets in words.items())

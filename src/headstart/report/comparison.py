@@ -137,6 +137,20 @@ def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
     return [replace(one, p=float(p), comparisons=len(comparisons)) for one, p in zip(comparisons, adjusted)]
 
 
+def counts(found: list[Comparison]) -> str:
+    """``significantly better in 1 and not significantly different in 3 of 4 comparisons``."""
+    better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
+    worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
+    rest = len(found) - len(better) - len(worse)
+    parts = [
+        f"significantly better in {len(better)}" if better else "",
+        f"significantly worse in {len(worse)}" if worse else "",
+        f"not significantly different in {rest}" if rest else "",
+    ]
+    cases = "comparison" if len(found) == 1 else "comparisons"
+    return f"{listed([part for part in parts if part])} of {len(found)} {cases}"
+
+
 # --- what is in a study ---
 
 
@@ -233,32 +247,38 @@ def arrow(study: Study, protocol: str) -> str:
 
 
 def provenance(study: Study, variants: Iterable[Variant], names: Sequence[str] = (), along: bool = False) -> str:
-    """Where numbers come from: people scored, seeds, budget, commit and device of the cells behind them.
+    """Where numbers come from: people scored, network, seeds, budget, commit and device of the cells behind them.
 
     ``along`` the way, while training, fewer people may be scored than at the end.
     """
     cells = [cell for variant in dict.fromkeys(variants) for cell in study.variants[variant].values()]
+    people = [f"{name} n {_people(study, name, along)}" for name in names]
+    return f"Protocols and people scored: {'; '.join(people)}. {sources(cells)}" if people else sources(cells)
+
+
+def sources(cells: Sequence[Cell]) -> str:
+    """Network, seeds, budget, commit and device of cells."""
+    networks = list(dict.fromkeys(plain(cell.variant.backbone) for cell in cells))
     seeds = sorted({cell.seed for cell in cells})
     budgets = sorted({cell.variant.budget_flops for cell in cells})
     commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in cells})
     devices = sorted({cell.result.device for cell in cells})
-    people = [f"{name} n = {_people(study, name, along)}" for name in names]
     parts = [
-        f"Protocols and people scored: {'; '.join(people)}." if people else "",
-        f"{'Seeds' if len(seeds) > 1 else 'Seed'} {listed([str(seed) for seed in seeds])}; ",
-        f"budget {listed([flops(budget) for budget in budgets])} a cell; ",
-        f"commit {listed(commits)}; ",
-        f"device {listed(devices)}.",
+        f"{'Networks' if len(networks) > 1 else 'Network'} {listed(networks)}",
+        f"{'seeds' if len(seeds) > 1 else 'seed'} {listed([str(seed) for seed in seeds])}",
+        f"budget {listed([flops(budget) for budget in budgets])} a cell",
+        f"commit {listed(commits)}",
+        f"device {listed(devices)}",
     ]
-    return f"{parts[0]} {''.join(parts[1:])}".strip()
+    return f"{'; '.join(parts)}."
 
 
 def _people(study: Study, protocol: str, along: bool) -> str:
-    """Number of people scored; along the way by the limit that the run's configuration sets."""
+    """``= 733`` people scored; along the way ``≤ 100``, the limit on those looked at: not all need have the labels."""
     n = any_score(study, protocol).n
     tests = study.cells[0].result.config.get("validation", ()) if along else ()
     limits = [test["limit"] for test in tests if test.get("protocol") == protocol and test.get("limit")]
-    return f"{min([n, *limits]):,}"
+    return f"≤ {min(limits):,}" if limits and min(limits) < n else f"= {n:,}"
 
 
 def summary_entry(study: Study, variant: Variant, protocol: str, read: Read = final) -> Entry:

@@ -47,7 +47,7 @@ def error_against_compute(study: Study) -> Section | None:
         return None
     caption = (
         "Mean over seeds; bands are ± one standard deviation; a ring marks the start of a new stage. "
-        "A first stage without 3D labels lies above the panel: its depth is untrained. "
+        "A first stage without 3D labels may lie above the panel: its depth is untrained. "
         f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)), along=True)}"
     )
     return Section("compute", "Error against compute", [], [Figure("compute", panels, caption)])
@@ -96,9 +96,10 @@ def _series(study: Study, variants: Sequence[Variant], protocol: str) -> tuple[l
 
 
 def _range_of(series: Sequence[plots.Series]) -> tuple[float, float]:
-    """From the best of all arms to the worst of the baseline, which comes first; a little room at both ends."""
-    low, high = min(float(np.min(one.y)) for one in series), float(np.max(series[0].y))
-    return low - 0.05 * (high - low), high + 0.05 * (high - low)
+    """From the best of all arms to the worst of the baseline, which comes first, bands included; a little room."""
+    low = min(float(np.min(one.y if one.low is None else one.low)) for one in series)
+    high = float(np.max(series[0].y if series[0].high is None else series[0].high))
+    return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 
 def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[int]:
@@ -109,24 +110,30 @@ def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[i
 
 # --- compute to reach an error ---
 
+#: FLOPs spent, rising, and values (n,) each.
+Curve = tuple[np.ndarray, np.ndarray]
+
 
 def main_ratios(study: Study) -> list[str]:
     """How much compute the main arm needs for what every seed of the baseline reaches: a sentence a setting."""
     sentences = []
     for setting in settings(study):
         protocol = main_protocol(study, setting.three_d)
-        for first, second in with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main]):
-            ours, theirs = _curves(study, first, second, protocol)
-            better = any_score(study, protocol).better
-            for target in [one for one in _targets(ours, theirs, better) if one.why == _ALL_OF_BASELINE]:
-                we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
-                goal = f"{target.value:.1f} {any_score(study, protocol).unit}"
-                found = _ratio_sentence(study, compute_ratio(we, they))
-                sentences.append(
-                    f"- **Compute, {setting.title}**: to reach {goal}, as every seed of {arm_title(study.baseline)} "
-                    f"does, {found}."
-                )
+        for pair in with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main]):
+            if goal := common_goal(study, *_curves(study, *pair, protocol), protocol):
+                sentences.append(f"- **Compute, {setting.title}**: {goal}.")
     return sentences
+
+
+def common_goal(study: Study, ours: list[Curve], theirs: list[Curve], protocol: str) -> str:
+    """The main arm's (``ours``) compute for what every seed of the baseline reaches; nothing without seeds."""
+    better = any_score(study, protocol).better
+    for target in [one for one in _targets(ours, theirs, better) if one.why == _ALL_OF_BASELINE]:
+        we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
+        goal = f"{target.value:.1f} {any_score(study, protocol).unit}"
+        found = _ratio_sentence(study, compute_ratio(we, they))
+        return f"to reach {goal}, as every seed of {arm_title(study.baseline)} does, {found}"
+    return ""
 
 
 def _ratio_sentence(study: Study, ratio: ComputeRatio) -> str:
@@ -155,8 +162,9 @@ def compute_to_error(study: Study) -> Section | None:
     text = (
         f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, seed by seed: above 1, the arm "
         "needs less. Between two validations the value is read linearly in the logarithm of compute; nothing is "
-        "extrapolated. A seed that ends its budget short of the error has not reached it and is not in the ratio; "
-        "where that happens, the ratio of the others flatters the arm that missed."
+        "extrapolated. The points of a curve lie along one run, whose rate still falls: a run planned for less compute "
+        "would end at another error. A seed that ends its budget short of the error has not reached it and is not in "
+        "the ratio; where that happens, the ratio of the others flatters the arm that missed."
     )
     return Section("compute-to-error", "Compute to reach an error", [text], tables) if tables else None
 
@@ -185,10 +193,7 @@ def _compute_rows(study: Study, first: Variant, second: Variant, protocol: str) 
     return rows
 
 
-_Curve = tuple[np.ndarray, np.ndarray]
-
-
-def _curves(study: Study, first: Variant, second: Variant, protocol: str) -> tuple[list[_Curve], list[_Curve]]:
+def _curves(study: Study, first: Variant, second: Variant, protocol: str) -> tuple[list[Curve], list[Curve]]:
     """Curves of both arms for the seeds that both have."""
     ours, theirs = study.variants[first], study.variants[second]
     seeds = [seed for seed in ours if seed in theirs]
@@ -197,7 +202,7 @@ def _curves(study: Study, first: Variant, second: Variant, protocol: str) -> tup
     return [one for one, _ in both], [two for _, two in both]
 
 
-def _targets(ours: list[_Curve], theirs: list[_Curve], better: Better) -> list[_Target]:
+def _targets(ours: list[Curve], theirs: list[Curve], better: Better) -> list[_Target]:
     """What every seed of the baseline reaches, a tenth looser, and what every seed of the arm reaches."""
     if not ours:
         return []

@@ -2,177 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+
+import numpy as np
 
 from headstart import plots
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import (
     Comparison,
-    Setting,
     any_score,
     arm_and_stage,
+    arrow,
     compare,
-    main_protocol,
+    counts,
     over_seeds,
+    protocols,
     provenance,
     recorrected,
     role,
     summary_entry,
     test_title,
+    values,
 )
+from headstart.report.curves import Curve, common_goal
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops, listed, plain
-from headstart.statistics import Summary, is_better
+from headstart.report.turns import Dial, Turn, main_pairs, pairs, turns
+from headstart.statistics import Summary, is_better, paired_difference
 
 
-@dataclass(frozen=True)
-class Dial:
-    """One field of a variant and how to show it."""
+def _flops_a_sample(study: Study, backbone: str) -> float:
+    return next(cell.flops_per_sample for cell in study.cells if cell.variant.backbone == backbone)
 
-    id: str
-    title: str
-    field: str
-    axis: str
-    name: Callable[[Any], str]
-    """Value -> label."""
-    order: Callable[[Study, Any], float]
-    """Study and value -> place on the axis."""
-    about: str
-    ignored: tuple[str, ...] = ()
-    """Fields that may differ along with it."""
+
+_MODEL_SIZE = Dial(
+    "model-size",
+    "Effect of model size",
+    "backbone",
+    "backbone, small to large",
+    plain,
+    _flops_a_sample,
+    "Backbones in the order of their FLOPs a sample; the budget is equal within a backbone.",
+    ("budget_flops",),
+)
+_SHARE = Dial(
+    "share",
+    "Effect of the share of 2D",
+    "share_2d",
+    "share of the budget spent on 2D",
+    lambda share: f"{share:.0%}",
+    lambda _, share: share,
+    "The total budget is the same: what 2D takes, 3D lacks.",
+)
+_AMOUNT = Dial(
+    "amount",
+    "Effect of the amount of 3D data",
+    "three_d_limit",
+    "people in the 3D set",
+    lambda limit: "all" if limit is None else f"{limit:,}",
+    lambda _, limit: float("inf") if limit is None else limit,
+    "The budget is the same: with fewer people, each is seen more often.",
+)
+_BUDGET = Dial(
+    "budget",
+    "Effect of the budget",
+    "budget_flops",
+    "training FLOPs of a cell",
+    flops,
+    lambda _, value: value,
+    "Both arms of a pair have the same budget.",
+)
 
 
 def model_size(study: Study) -> Section | None:
     """The same arms with other backbones."""
-    return _section(
-        study,
-        Dial(
-            "model-size",
-            "Effect of model size",
-            "backbone",
-            "backbone, small to large",
-            plain,
-            _flops_a_sample,
-            "Backbones in the order of their FLOPs a sample; the budget is equal within a backbone.",
-            ("budget_flops",),
-        ),
-    )
+    return _section(study, _MODEL_SIZE)
 
 
 def share_of_2d(study: Study) -> Section | None:
     """The share of the budget that goes to the 2D stage; the baseline stands at 0."""
-    return _section(
-        study,
-        Dial(
-            "share",
-            "Effect of the share of 2D",
-            "share_2d",
-            "share of the budget spent on 2D",
-            lambda share: f"{share:.0%}",
-            lambda _, share: share,
-            "The total budget is the same: what 2D takes, 3D lacks.",
-        ),
-    )
+    return _section(study, _SHARE)
 
 
 def amount_of_3d(study: Study) -> Section | None:
     """How many people of the 3D set are used."""
-    return _section(
-        study,
-        Dial(
-            "amount",
-            "Effect of the amount of 3D data",
-            "three_d_limit",
-            "people in the 3D set",
-            lambda limit: "all" if limit is None else f"{limit:,}",
-            lambda _, limit: float("inf") if limit is None else limit,
-            "The budget is the same: with fewer people, each is seen more often.",
-        ),
-    )
+    return _section(study, _AMOUNT)
 
 
 def budget(study: Study) -> Section | None:
     """The same cells with more or less compute."""
-    return _section(
-        study,
-        Dial(
-            "budget",
-            "Effect of the budget",
-            "budget_flops",
-            "training FLOPs of a cell",
-            flops,
-            lambda _, value: value,
-            "Both arms of a pair have the same budget.",
-        ),
-    )
+    return _section(study, _BUDGET)
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """Arms along a dial within one setting."""
-
-    setting: Setting
-    protocol: str
-    values: list[Any]
-    lines: dict[tuple[str, bool], dict[Any, Variant]]
-    """(arm, geometric) -> value -> variant."""
+def in_short(study: Study) -> list[str]:
+    """Where the main arm pays along each dial, for the answer: a sentence a dial and setting."""
+    sentences = []
+    for dial in (_SHARE, _AMOUNT, _BUDGET, _MODEL_SIZE):
+        along = turns(study, dial)
+        found, others = _comparisons(study, along), _comparisons(study, along, elsewhere=True)
+        for turn in along:
+            if words := _where_it_pays(study, dial, turn, found) + _and_elsewhere(study, turn, others):
+                sentences.append(f"- **{dial.title}** (corrected within its section), {turn.setting.title}, {words}.")
+    return sentences
 
 
 def _section(study: Study, dial: Dial) -> Section | None:
-    turns = _turns(study, dial)
-    if not turns:
+    along = turns(study, dial)
+    if not along:
         return None
-    pairs = [pair for turn in turns for pair in _pairs(study, dial, turn)]
-    found = recorrected([one for *pair, test in pairs for one in compare(study, [(pair[0], pair[1])], [test])])
-    tables = [_table(study, dial, turn, found) for turn in turns]
-    shown = [variant for turn in turns for line in turn.lines.values() for variant in line.values()]
-    tests = list(dict.fromkeys(turn.protocol for turn in turns))
+    found, others = _comparisons(study, along), _comparisons(study, along, elsewhere=True)
+    tables = [_table(study, dial, turn, found) for turn in along]
+    tables += [_other_tests(study, dial, turn, others) for turn in along if others]
+    shown = [variant for turn in along for line in turn.lines.values() for variant in line.values()]
+    tests = list(dict.fromkeys(turn.protocol for turn in along))
     caption = f"Mean over seeds, bars ± one standard deviation. {provenance(study, shown, tests)}"
-    figure = Figure(dial.id, [_panel(study, dial, turn) for turn in turns], caption)
-    sentences = [_where_it_pays(study, dial, turn, found) for turn in turns]
-    return Section(dial.id, dial.title, [dial.about, *filter(None, sentences)], [figure, *tables])
+    figure = Figure(dial.id, [_panel(study, dial, turn) for turn in along], caption)
+    states = [(turn, _where_it_pays(study, dial, turn, found) + _and_elsewhere(study, turn, others)) for turn in along]
+    sentences = [f"- **{turn.setting.title}**, {words}." for turn, words in states if words]
+    return Section(dial.id, dial.title, [dial.about, *sentences, *_ends(study, dial, along)], [figure, *tables])
 
 
-def _turns(study: Study, dial: Dial) -> list[_Turn]:
-    """Families of variants that differ in the dial's field only, where the main arm has two values or more."""
-    families: dict[tuple[Any, ...], dict[tuple[str, bool], dict[Any, Variant]]] = {}
-    for variant in study.variants:
-        if variant.arm != study.baseline and _may_differ(study, dial, variant):
-            unset: dict[str, Any] = dict.fromkeys((dial.field, "share_2d", *dial.ignored), 0)
-            reset = replace(variant, arm="", geometric=False, **unset)
-            # Another share than the arm's usual one is a family of its own, but on the dial of shares.
-            is_usual = dial.field == "share_2d" or variant.share_2d == study.usual_share(variant.arm)
-            family = families.setdefault((reset, None if is_usual else variant.share_2d), {})
-            family.setdefault((variant.arm, variant.geometric), {})[getattr(variant, dial.field)] = variant
-    turns = []
-    for (reset, _), lines in families.items():
-        along = {line: variants for line, variants in lines.items() if len(variants) > 1}
-        if any(arm == study.main for arm, _ in along):
-            along = _with_baseline(study, dial, along)
-            values = sorted(
-                {value for line in along.values() for value in line}, key=lambda v: (dial.order(study, v), str(v))
-            )
-            setting = Setting(reset.three_d, reset.two_d)
-            turns.append(_Turn(setting, main_protocol(study, setting.three_d), values, along))
-    return turns
+def _comparisons(study: Study, along: list[Turn], elsewhere: bool = False) -> list[Comparison]:
+    """Every arm against its baseline at every place, on the own test of each 3D set or on all the others."""
+    found = []
+    for turn in along:
+        tests = [name for name in protocols(study) if (name != turn.protocol) is elsewhere]
+        found += compare(study, pairs(study, turn), tests)
+    return recorrected(found)
 
 
-def _may_differ(study: Study, dial: Dial, variant: Variant) -> bool:
-    """Whether a variant has a place on the dial: where budgets may differ along with it, each has its usual one."""
-    return "budget_flops" not in dial.ignored or variant.budget_flops == study.usual_budget(variant.backbone)
-
-
-def _with_baseline(
-    study: Study, dial: Dial, along: dict[tuple[str, bool], dict[Any, Variant]]
-) -> dict[tuple[str, bool], dict[Any, Variant]]:
-    """The partners of all variants as a line of their own, before the others."""
-    partners = {study.partner(variant): None for line in along.values() for variant in line.values()}
-    found = {getattr(partner, dial.field): partner for partner in partners if partner is not None}
-    return {(study.baseline, False): found, **along} if found else along
-
-
-def _panel(study: Study, dial: Dial, turn: _Turn) -> str:
+def _panel(study: Study, dial: Dial, turn: Turn) -> str:
     series = []
     for (_, _), line in turn.lines.items():
         places = [place for place, value in enumerate(turn.values) if value in line]
@@ -196,23 +154,8 @@ def _one_series(study: Study, variant: Variant, kept: list[tuple[int, Summary]])
     )
 
 
-def _pairs(study: Study, dial: Dial, turn: _Turn) -> list[tuple[Variant, Variant, str]]:
-    found = []
-    for (arm, _), line in turn.lines.items():
-        for value in turn.values:
-            partner = study.partner(line[value]) if arm != study.baseline and value in line else None
-            if partner is not None:
-                found.append((line[value], partner, turn.protocol))
-    return found
-
-
-def _table(study: Study, dial: Dial, turn: _Turn, found: list[Comparison]) -> Table:
-    header = [
-        dial.axis.split(",")[0].capitalize(),
-        "Arm",
-        test_title(study, turn.protocol),
-        f"Minus {arm_title(study.baseline)}",
-    ]
+def _table(study: Study, dial: Dial, turn: Turn, found: list[Comparison]) -> Table:
+    header = [_axis(dial), "Arm", test_title(study, turn.protocol), f"Minus {arm_title(study.baseline)}"]
     rows: list[Row] = []
     for value in turn.values:
         for line in turn.lines.values():
@@ -224,8 +167,35 @@ def _table(study: Study, dial: Dial, turn: _Turn, found: list[Comparison]) -> Ta
     return Table(f"Trained on {turn.setting.title}", header, rows, note, folded=True)
 
 
-def _where_it_pays(study: Study, dial: Dial, turn: _Turn, found: list[Comparison]) -> str:
-    """At which values the main arm is significantly better, worse, or neither."""
+def _axis(dial: Dial) -> str:
+    """What a dial turns, as the head of a column: capitals within it stay (2D, FLOPs)."""
+    name = dial.axis.split(",")[0]
+    return name[:1].upper() + name[1:]
+
+
+def _other_tests(study: Study, dial: Dial, turn: Turn, found: list[Comparison]) -> Table:
+    """The same variants on all tests but the own one of their 3D set."""
+    names = [name for name in protocols(study) if name != turn.protocol]
+    differences = {(one.first, one.protocol): one.entry for one in found}
+    rows: list[Row] = []
+    for value in turn.values:
+        for variant in [line[value] for line in turn.lines.values() if value in line]:
+            entries = [summary_entry(study, variant, name) for name in names]
+            for place, name in enumerate(names):
+                if (one := differences.get((variant, name))) is not None:
+                    entries[place] = replace(entries[place], detail=f"{one.text} {one.detail}", tone=one.tone)
+            rows.append([dial.name(value), arm_and_stage(variant), *entries])
+    header = [_axis(dial), "Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    shown = [variant for line in turn.lines.values() for variant in line.values()]
+    note = (
+        f"Below each figure its difference from {arm_title(study.baseline)}; p after Holm over "
+        f"{found[0].comparisons} comparisons, this section's other tests. {provenance(study, shown, names)}"
+    )
+    return Table(f"Trained on {turn.setting.title}, the other tests", header, rows, note, folded=True)
+
+
+def _where_it_pays(study: Study, dial: Dial, turn: Turn, found: list[Comparison]) -> str:
+    """At which values the main arm is significantly better, worse, or neither; nothing where it has no partner."""
     line = turn.lines.get((study.main, False), {})
     states: dict[str, list[str]] = {
         "significantly better": [],
@@ -241,11 +211,73 @@ def _where_it_pays(study: Study, dial: Dial, turn: _Turn, found: list[Comparison
             )
             states[state].append(f"{dial.name(value)} ({one.entry.text})")
     parts = [f"{state} at {listed(values)}" for state, values in states.items() if values]
-    if not parts:
-        return ""
-    test = any_score(study, turn.protocol).protocol
-    return f"- **{turn.setting.title}**, {plain(test)}: {arm_title(study.main)} is {'; '.join(parts)}."
+    return f"{plain(turn.protocol)}: {arm_title(study.main)} is {'; '.join(parts)}" if parts else ""
 
 
-def _flops_a_sample(study: Study, backbone: str) -> float:
-    return next(cell.flops_per_sample for cell in study.cells if cell.variant.backbone == backbone)
+def _and_elsewhere(study: Study, turn: Turn, others: list[Comparison]) -> str:
+    """The same arm on the tests but the own one of the 3D set, counted."""
+    mine = {first for first, _ in main_pairs(study, turn)}
+    found = [one for one in others if one.first in mine]
+    return f"; on the other tests (corrected among themselves) it is {counts(found)}" if found else ""
+
+
+# --- from one end to the other ---
+
+
+def _ends(study: Study, dial: Dial, along: list[Turn]) -> list[str]:
+    """How far the effect changes along a dial; of budgets also the compute to an error, by whole runs."""
+    if dial is _MODEL_SIZE:  # other networks bring other weights too: there is no way from one to the other
+        return []
+    arms = f"{arm_title(study.main)} minus {arm_title(study.baseline)}"
+    changes = [(turn, one) for turn in along for one in [_change(study, turn)] if one]
+    corrected = recorrected([one for _, one in changes])
+    sentences = [
+        f"- **{turn.setting.title}**, {arms}, from {_place(dial, one.second)} to {_place(dial, one.first)}: "
+        f"{one.words}."
+        for (turn, _), one in zip(changes, corrected)
+    ]
+    return [*sentences, *(_compute(study, turn) for turn in along if dial is _BUDGET and main_pairs(study, turn))]
+
+
+def _place(dial: Dial, variant: Variant) -> str:
+    return dial.name(getattr(variant, dial.field))
+
+
+def _change(study: Study, turn: Turn) -> Comparison | None:
+    """The main arm's effect at the last place minus that at the first, seed by seed."""
+    found = main_pairs(study, turn)
+    if len(found) < 2:
+        return None
+    effects = []
+    for pair in (found[-1], found[0]):
+        ours, theirs = (values(study.variants[one], turn.protocol) for one in pair)
+        effects.append({seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs})
+    seeds = tuple(seed for seed in effects[0] if seed in effects[1])
+    if not seeds:
+        return None
+    difference = paired_difference(*([effect[seed] for seed in seeds] for effect in effects))
+    score = any_score(study, turn.protocol)
+    ends = (found[-1][0], found[0][0])
+    return Comparison(*ends, turn.protocol, score.unit, score.better, seeds, difference, difference.p, 1)
+
+
+def _compute(study: Study, turn: Turn) -> str:
+    """The ratio of compute between the arms, each run with a budget and a schedule of its own."""
+    found = main_pairs(study, turn)
+    ours, theirs = (_final_curves(study, [pair[arm] for pair in found], turn.protocol) for arm in (0, 1))
+    both = [seed for seed in ours if seed in theirs]
+    goal = common_goal(study, [ours[seed] for seed in both], [theirs[seed] for seed in both], turn.protocol)
+    return f"- **{turn.setting.title}**, by the final scores of whole runs: {goal}."
+
+
+def _final_curves(study: Study, variants: list[Variant], protocol: str) -> dict[int, Curve]:
+    """Seed -> FLOPs spent and final values, budget by budget, for seeds that all budgets have."""
+    scores = [values(study.variants[variant], protocol) for variant in variants]
+    seeds = set.intersection(*(set(one) for one in scores))
+    return {
+        seed: (
+            np.array([study.variants[variant][seed].flops for variant in variants]),
+            np.array([one[seed] for one in scores]),
+        )
+        for seed in sorted(seeds)
+    }

@@ -23,7 +23,7 @@ class Mismatch:
 def check_matched(study: Study, *, unfinished: bool = False) -> None:
     """Refuse an unfair table: raises :class:`DataError` naming the first cell that may not be compared, and why.
 
-    Every cell must have spent its budget to within one step of each stage; a variant and its baseline must be the
+    Every cell must have spent its budget to within one step; a variant and its baseline must be the
     same network at the same cost a sample, with the same seeds, scored under the same protocols on the same number of
     people. ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
     """
@@ -54,10 +54,10 @@ def mismatches(study: Study) -> list[Mismatch]:
 
 
 def _spent(cell: Cell) -> list[Mismatch]:
-    tolerance = max(len(cell.result.stages), 1) * cell.batch_size * cell.flops_per_sample
+    tolerance = cell.batch_size * cell.flops_per_sample
     if abs(cell.flops - cell.variant.budget_flops) <= tolerance * (1 + 1e-9):
         return []
-    expected = f"{cell.variant.budget_flops:.6g} FLOPs spent, to within one step a stage ({tolerance:.3g})"
+    expected = f"{cell.variant.budget_flops:.6g} FLOPs spent, to within one step ({tolerance:.3g})"
     return [Mismatch(cell.id, expected, f"{cell.flops:.6g}")]
 
 

@@ -13,6 +13,7 @@ from headstart.report.comparison import (
     arm_and_stage,
     arrow,
     compare,
+    counts,
     group_value,
     main_protocol,
     over_seeds,
@@ -27,8 +28,9 @@ from headstart.report.comparison import (
     with_partner,
 )
 from headstart.report.curves import main_ratios
+from headstart.report.dials import in_short
 from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
-from headstart.statistics import is_better, summarise
+from headstart.statistics import summarise
 
 
 def answer(study: Study) -> Section:
@@ -40,7 +42,7 @@ def answer(study: Study) -> Section:
         return Section("answer", "The answer", [*paragraphs, "The main pair of arms has no common cell yet."])
     paragraphs.append(_verdict(study, corrected))
     paragraphs += [_answer_sentence(study, comparison) for comparison in corrected]
-    paragraphs += [*main_ratios(study), *_elsewhere(study)]
+    paragraphs += [*main_ratios(study), *_elsewhere(study), *in_short(study)]
     paragraphs.append(_limits(corrected))
     note = provenance(study, [v for one in corrected for v in (one.first, one.second)], _tests(corrected))
     return Section("answer", "The answer", [*paragraphs, f"_{note}_"])
@@ -59,20 +61,8 @@ def _corrected(study: Study, pairs: list[tuple[Variant, Variant, str]]) -> list[
 
 def _verdict(study: Study, found: list[Comparison]) -> str:
     arms = f"{arm_title(study.main)} against {arm_title(study.baseline)} at equal training compute"
-    return f"**{arms}: {_counts(found)}.**"
-
-
-def _counts(found: list[Comparison]) -> str:
-    better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
-    worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
-    rest = len(found) - len(better) - len(worse)
-    parts = [
-        f"significantly better in {len(better)}" if better else "",
-        f"significantly worse in {len(worse)}" if worse else "",
-        f"not significantly different in {rest}" if rest else "",
-    ]
-    cases = "comparison" if len(found) == 1 else "comparisons"
-    return f"{listed([part for part in parts if part])} of {len(found)} {cases}"
+    networks = listed(list(dict.fromkeys(plain(one.first.backbone) for one in found)))
+    return f"**{arms}: {counts(found)} on the own test of the 3D data ({networks}).**"
 
 
 def _answer_sentence(study: Study, one: Comparison) -> str:
@@ -91,7 +81,7 @@ def _elsewhere(study: Study) -> list[str]:
         found += compare(study, with_partner(study, usual), others)
     if not found:
         return []
-    return [f"- **All other tests** (corrected among themselves): {_counts(recorrected(found))}."]
+    return [f"- **All other tests** (corrected among themselves): {counts(recorrected(found))}."]
 
 
 def _limits(found: list[Comparison]) -> str:
@@ -250,10 +240,10 @@ def cost(study: Study) -> Section:
         spent = summarise([cell.flops for cell in cells.values()])
         samples = summarise([cell.samples for cell in cells.values()])
         hours = summarise([cell.seconds / 3600 for cell in cells.values()])
-        details = [variant.backbone, _amount(variant), f"{variant.share_2d:.0%}" if variant.two_d else "–"]
+        details = [variant.backbone, _amount(variant), f"{variant.share_2d:.0%}" if variant.share_2d else "–"]
         figures = [flops(spent.mean), f"{samples.mean:,.0f}", mean_and_std(hours, 2), str(len(cells))]
         rows.append([_full_name(variant), *details, *figures])
-    header = ["Arm, trained on", "Backbone", "3D people", "2D share", "FLOPs", "Samples", "Hours", "Cells"]
+    header = ["Arm, trained on", "Backbone", "3D people", "2D stage", "FLOPs", "Samples", "Hours", "Cells"]
     total = sum(cell.seconds for cell in study.cells) / 3600
     text = (
         f"{len(study.cells)} cells, {total:.1f} hours of training on one device in all. Budgets are equal in FLOPs, "

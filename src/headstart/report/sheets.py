@@ -16,7 +16,7 @@ from headstart.draw import Image, draw_pose
 from headstart.draw_people import draw_view, write
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study
-from headstart.report.comparison import provenance, settings, usual_in, with_partner
+from headstart.report.comparison import settings, sources, usual_in, with_partner
 from headstart.report.document import Gallery, Picture, Section, arm_title, plain
 from headstart.skeleton import Skeleton, mirrored_name
 
@@ -68,14 +68,14 @@ class _Samples:
 def predictions(study: Study) -> Section | None:
     """Best, median and worst person of each test that both arms of the main pair kept pictures of."""
     galleries: list[Gallery] = []
-    shown = []
+    shown: list[Cell] = []
     for setting in settings(study):
         pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
         for first, second in pairs:
             cells = _first_common(study.variants[second], study.variants[first])
             if cells:
                 galleries += _of_pair(cells, setting.title, folded=bool(galleries))
-                shown += [first, second]
+                shown += cells
     if not galleries:
         return None
     text = (
@@ -83,7 +83,7 @@ def predictions(study: Study) -> Section | None:
         "front and from the side (the camera is at the left): labels and each arm's prediction, in a grid of 500 mm. "
         "People are ordered by the mean error of both arms, so that neither chooses the picture."
     )
-    return Section("predictions", "What the predictions look like", [text, f"_{provenance(study, shown)}_"], galleries)
+    return Section("predictions", "What the predictions look like", [text, f"_{sources(shown)}_"], galleries)
 
 
 def _first_common(baseline: dict[int, Cell], main: dict[int, Cell]) -> tuple[Cell, Cell] | None:
