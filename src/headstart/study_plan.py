@@ -12,11 +12,15 @@ from typing import Any
 from headstart.budget import Budget, matched, training_flops
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, Validation
+from headstart.memory import keep_freed_memory
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Schedule
 from headstart.protocols import protocol
 from headstart.recipes import Sources, train_split
 from headstart.study import ARMS, Cell, Study, model_of, samples_of
+
+#: Pictures of a step that is timed on a CPU.
+_TIMED_PICTURES = 8
 
 
 @cache
@@ -33,6 +37,10 @@ def _timed(model: ModelConfig, batch_size: int, threads: int) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     width, height = model.input_size
+    if device == "cpu":
+        # As the run will; and a large network's whole batch would take minutes to say what a few pictures tell.
+        keep_freed_memory()
+        batch_size = min(batch_size, _TIMED_PICTURES)
     image = torch.zeros(batch_size, 3, height, width, dtype=torch.uint8, device=device)
     torch.set_num_threads(threads)
     times = []
