@@ -12,15 +12,15 @@ from headstart.synth.texture import TextureSet
 
 #: How often each cloth is worn.
 _CLOTHS = {
-    "weave": 0.48,
-    "print": 0.17,
-    "stripes": 0.1,
-    "plaid": 0.06,
-    "denim": 0.05,
-    "floral": 0.05,
-    "camouflage": 0.04,
-    "dots": 0.03,
-    "graffiti": 0.02,
+    "weave": 0.62,
+    "print": 0.14,
+    "stripes": 0.08,
+    "plaid": 0.04,
+    "denim": 0.04,
+    "floral": 0.03,
+    "camouflage": 0.02,
+    "dots": 0.02,
+    "graffiti": 0.01,
 }
 
 
@@ -86,14 +86,14 @@ def cloth(rng: np.random.Generator, textures: TextureSet, plain: float = 0.0) ->
 
 
 def _bottom_length(rng: np.random.Generator) -> float:
-    low, high = [(0.22, 0.5), (0.5, 0.95), (1.1, 1.6), (1.85, 2.02)][rng.choice(4, p=[0.2, 0.22, 0.08, 0.5])]
+    low, high = [(0.22, 0.5), (0.5, 0.95), (1.1, 1.6), (1.85, 2.02)][rng.choice(4, p=[0.3, 0.25, 0.07, 0.38])]
     return float(rng.uniform(low, high))
 
 
 def _sleeve_length(rng: np.random.Generator, woman: bool) -> float:
     if not woman and rng.random() < 0.09:
         return -1.0
-    low, high = [(0.05, 0.2), (0.35, 0.85), (1.0, 1.6), (1.85, 2.0)][rng.choice(4, p=[0.2, 0.4, 0.08, 0.32])]
+    low, high = [(0.05, 0.2), (0.35, 0.85), (1.0, 1.6), (1.85, 2.0)][rng.choice(4, p=[0.32, 0.38, 0.06, 0.24])]
     return float(rng.uniform(low, high))
 
 
@@ -105,11 +105,11 @@ def _hair_style(rng: np.random.Generator, woman: bool) -> str:
 
 def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> Outfit:
     """Clothes for one person; gymnasts, runners, workers and passers-by are all in it."""
-    tight = bool(rng.random() < (0.45 if woman else 0.15))
+    tight = bool(rng.random() < (0.6 if woman else 0.25))
     slack_top = float(rng.uniform(2, 6) if tight else rng.uniform(8, 34))
     slack_bottom = float(rng.uniform(1, 5) if tight else rng.uniform(6, 30))
     top, bottom = cloth(rng, textures), cloth(rng, textures, plain=0.75)
-    suit = bool(rng.random() < (0.2 if woman else 0.08))
+    suit = bool(rng.random() < (0.35 if woman else 0.1))
     skirted = bool(rng.random() < (0.13 if woman else 0.005))
     shoe_colour = cloth_colour(rng)
     shoes = Material(
@@ -131,7 +131,7 @@ def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> 
         waist=float(rng.uniform(60, 130)),
         skirt_hem=float(rng.uniform(-650, -160)) if skirted else None,
         shoe=None
-        if rng.random() < 0.16
+        if rng.random() < 0.25
         else float(rng.uniform(1.9, 1.97) if rng.random() < 0.75 else rng.uniform(1.6, 1.88)),
         sock=float(rng.choice([2.2, 1.85, 1.5], p=[0.5, 0.35, 0.15])),
         gloves=bool(rng.random() < 0.06),
