@@ -100,6 +100,27 @@ class TestInputs:
         assert one["bbox"] == [0.0, 0.0, 100.0, 80.0]
         assert list(one["joints2d"]) == list(one["joints3d_mm"]) == list(BODY_18.names)
 
+    def test_a_picture_named_in_two_ways_is_one(self, here: Path):
+        succeeds("a.png", "./a.png", str(here / "a.png"), "--json", "people.json")
+        assert [one["image"] for one in people()] == ["a.png"]
+
+    def test_hidden_files_and_folders_with_a_suffix_are_no_pictures(self, here: Path):
+        Path("more/._a.jpg").write_bytes(b"what a Mac leaves behind")
+        Path("more/album.jpg").mkdir()
+        succeeds("more", "--json", "people.json")
+        assert [one["image"] for one in people()] == ["more/a.jpg"]
+
+    def test_a_variable_that_is_not_set_is_not_the_working_folder(self, here: Path):
+        assert fails("", "more", "--json", "people.json") == ["'': expected pictures, found none"]
+        assert [one["image"] for one in people()] == ["more/a.jpg"]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+    def test_a_name_that_is_no_text(self, here: Path):
+        name = os.fsdecode(b"bad\xff.png")
+        Path("a.png").rename(name)
+        succeeds(name, "b.jpg", "--json", "people.json", "--csv", "people.csv")
+        assert [one["image"] for one in people()] == [name, "b.jpg"]
+
     def test_a_name_with_brackets_is_a_name(self, here: Path):
         Path("a.png").rename("a[1].png")
         assert succeeds("a[1].png", "--json", "people.json").startswith("a[1].png: 1 person")
@@ -178,6 +199,12 @@ class TestBoxes:
         (line,) = fails("more/a.jpg", "other/a.jpg", "--boxes", boxes)
         assert "'a.jpg' also fits other/a.jpg" in line
 
+    def test_boxes_are_for_pictures_not_for_videos(self, here: Path):
+        boxes = self.write({"a.png": [[1, 1, 50, 50]], "clip.mp4": [[1, 1, 50, 50]]})
+        (line,) = fails("clip.mp4", "a.png", "--boxes", boxes, "--json", "people.json")
+        assert line == "clip.mp4: expected a picture, with --boxes, found a video. Call it again without --boxes"
+        assert [one["image"] for one in people()] == ["a.png"]
+
     @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": 3}'])
     def test_a_file_that_is_none(self, here: Path, content: str):
         Path("boxes.json").write_text(content)
@@ -201,6 +228,12 @@ class TestOutputs:
         assert first.shape == second.shape
         assert (first != second).any()
 
+    def test_pictures_in_the_output_folder_are_not_overwritten(self, here: Path):
+        before = Path("a.png").read_bytes()
+        said = succeeds("more/a.jpg", "a.png", "--out", ".")
+        assert said.splitlines() == ["more/a.jpg: 1 person -> a_2.png", "a.png: 1 person -> a_3.png"]
+        assert Path("a.png").read_bytes() == before
+
     def test_table_and_arrays(self, here: Path):
         succeeds("a.png", "b.jpg", "--csv", "deep/people.csv", "--npz", "people.npz", "--field-of-view", "55")
         with Path("deep/people.csv").open(newline="") as stream:
@@ -214,6 +247,10 @@ class TestOutputs:
         Path("out").write_text("a file")
         (line,) = fails("a.png", "--out", "out")
         assert "out" in line
+
+    def test_a_file_that_cannot_be_written_is_named_as_it_was_given(self, here: Path):
+        Path("file").write_text("a file")
+        assert fails("a.png", "--json", "file/people.json") == ["file: File exists"]
 
 
 class TestSettings:
@@ -231,8 +268,17 @@ class TestSettings:
             (("--camera", "500"), "--camera: expected F,CX,CY"),
             (("--camera", "500,a,3"), "--camera: expected F,CX,CY"),
             (("--camera", "0,50,40"), "focal length above 0"),
+            (("--camera", "500,nan,40"), "finite px"),
+            (("--camera", "inf,50,40"), "finite px"),
+            (("--field-of-view", "200"), "between 0 and 180"),
+            (("--height-mm", "1.75"), "millimetres"),
+            (("--bvh",), "no input is a video"),
+            (("--out", "b.jpg"), "expected a folder, found a file"),
+            (("--csv", "more"), "expected a file to write, found a folder"),
+            (("--csv", "a.png"), "would replace an input"),
+            (("--csv", "./people.json"), "--json and --csv both name people.json"),
             (("--camera", "500,1,2", "--field-of-view", "50"), "not both"),
-            (("--height-mm", "0"), "height_mm > 0"),
+            (("--height-mm", "0"), "height_mm"),
             (("--batch-size", "0"), "batch_size >= 1"),
             (("--model", "none.safetensors"), "expected a checkpoint"),
             (("--detector", "nobody/nothing"), "cannot be loaded"),

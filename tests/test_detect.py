@@ -127,6 +127,9 @@ class TestReadBoxes:
         assert read_boxes(written(tmp_path, json.dumps(boxes))) == boxes
         assert read_boxes(written(tmp_path, "{}")) == {}
 
+    def test_a_byte_order_mark_as_windows_writes_it(self, tmp_path: Path):
+        assert read_boxes(written(tmp_path, '\ufeff{"a.jpg": []}')) == {"a.jpg": []}
+
     @pytest.mark.parametrize(
         ("content", "says"),
         [
@@ -138,6 +141,8 @@ class TestReadBoxes:
             ('{"a.jpg": [[1, 2, 3]]}', "found [[1, 2, 3]]"),
             ('{"a.jpg": [[1, 2, 3, "4"]]}', "four numbers"),
             ('{"a.jpg": [[1, 2, 3, true]]}', "four numbers"),
+            (f'{{"a.jpg": [[1, 2, 3, {"9" * 400}]]}}', "record a.jpg: expected boxes in pixels"),
+            ("[" * 100_000, "broken JSON"),
             ('{"a.jpg": {"x": 1}}', "record a.jpg: expected a list of boxes"),
             ('{"a.jpg": null}', "found null"),
             ('{"a.jpg": [], "a.jpg": []}', "record a.jpg: expected each file name once"),

@@ -51,6 +51,16 @@ def test_the_end_is_always_told(clock: Clock, lines: pytest.LogCaptureFixture):
     assert lines.messages == ["packing: 3/3 people note 3, 0:00 left"]
 
 
+def test_nothing_is_promised_from_the_first_picture(clock: Clock, lines: pytest.LogCaptureFixture):
+    """It holds compiling: forty seconds for 1 of 800 pictures would promise nine hours."""
+    with ProgressDisplay("synthetic", 800, "images") as progress:
+        clock.now += 40
+        progress.update(1)
+        clock.now += 10
+        progress.update(100)
+    assert lines.messages == ["synthetic: 1/800 images, ? left", "synthetic: 100/800 images, 5:50 left"]
+
+
 def test_what_is_left_follows_from_the_rate(clock: Clock, lines: pytest.LogCaptureFixture):
     with ProgressDisplay("training", 400, "images") as progress:
         clock.now += 50

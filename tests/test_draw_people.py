@@ -109,7 +109,21 @@ class TestResultPicture:
         factor = min(1280 / max(shape), max(720 / shape[0], 1))
         width, height = round(shape[1] * factor), round(shape[0] * factor)
         views = min(count, 4)
-        assert picture.shape == (height + 44, width + views * (12 + (height - 12) // 2), 3)
+        assert picture.shape == (height + 44, max(width + views * (12 + (height - 12) // 2), 560), 3)
+
+    @pytest.mark.parametrize("shape", [(8, 20_000), (60, 1000)])
+    def test_views_and_legend_can_be_read_beside_a_flat_picture(self, shape):
+        picture = result_picture(np.full((*shape, 3), 120, np.uint8), [someone(scale=0.01, at=(shape[1] / 2, 4))])
+        assert picture.shape == (480 + 44, 1280 + 12 + 234, 3)
+        for view in (picture[:234, 1292:], picture[246:480, 1292:]):
+            for colour in (LEFT, RIGHT):
+                assert (np.abs(view.astype(int) - colour).max(-1) < 100).sum() > 50
+
+    def test_the_legend_of_a_narrow_picture_without_people_is_whole(self):
+        narrow, wide = (result_picture(np.full((720, width, 3), 120, np.uint8), []) for width in (90, 1200))
+        legends = [picture[-44:, :560] for picture in (narrow, wide)]
+        assert legends[0].shape == legends[1].shape
+        assert (legends[0] == legends[1]).all()
 
     def test_joints_are_drawn_where_they_are_also_when_scaled(self):
         """A dark cross in a large white picture lies under the joint that is predicted there."""

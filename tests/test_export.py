@@ -197,6 +197,10 @@ class TestRefuses:
         with pytest.raises(ConfigError, match="onnxruntime-gpu"):
             OnnxNetwork(exported, device="cuda")
 
+    def test_a_device_that_there_is_not(self, exported: Path):
+        with pytest.raises(ConfigError, match="device 'toaster': expected cpu or cuda"):
+            OnnxNetwork(exported, device="toaster")
+
     def test_without_the_extra_it_says_what_to_install(self, exported: Path, monkeypatch: pytest.MonkeyPatch):
         real = builtins.__import__
 
@@ -319,3 +323,18 @@ class TestCommand:
         done = self.run("export", checkpoint, "--out", tmp_path / "m.onnx", "--calibrate", "lsp_extended")
         assert done.returncode == 2
         assert done.stderr == "headstart: expected --calibrate DATASET and --root DIR together\n"
+
+    @pytest.mark.parametrize(
+        ("count", "out", "says"), [(0, "m.onnx", "--count: expected 1 or more"), (1, ".", "a folder")]
+    )
+    def test_what_cannot_be_meant_is_one_clear_line(self, count: int, out: str, says: str, tmp_path: Path):
+        data = ("--calibrate", "lsp_extended", "--root", tmp_path, "--count", count)
+        done = self.run("export", "none.safetensors", "--out", tmp_path / out, *data)
+        assert done.returncode == 2
+        assert done.stderr.startswith("headstart: --")
+        assert says in done.stderr
+
+    def test_without_a_checkpoint_it_is_the_model_that_ships(self, tmp_path: Path):
+        done = self.run("export", "--out", tmp_path / "m.onnx")
+        assert done.returncode == 0, done.stderr
+        assert OnnxNetwork(tmp_path / "m.onnx").header.checkpoint == "ship.safetensors"

@@ -193,6 +193,15 @@ def test_a_jpeg_that_ends_early(tmp_path: Path) -> None:
     one_line(error)
 
 
+def test_pil_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    whole = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (80, 80, 3)).astype(np.uint8))[1].tobytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    premultiplied = Image.new("LA", (20, 20)).convert("La")
+    for picture in (Image.open(tmp_path / "cut.jpg"), premultiplied):
+        with pytest.raises(DataError, match="beach: expected a whole picture"):
+            as_photo(picture, "beach")
+
+
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "none.jpg", "No such file"), (tmp_path, "directory")):
         with pytest.raises(DataError, match="a picture file") as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,11 @@ class TestJson:
             for joint, point in wanted.keypoints.items():
                 assert one.keypoints[joint] == pytest.approx(point, abs=5e-5)
             assert (one.xyz_mm, one.camera_xyz_mm) == (wanted.xyz_mm, wanted.camera_xyz_mm)
+
+    def test_a_file_name_that_is_no_text_comes_back_as_it_was(self, tmp_path: Path):
+        name = os.fsdecode(b"bad\xff.jpg")
+        write_json(tmp_path / "a.json", [someone(name)])
+        assert read_json(tmp_path / "a.json")[0].image == name
 
     def test_callers_may_add_keys(self, tmp_path: Path):
         write_json(tmp_path / "a.json", [someone().to_dict() | {"frame": 7, "time_s": 0.28}])
@@ -94,6 +100,10 @@ class TestCsv:
         write_csv(tmp_path / "a.csv", [someone(), someone("b.jpg", camera=True)])
         rows = self.read(tmp_path / "a.csv")
         assert [row["camera_z_mm"] for row in rows] == ["", "", "4003.0", "4003.0"]
+
+    def test_a_file_name_that_is_no_text(self, tmp_path: Path):
+        write_csv(tmp_path / "a.csv", [someone(os.fsdecode(b"bad\xff.jpg"))])
+        assert "\nbad\\udcff.jpg,0," in (tmp_path / "a.csv").read_text()
 
     def test_nobody_is_a_header(self, tmp_path: Path):
         write_csv(tmp_path / "a.csv", [])

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart import evaluate
-from headstart import predict as predict_module
 from headstart.checkpoint import save_checkpoint
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.geometry import Camera, Crop
@@ -211,6 +210,10 @@ class TestBoxes:
             ([5, 5, 10, -1], "size"),
             ([2000, 5, 10, 10], "outside its 1280 x 720"),
             ([-50, -50, 50, 50], "outside"),
+            ([0.1, 0.2, 0.5, 0.7], "a person's size"),
+            ([0, 0, 50, 1e-300], "a person's size"),
+            ([-1e300, -1e300, 2e300, 2e300], "a person's size"),
+            ([0, 0, 10**400, 5], "width, height"),
             ([1, 2, 3], "width, height"),
             (["a", 2, 3, 4], "width, height"),
         ],
@@ -298,7 +301,7 @@ class TestLoading:
             load_network(source)
 
     def test_a_copy_without_weights_says_so(self, monkeypatch, tmp_path):
-        monkeypatch.setattr(predict_module.resources, "files", lambda _: tmp_path)
+        monkeypatch.setattr("headstart.checkpoint.resources.files", lambda _: tmp_path)
         with pytest.raises(ConfigError, match="no model ships"):
             load_network(None)
 
@@ -307,15 +310,33 @@ class TestLoading:
         with pytest.raises(DataError, match=r"broken\.safetensors"):
             load_network(tmp_path / "broken.safetensors")
 
-    @pytest.mark.parametrize("settings", [{"batch_size": 0}, {"height_mm": 0.0}, {"height_mm": float("nan")}])
-    def test_settings_that_cannot_be_meant(self, settings):
-        with pytest.raises(ConfigError, match="height_mm > 0"):
-            PoseEstimator(DotReader(), **settings)
+    @pytest.mark.parametrize("height_mm", [0.0, float("nan"), 1.75, 175.0, 1e300])
+    def test_a_stature_in_another_unit_is_refused(self, height_mm):
+        with pytest.raises(ConfigError, match="height_mm: expected a stature of 300 to 3,000 millimetres"):
+            PoseEstimator(DotReader(), height_mm=height_mm)
+
+    def test_settings_that_cannot_be_meant(self):
+        with pytest.raises(ConfigError, match="batch_size >= 1"):
+            PoseEstimator(DotReader(), batch_size=0)
+
+    @pytest.mark.parametrize("device", ["toaster", "cuda:99"])
+    def test_a_device_that_is_not_here(self, device):
+        with pytest.raises(ConfigError, match=f"device '{device}'"):
+            TorchNetwork(PoseNet(MODEL), device)
+
+    @pytest.mark.parametrize("lens", [(float("nan"), 1, 1, 1), (1, 0, 1, 1), (1, 1, float("inf"), 1), (-5, 1, 1, 1)])
+    def test_cameras_that_no_picture_comes_from(self, lens):
+        with pytest.raises(ConfigError, match="focal length above 0"):
+            PoseEstimator(DotReader()).estimate(BLANK, camera=Camera(*lens))
+
+    def test_a_camera_that_is_none(self):
+        with pytest.raises(ConfigError, match="expected a Camera or a FieldOfView"):
+            PoseEstimator(DotReader()).estimate(BLANK, camera=(1100.0, 640.0, 360.0))
 
     @pytest.mark.parametrize("degrees", [0.0, 180.0, float("nan")])
     def test_fields_of_view_that_no_lens_has(self, degrees):
         with pytest.raises(ConfigError, match="field of view"):
-            FieldOfView(degrees).camera(100, 100)
+            FieldOfView(degrees)
 
 
 def test_it_is_what_scoring_does(network: TorchNetwork, index_2d: AnnotationIndex) -> None:

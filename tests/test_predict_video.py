@@ -66,6 +66,15 @@ def test_a_video_beside_a_picture(tmp_path: Path, model: Path) -> None:
     assert f"{clip}#5," in table
 
 
+def test_a_video_in_the_output_folder_is_not_overwritten(tmp_path: Path, model: Path) -> None:
+    clip = film(tmp_path / "clip.mp4", 1)
+    before = clip.read_bytes()
+    printed = succeeds("predict", clip, "--model", model, "--detector", "none", "--out", tmp_path)
+    assert printed.splitlines()[0] == f"{clip}: 1 frame, 1 person -> {tmp_path / 'clip_2.mp4'}"
+    assert clip.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "clip_2.mp4"]
+
+
 def test_people_of_a_video_as_animations(tmp_path: Path, model: Path) -> None:
     clip, out = film(tmp_path / "clip.mp4"), tmp_path / "out"
     printed = succeeds("predict", clip, "--model", model, "--detector", "none", "--bvh", "--trc", "--out", out)

@@ -95,10 +95,10 @@ def read_boxes(path: Path) -> dict[str, list[list[float]]]:
     Raises :class:`DataError` naming the entry that is not of that form.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=lambda pairs: pairs)
+        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: pairs)
     except OSError as error:
         raise DataError(path, "a file of boxes", found=error.strerror or str(error)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(path, _EXPECTED, found=f"broken JSON ({error})") from error
     if not isinstance(entries, list) or not all(isinstance(entry, tuple) for entry in entries):
         raise DataError(path, _EXPECTED, found=type(entries).__name__)
@@ -136,7 +136,10 @@ def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
         raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=_short(value))
     if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for box in value for number in box):
         raise DataError(path, "boxes of four numbers", record=name, found=_short(value))
-    return [[float(number) for number in box] for box in value]
+    try:
+        return [[float(number) for number in box] for box in value]
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise DataError(path, "boxes in pixels", record=name, found=_short(value)) from error
 
 
 def _short(value: Any) -> str:

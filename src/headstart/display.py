@@ -12,6 +12,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 logger = logging.getLogger("headstart")
 
+#: Share of the whole after which time tells a rate: the first of it holds compiling and opening files.
+_SOONEST = 0.005
+
 
 class ProgressDisplay:
     """A bar on a terminal; elsewhere a line at most every ``interval`` seconds.
@@ -61,7 +64,7 @@ class ProgressDisplay:
 
     def _left(self) -> str:
         elapsed, advanced = time.monotonic() - self.began, self.done - self.start
-        if advanced <= 0:
+        if advanced < _SOONEST * self.total:
             return "?"
         minutes, seconds = divmod(int(elapsed / advanced * max(self.total - self.done, 0)), 60)
         return f"{minutes}:{seconds:02d}"

@@ -28,6 +28,8 @@ Values = NDArray[np.float64]
 OVERLAY_SIDE = 1280
 #: px; a smaller picture is scaled up to this height, so that lines do not cover the person.
 OVERLAY_HEIGHT = 720
+#: px that the result has at least: views and legend can be read beside a flat picture and below a narrow one.
+LEAST_HEIGHT, LEAST_WIDTH = 480, 560
 #: People whose skeletons are shown beside the picture, the largest first.
 MOST_VIEWS = 4
 
@@ -82,7 +84,7 @@ def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float,
 def result_picture(image: Image, people: Sequence[Prediction]) -> Image:
     """The overlay, beside it the front and side views of the largest people, below it what colours and grid mean."""
     overlay, scaled = _scaled(image, people)
-    overlay = draw_people(overlay, scaled)
+    overlay = _at_least(draw_people(overlay, scaled), LEAST_HEIGHT if people else 1, 1)
     height = overlay.shape[0]
     order = sorted(range(len(people)), key=lambda i: -people[i].bbox_xywh[2] * people[i].bbox_xywh[3])[:MOST_VIEWS]
     half_mm = max([_half_extent(people[i].xyz_mm) for i in order], default=0.0) * 1.12
@@ -91,7 +93,7 @@ def result_picture(image: Image, people: Sequence[Prediction]) -> Image:
         name = f"{i + 1}: " if len(people) > 1 else ""
         columns.append(_views(people[i].xyz_mm, name, height, half_mm))
     gap = np.full((height, _GAP, 3), _WHITE, np.uint8)
-    row = np.hstack([part for column in columns for part in (column, gap)][:-1])
+    row = _at_least(np.hstack([part for column in columns for part in (column, gap)][:-1]), 1, LEAST_WIDTH)
     return np.vstack([row, _legend(row.shape[1], len(people) - len(order))])
 
 
@@ -207,6 +209,12 @@ def _shrunk(person: Prediction, factor: float) -> Prediction:
     x, y, width, height = (value * factor for value in person.bbox_xywh)
     points = {n: ((u + 0.5) * factor - 0.5, (v + 0.5) * factor - 0.5, c) for n, (u, v, c) in person.keypoints.items()}
     return Prediction(person.image, (x, y, width, height), person.score, points, person.xyz_mm)
+
+
+def _at_least(picture: Image, height: int, width: int) -> Image:
+    """The picture with white below it and to its right where it has fewer px than that."""
+    missing = (max(height - picture.shape[0], 0), max(width - picture.shape[1], 0))
+    return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 
 
 def _legend(width: int, left_out: int) -> Image:

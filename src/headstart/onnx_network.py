@@ -153,6 +153,8 @@ def _open_session(path: Path, threads: int | None, device: str | None) -> Any:
     if threads is not None:
         options.intra_op_num_threads = threads
     wanted = ["CPUExecutionProvider"]
+    if device is not None and device.partition(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}: expected cpu or cuda for an ONNX model")
     if device is not None and device.startswith("cuda"):
         wanted.insert(0, "CUDAExecutionProvider")
     if missing := set(wanted) - set(onnxruntime.get_available_providers()):

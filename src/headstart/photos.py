@@ -75,8 +75,16 @@ def as_photo(image: PhotoLike, name: str | Path = "picture") -> RGB:
         return _array_to_rgb(image, name)
     if type(image).__module__.partition(".")[0] == "PIL":
         _check_size(image.size, name, MAX_PIXELS)
-        return _upright_rgb(image, name)
+        return _loaded(image, name)
     raise DataError(name, "a path, an array or a PIL image", found=type(image).__name__)
+
+
+def _loaded(image: Image, name: str | Path) -> RGB:
+    try:
+        return _upright_rgb(image, name)
+    # PIL reads a file's pixels only now, and knows modes that it cannot convert.
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
 
 
 def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> None:

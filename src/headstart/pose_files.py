@@ -45,7 +45,7 @@ class JsonPeople:
         """One person: see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
         plain = person.to_dict() if isinstance(person, Prediction) else person
         line = json.dumps(_rounded(plain), allow_nan=False, ensure_ascii=False)
-        self._stream.write(f"{',' if self.count else '['}\n{line}".encode())
+        self._stream.write(_encoded(f"{',' if self.count else '['}\n{line}"))
         self.count += 1
 
     def __exit__(
@@ -88,7 +88,7 @@ def write_csv(path: Path, people: Sequence[Prediction]) -> None:
             row = (*about, joint, *_rounded([*point, *one.xyz_mm[joint]]))
             camera = ("", "", "") if one.camera_xyz_mm is None else _rounded(list(one.camera_xyz_mm[joint]))
             writer.writerow((*row, *camera) if with_camera else row)
-    write_atomically(path, stream.getvalue().encode())
+    write_atomically(path, _encoded(stream.getvalue()))
 
 
 def write_npz(path: Path, people: Sequence[Prediction]) -> None:
@@ -110,6 +110,11 @@ def write_npz(path: Path, people: Sequence[Prediction]) -> None:
     stream = BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
     write_atomically(path, stream.getvalue())
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; the bytes of a file name that are none become ``\\udcXX``, which JSON reads back to the same name."""
+    return text.encode(errors="backslashreplace")
 
 
 def _array(poses: Sequence[dict[str, Point3]], joints: tuple[str, ...]) -> NDArray[np.float64]:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import ConfigError, DataError, HeadstartError
+from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Camera, Crop
+from headstart.given import check_box, check_camera, check_height
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork
 from headstart.photos import RGB, PhotoLike, as_photo
@@ -34,14 +35,19 @@ DEFAULT_FIELD_OF_VIEW = 55.0
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """A camera that is assumed: a pinhole that looks through the middle of the picture."""
+    """A camera that is assumed: a pinhole that looks through the middle of the picture.
+
+    Raises :class:`ConfigError` unless 0 < degrees < 180.
+    """
 
     horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
 
-    def camera(self, width: int, height: int) -> Camera:
-        """The camera of a picture of that size in px; raises :class:`ConfigError` unless 0 < degrees < 180."""
+    def __post_init__(self) -> None:
         if not 0 < self.horizontal_degrees < 180:
             raise ConfigError(f"field of view: expected degrees between 0 and 180, got {self.horizontal_degrees}")
+
+    def camera(self, width: int, height: int) -> Camera:
+        """The camera of a picture of that size in px."""
         focal_length = width / 2 / float(np.tan(np.deg2rad(self.horizontal_degrees) / 2))
         return Camera(focal_length, focal_length, (width - 1) / 2, (height - 1) / 2)
 
@@ -50,11 +56,15 @@ class TorchNetwork:
     """A trained :class:`~headstart.models.pose_net.PoseNet` as a :class:`~headstart.records.PoseNetwork`."""
 
     def __init__(self, model: PoseNet, device: str | None = None) -> None:
-        """``device``: torch's name of it; by default the GPU if there is one."""
+        """``device``: torch's name of it; by default the GPU if there is one. :class:`ConfigError` if there is none."""
         import torch
 
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(self.device)
+        try:
+            self.model = model.eval().to(self.device)
+        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {reason}") from error
         self.skeleton, self.input_size = model.skeleton, model.config.input_size
 
     def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
@@ -99,8 +109,9 @@ class PoseEstimator:
         height_mm: float = DEFAULT_HEIGHT_MM,
     ) -> None:
         """``height_mm`` is the stature that gives poses their scale: a picture does not say how large people are."""
-        if batch_size < 1 or not 0 < height_mm < np.inf:
-            raise ConfigError(f"expected batch_size >= 1 and height_mm > 0, got {batch_size} and {height_mm}")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size: expected batch_size >= 1, got {batch_size}")
+        check_height(height_mm)
         self.network, self.detector = network, detector
         self.batch_size, self.flip_test, self.height_mm = batch_size, flip_test, height_mm
 
@@ -139,6 +150,8 @@ class PoseEstimator:
         ``on_error(position, error)`` is told of a picture that cannot be used, which then has no people; by default
         the :class:`DataError` is raised.
         """
+        if camera is not None and not isinstance(camera, FieldOfView):
+            check_camera(camera)
         pictures = list(images) if isinstance(images, (list, tuple)) else [images]
         names = _names(pictures) if names is None else names
         if len(names) != len(pictures) or (boxes is not None and len(boxes) != len(pictures)):
@@ -213,23 +226,6 @@ def load_network(source: str | Path | None = None, device: str | None = None) ->
     if path.suffix == ".onnx":
         return OnnxNetwork(path, device=device)
     return TorchNetwork(load_model(path)[0], device)
-
-
-def check_box(
-    box: Sequence[float], width: int, height: int, name: str, number: int
-) -> tuple[float, float, float, float]:
-    """A box [x, y, w, h] px as floats; raises :class:`DataError` unless it has a size and touches the picture."""
-    expected = "a box [x, y, width, height] in pixels"
-    try:
-        x, y, w, h = (float(value) for value in box)
-    except (TypeError, ValueError) as error:
-        raise DataError(name, expected, record=f"box {number}", found=str(box)) from error
-    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
-        raise DataError(name, f"{expected}, finite and with a size", record=f"box {number}", found=str([x, y, w, h]))
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        found = f"{[x, y, w, h]}, which lies outside its {width} x {height}"
-        raise DataError(name, "a box in the picture", record=f"box {number}", found=found)
-    return x, y, w, h
 
 
 def _names(pictures: Sequence[PhotoLike]) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import tyro
@@ -40,6 +41,8 @@ def main() -> None:
     """Entry point: exit code 0, 2 for bad input or configuration, 130 when a signal stopped a run."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO)
+    if isinstance(sys.stdout, TextIOWrapper):  # names of files are not always what a terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     try:
         if arguments[:1] == ["train"] and len(arguments) > 1:
@@ -52,7 +55,7 @@ def main() -> None:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
     except OSError as error:  # a folder that cannot be written, a full disk
-        print(f"headstart: {error}", file=sys.stderr)
+        print(f"headstart: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("headstart: interrupted", file=sys.stderr)

@@ -11,7 +11,8 @@ from headstart.errors import ConfigError
 
 
 def export(
-    checkpoint: tyro.conf.Positional[Path],
+    checkpoint: tyro.conf.Positional[Path | None] = None,
+    *,
     out: Path,
     format: Literal["onnx"] = "onnx",
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
@@ -23,7 +24,7 @@ def export(
     """Write a checkpoint as one ONNX file: pictures in, joints out; checked against PyTorch before it is left.
 
     Args:
-        checkpoint: file, or folder of a run (its best).
+        checkpoint: file, or folder of a run (its best); the model that ships if not given.
         out: file to write, e.g. model.onnx.
         format: onnx.
         precision: fp16 halves the file, int8 quarters it; measure what they lose: headstart eval model.onnx.
@@ -34,8 +35,14 @@ def export(
     """
     if (calibrate is None) != (root is None):
         raise ConfigError("expected --calibrate DATASET and --root DIR together")
+    if count < 1:
+        raise ConfigError(f"--count: expected 1 or more people, got {count}")
+    if out.is_dir():
+        raise ConfigError(f"--out {out}: expected a file to write, found a folder")
+    from headstart.checkpoint import shipped_weights
     from headstart.export import crops_of, export_onnx
 
+    checkpoint = checkpoint or shipped_weights()
     images = None
     if calibrate is not None and root is not None:
         from headstart.recipes import train_split

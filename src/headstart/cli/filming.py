@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.cli.animating import Animations
-from headstart.cli.outcome import Outcome
+from headstart.cli.outcome import Outcome, counted
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -54,5 +54,5 @@ def predict_one_video(
         for path in animations.write(out / unused):
             print(f"{name}: -> {path}")
     if frames:
-        line = f"{name}: {frames} frames, {len(tracks)} {'person' if len(tracks) == 1 else 'people'}"
+        line = f"{name}: {counted(frames, 'frame', 'frames')}, {counted(len(tracks), 'person', 'people')}"
         print(line if overlay is None else f"{line} -> {overlay}")

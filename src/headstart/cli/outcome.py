@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,11 @@ class Outcome:
         self.failed += 1
         print(f"headstart: {error}", file=sys.stderr)
 
+    def spare(self, files: Sequence[str], out: Path | None) -> None:
+        """Inputs that lie in the output folder have taken their names: no result may replace them."""
+        if out is not None:
+            self._names |= {Path(name).stem.lower() for name in files if Path(name).resolve().parent == out.resolve()}
+
     def unused_name(self, name: str) -> str:
         """The file's name without its suffix; NAME_2 and so on where another input has taken it."""
         stem, number = Path(name.replace("webcam:", "webcam_")).stem, 2
@@ -56,12 +62,13 @@ class Outcome:
             write_csv(csv, self.people)
         if npz is not None:
             write_npz(npz, self.people)
-        inputs = [_counted(self.pictures, "picture", "pictures")] if self.pictures or not self.videos else []
-        inputs += [_counted(self.videos, "video", "videos")] if self.videos else []
-        found = _counted(self.count, "pose", "poses") if self.videos else _counted(self.count, "person", "people")
+        inputs = [counted(self.pictures, "picture", "pictures")] if self.pictures or not self.videos else []
+        inputs += [counted(self.videos, "video", "videos")] if self.videos else []
+        found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
         for path in filter(None, (json_output, csv, npz)):
             print(f"{', '.join(inputs)}, {found} -> {path}")
 
 
-def _counted(count: int, one: str, many: str) -> str:
+def counted(count: int, one: str, many: str) -> str:
+    """``1 person``, ``2 people``."""
     return f"{count} {one if count == 1 else many}"

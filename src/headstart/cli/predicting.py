@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ import tyro
 from headstart.cli.animating import Animations
 from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
+from headstart.cli.inputs import check_outputs, files_of
 from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError, HeadstartError
 
@@ -88,10 +88,17 @@ def predict(
     from headstart.video_files import is_video
 
     options = VideoOptions(detect_every=_looks(detect_every, detector))
-    files = list(dict.fromkeys(_files(inputs, outcome)))
+    files = files_of(inputs, outcome)
+    check_outputs(files, {"--json": json_output, "--csv": csv, "--npz": npz}, out)
+    outcome.spare(files, out)
     videos = [name for name in files if is_video(name)]
     pictures = [name for name in files if not is_video(name)]
+    if (bvh or trc) and not videos:
+        raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
     given = _given_boxes(boxes, pictures)
+    if given is not None:
+        _refuse_videos(videos, outcome)
+        videos = []
     from headstart.pose_files import JsonPeople
 
     estimator = build_estimator(
@@ -113,29 +120,18 @@ def predict(
         sys.exit(2)
 
 
-def _files(inputs: Sequence[str], outcome: Outcome) -> Iterator[str]:
-    """Files that inputs mean; folders give their pictures by name, globs what they match."""
-    from headstart.photos import PHOTO_SUFFIXES
-
-    for one in inputs:
-        path = Path(one)
-        if path.is_dir():
-            found = sorted(str(p) for p in path.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES)
-        elif has_magic(one) and not path.exists():
-            found = sorted(name for name in glob(one, recursive=True) if Path(name).is_file())
-        else:
-            found = [one]
-        if not found:
-            outcome.fail(DataError(one, "pictures", found="none"))
-        yield from found
-
-
 def _given_boxes(path: Path | None, pictures: Sequence[str]) -> dict[str, list[list[float]]] | None:
     if path is None:
         return None
     from headstart.detect import match_boxes, read_boxes
 
     return match_boxes(read_boxes(path), pictures)
+
+
+def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:
+    """A file of boxes does not say where people are in which frame; to take whole frames instead would hide that."""
+    for name in videos:
+        outcome.fail(DataError(name, "a picture, with --boxes", found="a video", fix="Call it again without --boxes"))
 
 
 def _looks(detect_every: int | None, detector: str) -> int:
@@ -147,6 +143,7 @@ def _looks(detect_every: int | None, detector: str) -> int:
 
 def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:
     from headstart.geometry import Camera
+    from headstart.given import check_camera
     from headstart.predict import FieldOfView
 
     if text is None:
@@ -157,9 +154,9 @@ def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfVi
         focal_length, cx, cy = (float(value) for value in text.split(","))
     except ValueError:
         raise ConfigError(f"--camera: expected F,CX,CY in px, for example 1100,639.5,359.5, got {text!r}") from None
-    if not focal_length > 0:
-        raise ConfigError(f"--camera: expected a focal length above 0 px, got {focal_length}")
-    return Camera(focal_length, focal_length, cx, cy)
+    lens = Camera(focal_length, focal_length, cx, cy)
+    check_camera(lens)
+    return lens
 
 
 def _predict_pictures(

@@ -1,0 +1,56 @@
+"""What a caller says about a picture, its people's boxes, its camera, their stature, checked before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from headstart.errors import ConfigError, DataError
+from headstart.geometry import Camera
+
+#: Statures of people, mm: what lies outside was meant in metres or centimetres.
+HEIGHTS_MM = (300, 3000)
+#: px; less cannot hold a person, and is the mark of boxes given as shares of the picture.
+LEAST_BOX = 1.0
+#: Longer sides of the picture; a box that is larger is no person in it.
+LARGEST_BOX = 100.0
+
+
+def check_height(height_mm: float) -> None:
+    """Raise :class:`ConfigError` unless somebody can be ``height_mm`` tall."""
+    least, most = HEIGHTS_MM
+    if not least <= height_mm <= most:
+        raise ConfigError(f"height_mm: expected a stature of {least:,} to {most:,} millimetres, got {height_mm:g}")
+
+
+def check_camera(camera: Camera) -> None:
+    """Raise :class:`ConfigError` for a camera that no picture can come from."""
+    if not isinstance(camera, Camera):
+        raise ConfigError(f"camera: expected a Camera or a FieldOfView, got {camera!r}")
+    lens = (camera.fx, camera.fy, camera.cx, camera.cy)
+    if not np.isfinite(lens).all() or min(camera.fx, camera.fy) <= 0:
+        raise ConfigError(f"camera: expected finite px and a focal length above 0, got fx, fy, cx, cy = {lens}")
+
+
+def check_box(
+    box: Sequence[float], width: int, height: int, name: str, number: int
+) -> tuple[float, float, float, float]:
+    """A box [x, y, w, h] px as floats; raises :class:`DataError` unless it could hold a person and touches the picture.
+
+    ``width`` and ``height`` (px) are the picture's, ``name`` and ``number`` (from 0) are for the message.
+    """
+    expected = "a box [x, y, width, height] in pixels"
+    try:
+        x, y, w, h = (float(value) for value in box)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(name, expected, record=f"box {number}", found=str(box)) from error
+    found = str([x, y, w, h])
+    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+        raise DataError(name, f"{expected}, finite and with a size", record=f"box {number}", found=found)
+    if min(w, h) < LEAST_BOX or max(w, h) > LARGEST_BOX * max(width, height):
+        raise DataError(name, f"{expected}, of a person's size", record=f"box {number}", found=found)
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        found = f"{found}, which lies outside its {width} x {height}"
+        raise DataError(name, "a box in the picture", record=f"box {number}", found=found)
+    return x, y, w, h
