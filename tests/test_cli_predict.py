@@ -20,6 +20,8 @@ from PIL import Image
 
 from headstart.checkpoint import save_checkpoint
 from headstart.cli import main
+from headstart.cli.inputs import files_of
+from headstart.cli.outcome import Outcome
 from headstart.models.pose_net import PoseNet
 from headstart.skeleton import BODY_18
 from test_detect import save_detector
@@ -109,6 +111,11 @@ class TestInputs:
         Path("more/album.jpg").mkdir()
         succeeds("more", "--json", "people.json")
         assert [one["image"] for one in people()] == ["more/a.jpg"]
+
+    def test_a_folder_gives_its_videos_too(self, tmp_path: Path):
+        for name in ("b.MP4", "a.png", "notes.txt", ".c.mp4"):
+            (tmp_path / name).touch()
+        assert [Path(name).name for name in files_of([str(tmp_path)], Outcome())] == ["a.png", "b.MP4"]
 
     def test_a_variable_that_is_not_set_is_not_the_working_folder(self, here: Path):
         assert fails("", "more", "--json", "people.json") == ["'': expected pictures, found none"]

@@ -12,7 +12,7 @@ from headstart.errors import ConfigError, DataError
 
 
 def files_of(inputs: Sequence[str], outcome: Outcome) -> list[str]:
-    """Files that inputs mean, each once; folders give their pictures by name, globs what they match."""
+    """Files that inputs mean, each once; folders give their pictures and videos by name, globs what they match."""
     files: dict[str, str] = {}
     for one in inputs:
         try:
@@ -28,7 +28,7 @@ def _meant(one: str) -> list[str]:
     if not one:  # Path("") would be the working folder; it is a variable of the shell that is not set
         found = []
     elif path.is_dir():
-        found = _pictures_in(path)
+        found = _inside(path)
     elif has_magic(one) and not path.exists():
         found = sorted(name for name in glob(one, recursive=True) if Path(name).is_file())
     else:
@@ -38,12 +38,13 @@ def _meant(one: str) -> list[str]:
     return found
 
 
-def _pictures_in(folder: Path) -> list[str]:
+def _inside(folder: Path) -> list[str]:
     """Hidden files are left out, as globs do: a Mac puts ``._photo.jpg`` beside each photo on a foreign disk."""
     from headstart.photos import PHOTO_SUFFIXES
+    from headstart.video_files import VIDEO_SUFFIXES
 
     try:
-        inside = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES]
+        inside = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
     except OSError as error:
         raise DataError(folder, "a folder of pictures", found=error.strerror or str(error)) from error
     return sorted(str(path) for path in inside if not path.name.startswith(".") and not path.is_dir())
