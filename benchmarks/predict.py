@@ -29,10 +29,10 @@ from headstart.onnx_network import IMAGE, JOINTS
 from headstart.quantisation import quantise
 
 HeadKind = Literal["heatmap_depth", "pyramid"]
-#: Kind and channels of the head, side of the crop: what ships, the same with larger crops, and the published head.
+#: Kind and channels of the head, side of the crop: what ships, the same with other crops, and the published head.
 CONFIGURATIONS: tuple[tuple[HeadKind, int, int], ...] = (
+    ("pyramid", 192, 224),
     ("pyramid", 192, 160),
-    ("pyramid", 192, 192),
     ("pyramid", 192, 256),
     ("heatmap_depth", 64, 256),
     ("heatmap_depth", 256, 256),

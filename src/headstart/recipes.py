@@ -173,7 +173,8 @@ def ship(sources: Sources) -> Experiment:
     ``headstart train ship --two-d lsp_extended --three-d synthetic_wild synthetic_occluded --root lsp_extended=DIR
     --root synthetic_wild=data/synthetic --root synthetic_occluded=data/synthetic --out runs/ship``. Cost: 100,000
     samples of 160 px, then 40,000 of 224 px, some four hours of one CPU core; more are worth having on a GPU. Measured:
-    PCK@0.2 48.6 on LSP-Extended, MPJPE 277 mm on ``wild``, 235 on ``occluded`` (docs/model-card.md).
+    55.1 PCK@0.2 on LSP-Extended, MPJPE 274 mm on ``wild``, 238 on ``occluded``; ``finetune`` went on from there
+    (docs/model-card.md).
     """
     # A wide head, steps of few samples and, once people are found at all, larger crops: each learns more from the same
     # compute (LOG.md, 2026-11-24).

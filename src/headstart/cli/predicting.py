@@ -55,7 +55,7 @@ def predict(
     smooth one. webcam:0 is a camera; Ctrl-C ends it.
 
     Args:
-        inputs: pictures, folders of pictures, globs, videos, webcam:0.
+        inputs: pictures, videos, folders of both, globs, webcam:0.
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
         detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
