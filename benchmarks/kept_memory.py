@@ -18,7 +18,7 @@ from rich.table import Table
 
 #: Side of the crop, samples a step, channels of the head: what ships, the same at 256 px, the study's.
 CONFIGURATIONS = ((224, 16, 192), (256, 16, 192), (160, 8, 192), (64, 16, 64))
-SECONDS = 12.0
+SECONDS = 6.0
 
 
 def images_per_second(side: int, batch: int, channels: int, keep: bool) -> float:

@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Make the C library keep freed memory for this process; whether it could (glibc on Linux only).
 
     glibc maps every array above 32 MB (below, if it never freed one) afresh and unmaps it when it is freed, so that a
-    training step on a CPU, which makes hundreds of them, spends a quarter to a half of its time on the kernel
+    training step on a CPU, which makes hundreds of them, spends a tenth to a third of its time on the kernel
     clearing pages (``benchmarks/kept_memory.py``). The process then keeps as much memory as it ever needed at once.
     It cannot be undone; threads share one arena, because the others cannot hold arrays above 64 MB (malloc(3),
     mallopt(3)).
