@@ -216,14 +216,9 @@ def finetune(sources: Sources) -> Experiment:
     its predecessor).
     """
     shipped = ship(sources)
-    stage = Stage(
-        "finetune",
-        _ship_data(sources, share_2d=0.7),
-        Budget(samples=48_000),
-        _LOSSES,
-        Optimiser(learning_rate=1.5e-3),
-        _WARM_COSINE,
-    )
+    # As its last stage, with more people in 3D and a budget that a laptop has.
+    data, budget = _ship_data(sources, share_2d=0.7), Budget(samples=48_000)
+    stage = replace(shipped.stages[-1], name="finetune", data=data, budget=budget)
     return replace(shipped, name="finetune", stages=(stage,), batch_size=16, start_from=SHIPPED)
 
 
