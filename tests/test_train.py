@@ -139,6 +139,20 @@ def test_a_run_can_go_on_from_the_model_that_ships(stick_people_2d: Path, tmp_pa
         assert torch.equal(learnt[f"model.{name}"], tensor), name
 
 
+def test_a_new_head_can_start_on_the_backbone_of_another_model(stick_people_2d: Path, tmp_path: Path) -> None:
+    run(experiment(stage_2d(stick_people_2d, 16)), tmp_path / "a")
+    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    other = replace(MODEL, head=replace(MODEL.head, channels=24))
+    start = {"start_from": str(tmp_path / "a"), "start_with": "backbone"}
+    run(experiment(still, model=other, **start), tmp_path / "b")
+    first, second = (weights(tmp_path / name / "last.safetensors") for name in "ab")
+    backbone = [name for name in first if name.startswith("ema.backbone") and name.endswith("weight")]
+    assert len(backbone) > 10
+    for name in backbone:
+        assert torch.equal(second[name], first[name]), name
+    assert second["ema.head.heatmaps.weight"].shape[1] == 24
+
+
 def test_start_from_another_model_is_refused(stick_people_2d: Path, tmp_path: Path) -> None:
     run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "a")
     other = replace(MODEL, skeleton="mpii_16")

@@ -59,7 +59,9 @@ class Experiment:
     """Samples of one step, over all processes."""
     seed: int = 0
     start_from: str | None = None
-    """Checkpoint or run folder whose weights to begin with (all of them, strictly); "shipped": the model that ships."""
+    """Checkpoint or run folder whose weights to begin with, strictly; "shipped": the model that ships."""
+    start_with: Literal["all", "backbone"] = "all"
+    """What to take from ``start_from``: "backbone" leaves the head as it is made, so that it may be another one."""
     average_decay: float | None = 0.999
     """Decay of the averaged weights that are evaluated and kept; None: none."""
     flip_test: bool = False

@@ -38,6 +38,7 @@ from headstart.experiment import SHIPPED, Experiment, Stage, as_json, require_sa
 from headstart.interruption import Interrupted, signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.memory import keep_freed_memory
+from headstart.models.cpu_precision import keep_depthwise_in_float32
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.progress import Progress, scalars, stage_cost
@@ -94,6 +95,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     if saved:
         load_weights(network, saved.part("model"), last)
     network.to(device)
+    if device.type == "cpu" and experiment.precision == "bf16":
+        keep_depthwise_in_float32(network)
     if experiment.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedWeights(network, experiment.average_decay) if experiment.average_decay is not None else None
@@ -292,7 +295,10 @@ def _build_network(experiment: Experiment, header: dict[str, Any] | None) -> Pos
     start = shipped_weights() if experiment.start_from == SHIPPED else Path(experiment.start_from)
     loaded, _ = load_model(start)
     network = PoseNet(experiment.model, loaded.backbone.config or {})
-    load_weights(network, loaded.state_dict(), start)
+    if experiment.start_with == "backbone":
+        load_weights(network.backbone, loaded.backbone.state_dict(), start)
+    else:
+        load_weights(network, loaded.state_dict(), start)
     return network
 
 
