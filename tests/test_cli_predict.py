@@ -194,6 +194,12 @@ class TestBoxes:
         assert [one["image"] for one in people()] == ["b.jpg"]
         assert [path.name for path in Path("out").iterdir()] == ["b.png"]
 
+    def test_an_entry_that_is_no_list_of_boxes_stops_its_picture_only(self, here: Path):
+        boxes = self.write({"a.png": [10, 5, 50, 60], "b.jpg": [[1, 1, 50, 50]]})
+        (line,) = fails("a.png", "b.jpg", "--boxes", boxes, "--json", "people.json")
+        assert line.startswith("boxes.json, record a.png: expected a list of boxes")
+        assert [one["image"] for one in people()] == ["b.jpg"]
+
     def test_a_picture_without_an_entry(self, here: Path):
         lines = fails("a.png", "b.jpg", "--boxes", self.write({"b.jpg": [[1, 1, 50, 50]]}), "--json", "people.json")
         assert lines == ["a.png: expected an entry in the file of boxes, found none. [] means nobody"]
@@ -212,7 +218,7 @@ class TestBoxes:
         assert line == "clip.mp4: expected a picture, with --boxes, found a video. Call it again without --boxes"
         assert [one["image"] for one in people()] == ["a.png"]
 
-    @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": 3}'])
+    @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": [], "a.png": []}'])
     def test_a_file_that_is_none(self, here: Path, content: str):
         Path("boxes.json").write_text(content)
         (line,) = fails("a.png", "--boxes", "boxes.json")

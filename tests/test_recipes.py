@@ -136,3 +136,9 @@ def test_names_that_do_not_exist() -> None:
         build("zhou", Sources())
     with pytest.raises(ConfigError, match="unknown data set 'lspet'; known: "):
         build("pretrain_2d", Sources(two_d=("lspet",)))
+
+
+@pytest.mark.parametrize("name", ["finetune", "pretrain_2d", "integral"])
+def test_a_stage_without_data_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"recipe {name}, stage .*: no data; name some with --two-d or --three-d"):
+        build(name, Sources(two_d=(), three_d=()))

@@ -16,6 +16,8 @@ from headstart.records import Detection
 #: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used where its weights are at hand.
 DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+#: Boxes by file name; the error to raise for a picture whose entry is none.
+GivenBoxes = dict[str, list[list[float]] | DataError]
 _EXPECTED = "an object that maps file names to lists of boxes [x, y, width, height] in pixels"
 
 
@@ -89,10 +91,11 @@ def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> Transformer
         return None
 
 
-def read_boxes(path: Path) -> dict[str, list[list[float]]]:
+def read_boxes(path: Path) -> GivenBoxes:
     """Boxes by file name from JSON: ``{"photo.jpg": [[x, y, width, height], ...], ...}`` px of the upright picture.
 
-    Raises :class:`DataError` naming the entry that is not of that form.
+    An entry that is no list of boxes becomes the :class:`DataError` that names it, so that other pictures are still
+    done; one is raised for a file that is not such an object or has a name twice.
     """
     try:
         entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: pairs)
@@ -102,20 +105,23 @@ def read_boxes(path: Path) -> dict[str, list[list[float]]]:
         raise DataError(path, _EXPECTED, found=f"broken JSON ({error})") from error
     if not isinstance(entries, list) or not all(isinstance(entry, tuple) for entry in entries):
         raise DataError(path, _EXPECTED, found=type(entries).__name__)
-    boxes: dict[str, list[list[float]]] = {}
+    boxes: GivenBoxes = {}
     for name, value in entries:
         if name in boxes:
             raise DataError(path, "each file name once", record=name, found="it twice")
-        boxes[name] = _checked(value, path, name)
+        try:
+            boxes[name] = _checked(value, path, name)
+        except DataError as error:
+            boxes[name] = error
     return boxes
 
 
-def match_boxes(boxes: dict[str, list[list[float]]], pictures: Sequence[str]) -> dict[str, list[list[float]]]:
+def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
     """The boxes of each picture by its path: an entry fits a picture whose path ends with it; the longest counts.
 
     Pictures without an entry are left out. Raises :class:`DataError` where one entry is the best for several pictures.
     """
-    matched: dict[str, list[list[float]]] = {}
+    matched: GivenBoxes = {}
     taken: dict[str, str] = {}
     for picture in pictures:
         parts = Path(picture).parts

@@ -235,10 +235,14 @@ RECIPES: dict[str, Callable[[Sources], Experiment]] = {
 
 
 def build(name: str, sources: Sources) -> Experiment:
-    """The experiment of a recipe; raises :class:`ConfigError` naming the recipes there are."""
+    """The experiment of a recipe; raises :class:`ConfigError` naming the recipes there are, or a stage without data."""
     if name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    return RECIPES[name](sources)
+    experiment = RECIPES[name](sources)
+    for stage in experiment.stages:
+        if not stage.data:
+            raise ConfigError(f"recipe {name}, stage {stage.name}: no data; name some with --two-d or --three-d")
+    return experiment
 
 
 # Depths in crop widths give smooth-L1 values near 0.001 where the cross-entropy is near 5: hence the weight.

@@ -18,6 +18,7 @@ from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
+    from headstart.detect import GivenBoxes
     from headstart.geometry import Camera
     from headstart.photos import RGB
     from headstart.predict import FieldOfView, PoseEstimator
@@ -120,7 +121,7 @@ def predict(
         sys.exit(2)
 
 
-def _given_boxes(path: Path | None, pictures: Sequence[str]) -> dict[str, list[list[float]]] | None:
+def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | None:
     if path is None:
         return None
     from headstart.detect import match_boxes, read_boxes
@@ -162,7 +163,7 @@ def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfVi
 def _predict_pictures(
     estimator: PoseEstimator,
     pictures: Sequence[str],
-    boxes: dict[str, list[list[float]]] | None,
+    boxes: GivenBoxes | None,
     camera: Camera | FieldOfView | None,
     out: Path | None,
     outcome: Outcome,
@@ -181,7 +182,7 @@ def _predict_pictures(
 
             found = estimator.estimate(
                 list(loaded.values()),
-                None if boxes is None else [boxes[name] for name in loaded],
+                None if boxes is None else [_boxes_of(name, boxes) for name in loaded],
                 camera,
                 names=list(loaded),
                 on_error=refuse,
@@ -193,19 +194,27 @@ def _predict_pictures(
                 progress.update(min(start + _AT_ONCE, len(pictures)))
 
 
-def _load(
-    names: Sequence[str], boxes: dict[str, list[list[float]]] | None, outcome: Outcome
-) -> Iterator[tuple[str, RGB]]:
+def _load(names: Sequence[str], boxes: GivenBoxes | None, outcome: Outcome) -> Iterator[tuple[str, RGB]]:
     """The pictures that can be read and, where boxes are given, have an entry."""
     from headstart.photos import read_photo
 
     for name in names:
         try:
-            if boxes is not None and name not in boxes:
-                raise DataError(name, "an entry in the file of boxes", found="none", fix="[] means nobody")
+            if boxes is not None:
+                _boxes_of(name, boxes)
             yield name, read_photo(name)
         except HeadstartError as error:
             outcome.fail(error)
+
+
+def _boxes_of(name: str, boxes: GivenBoxes) -> list[list[float]]:
+    """Those of one picture; raises :class:`DataError` where there is no entry, or one that is no list of boxes."""
+    if name not in boxes:
+        raise DataError(name, "an entry in the file of boxes", found="none", fix="[] means nobody")
+    given = boxes[name]
+    if isinstance(given, DataError):
+        raise given
+    return given
 
 
 def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, outcome: Outcome) -> None:
