@@ -4,7 +4,8 @@
 
 Images a second of whole steps, forward and backward, on all cores: in fp32, in bf16 as autocast does it, and in bf16
 with depthwise convolutions kept in fp32 (``headstart.models.cpu_precision``, what ``--precision bf16`` does on a CPU).
-Without AMX bf16 is emulated and slower than fp32. Rates depend on the machine; compare the ratios.
+Without AMX bf16 is emulated and slower than fp32; with it, small crops lose. Rates depend on the machine; compare the
+ratios.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from headstart.models.cpu_precision import keep_depthwise_in_float32
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 
-#: Head, side of the crop, samples a step: what ships, the published head, the study's.
+#: Head, side of the crop, samples a step: a dense head that could ship, the published one, what ships, the study's.
 CONFIGURATIONS = (
     (HeadConfig("heatmap_depth", 256, "cross_entropy", output_stride=8), 256, 32),
     (HeadConfig("heatmap_depth", 256, "cross_entropy"), 256, 32),

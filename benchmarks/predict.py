@@ -29,13 +29,14 @@ from headstart.onnx_network import IMAGE, JOINTS
 from headstart.quantisation import quantise
 
 HeadKind = Literal["heatmap_depth", "pyramid"]
-#: Kind and channels of the head, side of the crop: what ships, the same with other crops, and the published head.
-CONFIGURATIONS: tuple[tuple[HeadKind, int, int], ...] = (
-    ("pyramid", 192, 224),
-    ("pyramid", 192, 160),
-    ("pyramid", 192, 256),
-    ("heatmap_depth", 64, 256),
-    ("heatmap_depth", 256, 256),
+#: Kind, channels and stride of the head, side of the crop: what ships, the same with other crops, dense heads.
+CONFIGURATIONS: tuple[tuple[HeadKind, int, int, int], ...] = (
+    ("pyramid", 192, 4, 224),
+    ("pyramid", 192, 4, 160),
+    ("pyramid", 192, 4, 256),
+    ("heatmap_depth", 256, 8, 256),
+    ("heatmap_depth", 64, 4, 256),
+    ("heatmap_depth", 256, 4, 256),
 )
 GOAL_MS = 25
 ROUNDS, BATCH = 25, 16
@@ -77,15 +78,16 @@ def seconds(
     return best
 
 
-def ship_model(kind: HeadKind, channels: int, side: int) -> PoseNet:
-    """EfficientNet-Lite0 with a head of ``channels``, random weights."""
-    head = HeadConfig(kind, channels, "cross_entropy")
+def ship_model(kind: HeadKind, channels: int, stride: int, side: int) -> PoseNet:
+    """EfficientNet-Lite0 with a head of ``channels`` to maps of ``stride``, random weights."""
+    head = HeadConfig(kind, channels, "cross_entropy", output_stride=stride)
     return PoseNet(ModelConfig("efficientnet_lite0", head=head, input_size=(side, side))).eval()
 
 
 def exported(model: PoseNet, folder: Path) -> tuple[Path, Path]:
     """Its graph in fp32 and in int8."""
-    name = f"{model.config.head.kind}-{model.config.head.channels}-{model.config.input_size[0]}"
+    head = model.config.head
+    name = f"{head.kind}-{head.channels}-{head.output_stride}-{model.config.input_size[0]}"
     single, quantised = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
     write_graph(model, single)
     write_graph(model, quantised)
@@ -98,18 +100,19 @@ def main() -> None:
     torch.manual_seed(0)
     one = Table("head, channels", "crop px", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", f"< {GOAL_MS} ms")
     many = Table("threads", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", "int8 / fp32")
-    with tempfile.TemporaryDirectory() as name:
-        for kind, channels, side in CONFIGURATIONS:
-            model = ship_model(kind, channels, side)
-            single, quantised = exported(model, Path(name))
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, channels, stride, side in CONFIGURATIONS:
+            model = ship_model(kind, channels, stride, side)
+            single, quantised = exported(model, Path(folder))
             runners = [torch_runner(model, 1), onnx_runner(single, 1), onnx_runner(quantised, 1)]
             times = [1e3 * t for t in seconds(runners, blobs((side, side), 1), ROUNDS, time.process_time)]
             cells = [f"{t:.1f} ms" for t in times]
             reached = "fp32" if times[1] < GOAL_MS else "int8" if times[2] < GOAL_MS else "no"
-            one.add_row(f"{kind} {channels}", str(side), *cells, f"{times[0] / times[1]:.1f}x", reached)
-        kind, channels, side = CONFIGURATIONS[0]
-        model, images = ship_model(kind, channels, side), blobs((side, side), BATCH)
-        single, quantised = exported(model, Path(name))
+            name = f"{kind} {channels}, stride {stride}"
+            one.add_row(name, str(side), *cells, f"{times[0] / times[1]:.1f}x", reached)
+        kind, channels, stride, side = CONFIGURATIONS[0]
+        model, images = ship_model(kind, channels, stride, side), blobs((side, side), BATCH)
+        single, quantised = exported(model, Path(folder))
         for threads in range(1, min(os.cpu_count() or 1, 2) + 1):
             runners = [torch_runner(model, threads), onnx_runner(single, threads), onnx_runner(quantised, threads)]
             rates = [BATCH / t for t in seconds(runners, images, 3)]
