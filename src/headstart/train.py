@@ -265,7 +265,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                         raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
                     began = time.perf_counter()
             batches.close()
-            accelerator.free_memory()
+            # A wrapped model that outlives its process group deadlocks: the group's threads wait for Python's lock.
+            model, prepared = accelerator.free_memory(model, prepared)
 
     scores = validate(experiment, network, network.codec, average, accelerator, final=True)
     result = RunResult(
