@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import time
 
 from rich.console import Console
 from rich.table import Table
@@ -21,31 +20,18 @@ CONFIGURATIONS = ((224, 16, 192), (256, 16, 192), (160, 8, 192), (64, 16, 64))
 SECONDS = 6.0
 
 
-def images_per_second(side: int, batch: int, channels: int, keep: bool) -> float:
-    """Rate of training steps of EfficientNet-Lite0 with the pyramid head, in this process."""
+def rate(side: int, batch: int, channels: int, keep: bool) -> float:
+    """Images a second with the pyramid head on one thread, in this process."""
     import torch
 
     from headstart.memory import keep_freed_memory
     from headstart.models.heads import HeadConfig
-    from headstart.models.pose_net import ModelConfig, PoseNet
+    from training_steps import images_per_second
 
     if keep:
         keep_freed_memory()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    head = HeadConfig("pyramid", channels=channels, heatmap="cross_entropy")
-    model = PoseNet(ModelConfig("efficientnet_lite0", None, head, input_size=(side, side)))
-    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    images = torch.randint(0, 255, (batch, 3, side, side), dtype=torch.uint8)
-    steps, began = -2, time.perf_counter()
-    while steps < 2 or time.perf_counter() - began < SECONDS:
-        if steps == 0:
-            began = time.perf_counter()
-        output = model(images)
-        (output.heatmaps.square().mean() + output.depth_maps.square().mean()).backward()
-        model.zero_grad(set_to_none=True)
-        steps += 1
-    return steps * batch / (time.perf_counter() - began)
+    return images_per_second(HeadConfig("pyramid", channels, "cross_entropy"), side, batch, SECONDS)
 
 
 def measured(side: int, batch: int, channels: int, keep: bool) -> float:
@@ -61,7 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         side, batch, channels, keep = given.one
-        print(images_per_second(side, batch, channels, bool(keep)))
+        print(rate(side, batch, channels, bool(keep)))
         return
     table = Table("crop", "batch", "channels", "images/s as it is", "memory kept", "ratio")
     for side, batch, channels in CONFIGURATIONS:

@@ -1,0 +1,33 @@
+"""The rate of training steps on this CPU, for the benchmarks that change one thing about them."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig, PoseNet
+
+
+def images_per_second(
+    head: HeadConfig, side: int, batch: int, seconds: float, bf16: bool = False, keep_depthwise: bool = False
+) -> float:
+    """Whole steps, forward and backward, of EfficientNet-Lite0 with ``head`` on crops of ``side`` px, this process."""
+    torch.manual_seed(0)
+    model = PoseNet(ModelConfig("efficientnet_lite0", None, head, input_size=(side, side)))
+    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    if keep_depthwise:
+        keep_depthwise_in_float32(model)
+    images = torch.randint(0, 255, (batch, 3, side, side), dtype=torch.uint8)
+    steps, began = -2, time.perf_counter()
+    while steps < 2 or time.perf_counter() - began < seconds:
+        if steps == 0:
+            began = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            output = model(images)
+        (output.heatmaps.float().square().mean() + output.depth_maps.float().square().mean()).backward()
+        model.zero_grad(set_to_none=True)
+        steps += 1
+    return steps * batch / (time.perf_counter() - began)
