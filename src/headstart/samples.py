@@ -27,7 +27,7 @@ PEOPLE, SIDE, QUALITY = 12, 160, 80
 def write_samples(checkpoint: Path, experiment: Experiment, protocols: tuple[str, ...], path: Path) -> None:
     """Predict the same few people of each protocol's test set, and write one .npz without pickles.
 
-    Arrays, N people, J joints: ``jpegs`` (bytes, one after another) and ``offsets`` (N + 1,); ``keys``, ``protocol``
+    Arrays, N people, J joints: ``jpegs`` (bytes of files, one after another) and ``offsets`` (N + 1,); ``keys``, ``protocol``
     (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
     :class:`~headstart.records.Visibility`; ``confidence`` (N, J); ``label_3d``, ``predicted_3d`` (N, J, 3) mm from the
     pelvis in camera axes, NaN where unknown; ``error_mm``, ``error_2d`` (N,): mean distance in mm and in crop px.
@@ -91,5 +91,5 @@ def _mean_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> N
 
 
 def _jpeg(index: AnnotationIndex, row: int, crop: Crop) -> NDArray[np.uint8]:
-    encoded = cv2.imencode(".jpg", crop.warp(index.image(row))[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    encoded = cv2.imencode(".jpg", crop.warp(index.image(row)), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return np.asarray(encoded, np.uint8).reshape(-1)
