@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -82,6 +83,10 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     program = f"import sys, headstart.cli; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_version_is_the_packages_own() -> None:
+    assert succeeds("--version").strip() == f"headstart {version('headstart')}"
 
 
 def test_help_names_every_verb() -> None:

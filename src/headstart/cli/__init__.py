@@ -12,6 +12,7 @@ from typing import Any
 
 import tyro
 
+from headstart import __version__
 from headstart.cli.datasets import data, pack, synth
 from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
@@ -44,6 +45,9 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # names of files are not always what a terminal can show
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"headstart {__version__}")
+        return
     try:
         if arguments[:1] == ["train"] and len(arguments) > 1:
             train(arguments[1:])
