@@ -19,7 +19,6 @@ from headstart.models.pose_net import PoseNet
 from headstart.protocols import protocol
 from headstart.samples import PEOPLE, SIDE, write_samples
 from headstart.skeleton import CANONICAL
-
 from tiny import MODEL, experiment, mpjpe_of, stage_2d
 
 PROTOCOL = "h36m_standard"

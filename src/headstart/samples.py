@@ -27,8 +27,8 @@ PEOPLE, SIDE, QUALITY = 12, 160, 80
 def write_samples(checkpoint: Path, experiment: Experiment, protocols: tuple[str, ...], path: Path) -> None:
     """Predict the same few people of each protocol's test set, and write one .npz without pickles.
 
-    Arrays, N people, J joints: ``jpegs`` (bytes of files, one after another) and ``offsets`` (N + 1,); ``keys``, ``protocol``
-    (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
+    Arrays, N people, J joints: ``jpegs`` (bytes of files, one after another) and ``offsets`` (N + 1,); ``keys``,
+    ``protocol`` (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
     :class:`~headstart.records.Visibility`; ``confidence`` (N, J); ``label_3d``, ``predicted_3d`` (N, J, 3) mm from the
     pelvis in camera axes, NaN where unknown; ``error_mm``, ``error_2d`` (N,): mean distance in mm and in crop px.
     """
