@@ -7,12 +7,19 @@ import time
 import torch
 
 from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.freezing import freeze_to_stride
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 
 
 def images_per_second(
-    head: HeadConfig, side: int, batch: int, seconds: float, bf16: bool = False, keep_depthwise: bool = False
+    head: HeadConfig,
+    side: int,
+    batch: int,
+    seconds: float,
+    bf16: bool = False,
+    keep_depthwise: bool = False,
+    freeze_stride: int | None = None,
 ) -> float:
     """Whole steps, forward and backward, of EfficientNet-Lite0 with ``head`` on crops of ``side`` px, this process."""
     torch.manual_seed(0)
@@ -20,6 +27,8 @@ def images_per_second(
     model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     if keep_depthwise:
         keep_depthwise_in_float32(model)
+    for layer in freeze_to_stride(model, freeze_stride):
+        layer.eval()
     images = torch.randint(0, 255, (batch, 3, side, side), dtype=torch.uint8)
     steps, began = -2, time.perf_counter()
     while steps < 2 or time.perf_counter() - began < seconds:

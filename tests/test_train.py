@@ -106,6 +106,24 @@ def test_a_stage_on_smaller_crops(stick_people_2d: Path, tmp_path: Path) -> None
     assert load_model(tmp_path)[0].config.input_size == (64, 64)
 
 
+def test_a_stage_that_freezes_the_first_layers_and_one_that_does_not(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Frozen weights and statistics are those that the run began with; the next stage learns them again, and pays."""
+    run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "a")
+    frozen, learning = stage_2d(stick_people_2d, 16, freeze_stride=4), stage_2d(stick_people_2d, 16)
+    start = {"start_from": str(tmp_path / "a"), "average_decay": None}
+    run(experiment(frozen, **start), tmp_path / "b")
+    result = run(experiment(frozen, learning, **start), tmp_path / "c")
+    before, after, later = (weights(tmp_path / name / "last.safetensors") for name in "abc")
+    stem = [name.removeprefix("model.") for name in after if name.startswith("model.backbone.network.embedder.")]
+    assert len(stem) == 6
+    for name in stem:
+        assert torch.equal(after[f"model.{name}"], before[f"ema.{name}"]), name
+        assert not torch.equal(later[f"model.{name}"], before[f"ema.{name}"]), name
+    assert not torch.equal(after["model.head.heatmaps.weight"], before["ema.head.heatmaps.weight"])
+    first, second = result.stages
+    assert first.flops < 0.95 * second.flops
+
+
 def test_a_stage_whose_crops_do_not_fit_the_network(stick_people_2d: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"stage 2d: input_size \(40, 64\): expected multiples of 32 px"):
         run(experiment(stage_2d(stick_people_2d, 16, input_size=(40, 64))), tmp_path)

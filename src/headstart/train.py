@@ -39,6 +39,7 @@ from headstart.interruption import Interrupted, signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.freezing import freeze_to_stride
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.progress import Progress, scalars, stage_cost
@@ -128,6 +129,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
             mixture = open_mixture(stage.data, experiment.seed)
             stage_seed = experiment.seed * 1000 + number
             codec = codecs[number]
+            frozen = freeze_to_stride(network, stage.freeze_stride)
             flops_per_sample = training_flops(network, codec.input_size)
             sampler = MixtureSampler(
                 mixture.sizes,
@@ -173,6 +175,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                     model.train()
                     if stage.freeze_batch_norm:
                         freeze_batch_norm(model)
+                    for layer in frozen:
+                        layer.eval()
 
                     asked = time.perf_counter()
                     batch: Batch = next(batches)
@@ -265,6 +269,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                         raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
                     began = time.perf_counter()
             batches.close()
+            for layer in frozen:
+                layer.requires_grad_(True)
             # A wrapped model that outlives its process group deadlocks: the group's threads wait for Python's lock.
             model, prepared = accelerator.free_memory(model, prepared)
 

@@ -1,0 +1,51 @@
+"""Layers that a stage leaves as they are: the first ones of a pre-trained backbone, whose large maps cost the most."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from headstart.errors import ConfigError
+from headstart.models.backbone import Backbone
+from headstart.models.pose_net import PoseNet
+
+
+def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
+    """Freeze the backbone's layers before its maps first get coarser than ``stride`` (input px per map px; None: none).
+
+    Returns the frozen layers: they need ``eval()`` after every ``train()``, so that their batch norms keep their
+    statistics too, and ``requires_grad_(True)`` when they shall learn again. No layer before the first one that learns
+    keeps its maps or has a backward pass. Raises :class:`ConfigError` for a stride at which there is nothing to freeze.
+    """
+    if stride is None:
+        return []
+    layers = layers_to_stride(network.backbone, stride)
+    if not layers:
+        raise ConfigError(f"freeze_stride {stride}: the backbone has no layer at that stride; its maps are coarser")
+    for layer in layers:
+        layer.requires_grad_(False)
+    return layers
+
+
+@torch.no_grad()
+def layers_to_stride(backbone: Backbone, stride: int) -> list[nn.Module]:
+    """The layers with parameters that run before the first map of a stride above ``stride``, in their order."""
+    width, height = backbone.input_size
+    order: list[tuple[nn.Module, int]] = []
+
+    def note(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        order.append((layer, width // output.shape[-1] if output.ndim == 4 else width))
+
+    # Not those without children: a convolution may hold its padding as one.
+    layers = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    modes = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    device = next(backbone.parameters()).device
+    backbone(torch.zeros(1, 3, height, width, device=device))
+    for hook in hooks:
+        hook.remove()
+    for module, training in modes.items():
+        module.training = training
+    coarser = next((number for number, (_, own) in enumerate(order) if own > stride), len(order))
+    return [layer for layer, _ in order[:coarser]]
