@@ -30,7 +30,7 @@ class Stage:
     freeze_batch_norm: bool = False
     freeze_stride: int | None = None
     """The backbone's layers before its maps get coarser than this many input px keep their weights and statistics;
-    None: all learn. 4 makes a step of a pre-trained network 1.2 to 1.6 times as fast on a CPU (``benchmarks/freezing.py``)."""
+    None: all learn. 4 makes a step on a CPU 1.2 to 1.6 times as fast (``benchmarks/freezing.py``)."""
     input_size: tuple[int, int] | None = None
     """(width, height) px of this stage's crops; None: the model's. Smaller ones first cost a fraction of the compute
     (progressive learning, Tan and Le 2021, section 4.2)."""
