@@ -34,6 +34,7 @@ CONFIGURATIONS: tuple[tuple[HeadKind, int, int, int], ...] = (
     ("pyramid", 192, 4, 224),
     ("pyramid", 192, 4, 160),
     ("pyramid", 192, 4, 256),
+    ("heatmap_depth", 192, 8, 256),
     ("heatmap_depth", 256, 8, 256),
     ("heatmap_depth", 64, 4, 256),
     ("heatmap_depth", 256, 4, 256),
