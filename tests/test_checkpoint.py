@@ -171,6 +171,13 @@ def test_find_checkpoint_prefers_the_best(tmp_path: Path) -> None:
 # --- strictness ---
 
 
+def test_of_many_keys_that_do_not_fit_a_few_are_named() -> None:
+    tensors = {f"extra.{number}": torch.ones(1) for number in range(40)} | small_model().state_dict()
+    with pytest.raises(DataError, match=r"extra\.4 is not in the model; and 35 more") as error:
+        load_weights(small_model(), tensors, Path("file.safetensors"))
+    assert "extra.5" not in str(error.value)
+
+
 def test_every_key_that_does_not_fit_is_named_and_none_is_loaded() -> None:
     model = small_model()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

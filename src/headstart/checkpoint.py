@@ -24,6 +24,8 @@ from headstart.errors import ConfigError, DataError, TrainingError
 from headstart.models.pose_net import PoseNet, model_config_from_dict
 
 _HEADER = "headstart"
+# Tensors that do not fit are named in one line; those of another architecture would fill a page.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load every tensor or none; raises :class:`DataError` naming each key that is missing, extra or misshapen."""
+    """Load every tensor or none; raises :class:`DataError` naming keys that are missing, extra or misshapen."""
     own = module.state_dict()
     problems = [f"{name} is missing" for name in own if name not in tensors]
     problems += [f"{name} is not in the model" for name in tensors if name not in own]
@@ -87,7 +89,8 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     if problems:
-        raise DataError(path, "the weights of this model", found="; ".join(problems))
+        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+        raise DataError(path, "the weights of this model", found="; ".join(problems[:_LISTED] + more))
     module.load_state_dict(dict(tensors))
 
 
