@@ -29,12 +29,12 @@ from headstart.onnx_network import IMAGE, JOINTS
 from headstart.quantisation import quantise
 
 HeadKind = Literal["heatmap_depth", "pyramid"]
-#: Kind, channels and stride of the head, side of the crop: what ships, the same with other crops, dense heads.
+#: Kind, channels and stride of the head, side of the crop: what ships, what shipped before and its other crops, others.
 CONFIGURATIONS: tuple[tuple[HeadKind, int, int, int], ...] = (
+    ("heatmap_depth", 192, 8, 256),
     ("pyramid", 192, 4, 224),
     ("pyramid", 192, 4, 160),
     ("pyramid", 192, 4, 256),
-    ("heatmap_depth", 192, 8, 256),
     ("heatmap_depth", 256, 8, 256),
     ("heatmap_depth", 64, 4, 256),
     ("heatmap_depth", 256, 4, 256),
