@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from transformers import Dinov2Backbone, Dinov2Config
 
 from headstart.budget import training_flops
 from headstart.errors import ConfigError
@@ -47,6 +49,16 @@ def test_layers_of_efficientnet_lite0_include_its_padded_convolutions() -> None:
     frozen = names(network, 4)
     assert {"network._conv_stem", "network._blocks.2._project_conv", "network._blocks.3._expand_conv"} <= frozen
     assert "network._blocks.3._depthwise_conv" not in frozen
+
+
+def test_a_transformer_has_one_layer_that_gives_maps(tmp_path: Path) -> None:
+    settings = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = Dinov2Config(**settings, image_size=64, patch_size=16, out_features=["stage1"])
+    Dinov2Backbone(config).save_pretrained(tmp_path)
+    network = PoseNet(replace(RESNET, backbone=str(tmp_path)))
+    assert names(network, 16) == {"embeddings.patch_embeddings.projection"}
+    with pytest.raises(ConfigError, match="freeze_stride 8: the backbone has no layer"):
+        freeze_to_stride(network, 8)
 
 
 def test_they_keep_weights_and_statistics_while_the_rest_learns() -> None:

@@ -33,8 +33,10 @@ def layers_to_stride(backbone: Backbone, stride: int) -> list[nn.Module]:
     width, height = backbone.input_size
     order: list[tuple[nn.Module, int]] = []
 
-    def note(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        order.append((layer, width // output.shape[-1] if output.ndim == 4 else width))
+    def note(layer: nn.Module, _: tuple[Tensor, ...], output: object) -> None:
+        # Tokens of a transformer, or several outputs, come after its first map and count as coarse.
+        own = width // output.shape[-1] if isinstance(output, Tensor) and output.ndim == 4 else width
+        order.append((layer, own))
 
     # Not those without children: a convolution may hold its padding as one.
     layers = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
