@@ -4,8 +4,7 @@
 
 Images a second of whole steps, forward and backward, on all cores: in fp32, in bf16 as autocast does it, and in bf16
 with depthwise convolutions kept in fp32 (``headstart.models.cpu_precision``, what ``--precision bf16`` does on a CPU).
-Without AMX bf16 is emulated and slower than fp32. Rates depend on the machine; compare the
-ratios.
+Without AMX bf16 is emulated and slower than fp32. Rates depend on the machine; compare the ratios.
 """
 
 from __future__ import annotations

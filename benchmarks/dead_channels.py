@@ -24,14 +24,13 @@ from torch import Tensor, nn
 from headstart.checkpoint import load_model
 from headstart.geometry import Crop
 from headstart.models.pose_net import ModelConfig, PoseNet
-from headstart.synth.domains import generate
+from headstart.synth.domains import SyntheticImage, generate
 
 PICTURES, SEED = 48, 77
 
 
-def crops(size: tuple[int, int]) -> Tensor:
-    """RGB crops (N, 3, H, W) of people of ``wild``'s test split."""
-    people = [generate("wild", "test", SEED, number, 256) for number in range(PICTURES)]
+def crops(people: list[SyntheticImage], size: tuple[int, int]) -> Tensor:
+    """RGB crops (N, 3, H, W)."""
     cut = [Crop.from_box(person.bbox_xywh, size).warp(person.image) for person in people]
     return torch.from_numpy(np.stack(cut)).permute(0, 3, 1, 2).contiguous()
 
@@ -64,7 +63,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     networks = {"ImageNet": PoseNet(ModelConfig("efficientnet_lite0", "pip", input_size=(224, 224)))}
     networks |= {path: load_model(Path(path))[0] for path in sys.argv[1:]}
-    rows = {name: dead_by_stride(network, crops(network.config.input_size)) for name, network in networks.items()}
+    people = [generate("wild", "test", SEED, number, 256) for number in range(PICTURES)]
+    rows = {
+        name: dead_by_stride(network, crops(people, network.config.input_size)) for name, network in networks.items()
+    }
     strides = sorted({stride for row in rows.values() for stride in row})
     table = Table("network", *(f"stride {stride}" for stride in strides))
     for name, row in rows.items():

@@ -179,31 +179,33 @@ def ship(sources: Sources) -> Experiment:
     # the backbone has seen people, its first layers need not learn on (both LOG.md, 2026-11-26).
     head = HeadConfig("heatmap_depth", channels=192, heatmap="cross_entropy", output_stride=8)
     model = ModelConfig("efficientnet_lite0", "pip", head, input_size=(256, 256), sigma=1.25)
-    photographs = sources.data(sources.two_d, use_3d=False)
     optimiser = Optimiser(learning_rate=1e-3, weight_decay=0.05)
-    stages = (
-        Stage(
-            "photographs",
-            photographs,
-            Budget(samples=20_000),
-            {"heatmap_cross_entropy": 1.0},
-            optimiser,
-            Schedule("constant", warmup=0.4),
-        ),
-        Stage(
-            "together",
-            _ship_data(sources, share_2d=0.8),
-            Budget(samples=100_000),
-            {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 10.0},
-            optimiser,
-            _WARM_COSINE,
-            freeze_stride=4,
-        ),
+    photographs = replace(
+        _stage_2d(sources, Budget(samples=20_000)),
+        name="photographs",
+        optimiser=optimiser,
+        schedule=Schedule("constant", warmup=0.4),
+    )
+    together = Stage(
+        "together",
+        _ship_data(sources, share_2d=0.8),
+        Budget(samples=100_000),
+        {**_LOSSES, "depth_smooth_l1": 10.0},
+        optimiser,
+        _WARM_COSINE,
+        freeze_stride=4,
     )
     validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
     augment = AugmentConfig(scale=0.3, rotation_degrees=40.0, rotation_probability=0.8)
     return Experiment(
-        "ship", model, stages, validation, augment, batch_size=64, channels_last=True, checkpoint_samples=6_400
+        "ship",
+        model,
+        (photographs, together),
+        validation,
+        augment,
+        batch_size=64,
+        channels_last=True,
+        checkpoint_samples=6_400,
     )
 
 
@@ -216,13 +218,14 @@ def finetune(sources: Sources) -> Experiment:
     two hours of one CPU core, a minute of a GPU. Measured: LOG.md, 2026-11-26.
     """
     shipped = ship(sources)
-    # As its last stage, with more people in 3D, a gentler rate, and a budget and steps that a laptop has room for.
+    last = shipped.stages[-1]
+    # With more people in 3D, a gentler rate, and a budget and steps that a laptop has room for.
     stage = replace(
-        shipped.stages[-1],
+        last,
         name="finetune",
         data=_ship_data(sources, share_2d=0.7),
         budget=Budget(samples=48_000),
-        optimiser=Optimiser(learning_rate=5e-4, weight_decay=0.05),
+        optimiser=replace(last.optimiser, learning_rate=5e-4),
     )
     return replace(shipped, name="finetune", stages=(stage,), batch_size=32, start_from=SHIPPED)
 
