@@ -15,6 +15,7 @@ from PIL import Image
 
 from headstart import evaluate
 from headstart.checkpoint import save_checkpoint
+from headstart.closing_in import LOOKS
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.images import read_image
@@ -23,7 +24,9 @@ from headstart.models.pose_net import PoseNet
 from headstart.predict import FieldOfView, PoseEstimator, TorchNetwork, load_network
 from headstart.records import CropJoints, Detection, Prediction
 from headstart.skeleton import BODY_18, mirrored_name
+from headstart.tracking import Box, overlaps
 from oracle import Oracle, box_of, person, seen_by, stature
+from sees_white import SeesWhite, painted
 from tiny import MODEL
 
 CAMERA = Camera(1100.0, 1100.0, 640.0, 360.0)
@@ -34,6 +37,13 @@ def points(pose: dict[str, tuple[float, float, float]] | None) -> NDArray[np.flo
     assert pose is not None
     assert tuple(pose) == BODY_18.names
     return np.array(list(pose.values()))
+
+
+def extent(found: Prediction) -> Box:
+    """Tight box x, y, w, h px of all joints."""
+    joints = points(found.keypoints)[:, :2]
+    (left, top), (right, bottom) = joints.min(0).tolist(), joints.max(0).tolist()
+    return left, top, right - left, bottom - top
 
 
 def estimate_turned(turn: float, camera: Camera | None = CAMERA) -> Prediction:
@@ -151,6 +161,16 @@ class TestCrops:
         (whole,) = PoseEstimator(DotReader()).estimate(dotted(joints, (300, 400)))[0]
         assert whole.bbox_xywh == (0.0, 0.0, 400.0, 300.0)
         np.testing.assert_allclose(points(whole.keypoints)[:, :2], joints, atol=0.6)
+
+    def test_a_whole_picture_is_closed_in_on_but_a_given_box_is_not(self):
+        person, whole = (401, 61, 30, 90), [0.0, 0.0, 640.0, 480.0]
+        closer, given = SeesWhite(), SeesWhite()
+        (near,) = PoseEstimator(closer).estimate(painted(640, 480, person))[0]
+        (far,) = PoseEstimator(given).estimate(painted(640, 480, person), [[whole]])[0]
+        assert (closer.crops, given.crops) == (1 + LOOKS, 1)
+        assert near.bbox_xywh == far.bbox_xywh == tuple(whole)
+        around_near, around_far = (overlaps([extent(one)], [person])[0, 0] for one in (near, far))
+        assert around_near > 0.9 > 0.8 > around_far
 
     def test_colours_reach_the_network_as_rgb_from_every_kind_of_picture(self, tmp_path):
         joints = np.stack(np.meshgrid([80.0, 120, 160, 200, 240, 280], [60.0, 120, 200]), -1).reshape(-1, 2)

@@ -12,16 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.geometry import Crop
+from headstart.closing_in import LOOKS, look
 from headstart.records import Detection, PoseNetwork
 from headstart.tracking import Box, overlaps
 
 #: Sides of the squares, as shares of the picture's longer side, and how far apart they lie, in sides.
 SIZES, STEP = (0.8, 0.55, 0.38, 0.26), 0.4
-#: Places that are looked at more closely, and how often.
-PLACES, LOOKS = 12, 2
-#: Joints that the network is less sure of do not count for a box; at least so many do.
-SURE, FEWEST = 0.15, 8
+#: Places that are looked at more closely.
+PLACES = 12
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.4
 
@@ -30,7 +28,7 @@ class PoseSearch:
     """A :class:`~headstart.records.Detector` made of a pose network."""
 
     def __init__(self, network: PoseNetwork, *, threshold: float = 0.55, batch_size: int = 32) -> None:
-        """``threshold``: the least score (:func:`certainty`) of a person."""
+        """``threshold``: the least score (:func:`~headstart.closing_in.certainty`) of a person."""
         self.network, self.threshold, self.batch_size = network, threshold, batch_size
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
@@ -42,16 +40,8 @@ class PoseSearch:
         return [one for one in distinct(found) if one.score >= self.threshold]
 
     def _look(self, image: NDArray[np.uint8], boxes: list[Box]) -> list[Detection]:
-        """What the network sees in each box: the box around the joints that it is sure of, and how sure."""
-        found: list[Detection] = []
-        for start in range(0, len(boxes), self.batch_size):
-            crops = [Crop.from_box(np.array(box), self.network.input_size) for box in boxes[start:][: self.batch_size]]
-            joints = self.network(np.stack([crop.warp(image) for crop in crops]))
-            for crop, keypoints, confidence in zip(crops, joints.keypoints, joints.confidence):
-                box = box_of_joints(crop.to_image(keypoints), confidence, image.shape[1], image.shape[0])
-                if box is not None:
-                    found.append(Detection(box, certainty(confidence)))
-        return found
+        starts = range(0, len(boxes), self.batch_size)
+        return [one for start in starts for one in look(self.network, image, boxes[start:][: self.batch_size])]
 
 
 def squares(width: int, height: int) -> Iterator[Box]:
@@ -63,25 +53,6 @@ def squares(width: int, height: int) -> Iterator[Box]:
         for x in np.linspace(0, width - w, int(np.ceil((width - w) / (STEP * side))) + 1):
             for y in np.linspace(0, height - h, int(np.ceil((height - h) / (STEP * side))) + 1):
                 yield float(x), float(y), float(w), float(h)
-
-
-def certainty(confidence: NDArray[np.floating]) -> float:
-    """What two thirds of the joints (J,) reach: a few that are sure by chance do not make a person."""
-    return float(np.quantile(confidence, 1 / 3))
-
-
-def box_of_joints(
-    points: NDArray[np.floating], confidence: NDArray[np.floating], width: int, height: int
-) -> Box | None:
-    """Tight box of the joints (J, 2) px that the network is sure of, with a twentieth of room on each side, cut at
-    the picture's edges; None where nothing of a pixel's size remains."""
-    least = min(SURE, float(np.sort(confidence)[-FEWEST]))
-    sure = points[confidence >= least]
-    low, high = sure.min(0), sure.max(0)
-    room = (high - low) / 20
-    low, high = np.maximum(low - room, 0), np.minimum(high + room, (width, height))
-    w, h = (high - low).tolist()
-    return (float(low[0]), float(low[1]), w, h) if min(w, h) >= 1 else None
 
 
 def distinct(found: list[Detection]) -> list[Detection]:

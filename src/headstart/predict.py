@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.closing_in import close_in
 from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.given import check_box, check_camera, check_height
@@ -145,7 +146,8 @@ class PoseEstimator:
         """The people of each picture.
 
         ``images``: one or many of path, array (RGB) or PIL image. ``boxes``: for each picture its people's tight boxes
-        [x, y, width, height] px, or None: then the detector looks, and without one the whole picture is one person.
+        [x, y, width, height] px, or None: then the detector looks, and without one the whole picture is the box of one
+        person, on whom the crop closes in (closing_in.py; a box that is given is taken as it is).
         ``camera``: adds positions relative to the camera. ``names``: what predictions and messages call the pictures.
         ``on_error(position, error)`` is told of a picture that cannot be used, which then has no people; by default
         the :class:`DataError` is raised.
@@ -180,9 +182,10 @@ class PoseEstimator:
         if lens is not None:
             about["camera"] = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
             about["camera"]["assumed"] = isinstance(camera, FieldOfView)
-        found = self._find(image, name, boxes)
-        for one in found:
-            crop = Crop.from_box(np.array(one.bbox_xywh), self.network.input_size)
+        is_whole = boxes is None and self.detector is None
+        for one in self._find(image, name, boxes):
+            box = close_in(self.network, image, one.bbox_xywh) if is_whole else one.bbox_xywh
+            crop = Crop.from_box(np.array(box), self.network.input_size)
             yield _Person(position, name, one, crop, crop.warp(image), lens, about)
 
     def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[Detection]:

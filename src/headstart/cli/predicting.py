@@ -60,8 +60,8 @@ def predict(
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
         detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
-            rough; none: the whole picture is one person; auto: the default detector if its weights are on this
-            machine, else none.
+            rough; none: the whole picture is one person, on whom the model closes in; auto: the default detector if its
+            weights are on this machine, else none.
         camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.

@@ -25,8 +25,8 @@ def serve(
         port: port to listen on.
         model: checkpoint, folder of a run, or hub id; the model that ships if not given.
         detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
-            rough; none: the whole photo is one person, unless boxes are drawn; auto: the default detector if its
-            weights are on this machine, else none.
+            rough; none: the whole photo is one person, on whom the model closes in, unless boxes are drawn; auto: the
+            default detector if its weights are on this machine, else none.
         height_mm: stature that gives the scale; one photo does not say how large a person is.
         flip_test: average with the mirrored photo: twice the time, somewhat better.
         device: cpu, cuda, ...; the GPU if there is one.

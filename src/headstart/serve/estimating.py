@@ -19,7 +19,7 @@ from headstart.skeleton import Skeleton
 #: px of the longest side of the photo that is sent back to be drawn on.
 SHOWN_SIDE = 1280
 
-NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to look closer."
+NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to choose who."
 NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
 
 
