@@ -13,7 +13,7 @@ from headstart.geometry import Crop
 from headstart.records import Detection, PoseNetwork
 from headstart.tracking import Box
 
-#: How often the network looks again; a third time gains nothing (LOG.md, 2026-11-26).
+#: How often the network looks again; a third time gains little (LOG.md, 2026-11-26).
 LOOKS = 2
 #: Joints that the network is less sure of do not count for a box; at least so many do.
 SURE, FEWEST = 0.15, 8
