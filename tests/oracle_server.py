@@ -93,6 +93,7 @@ def main() -> None:
     estimator = PoseEstimator(
         OracleNetwork(float(settings.pop("seconds", 0))),
         detector=TwoPeople() if settings.pop("detector", "") else None,
+        looks=0,  # its pose is the same wherever it looks
     )
     limits = Limits(**{name: int(value) for name, value in settings.items()})
     serve(estimator, port=int(port), limits=limits, ready=lambda address: print(address, flush=True))

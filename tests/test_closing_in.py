@@ -51,14 +51,22 @@ def test_box_of_joints_leaves_out_the_unsure_and_keeps_to_the_picture() -> None:
         [[10, 20], [110, 20], [110, 220], [10, 220], [10, 100], [50, 20], [110, 50], [60, 220], [500, 500]]
     )
     sure = np.array([0.9] * 8 + [0.1])
-    assert box_of_joints(points, sure, 640, 480) == pytest.approx((5, 10, 110, 220))
-    assert box_of_joints(points, sure, 112, 225) == pytest.approx((5, 10, 107, 215))
+    assert box_of_joints(points, sure, 640, 480) == pytest.approx((5.5, 10.5, 110, 220))
+    assert box_of_joints(points, sure, 112, 225) == pytest.approx((5.5, 10.5, 106.5, 214.5))
 
 
 def test_box_of_joints_takes_the_surest_where_all_are_unsure() -> None:
     points = np.arange(18)[:, None] * np.array([10.0, 10.0])
     box = box_of_joints(points, np.linspace(0.01, 0.1, 18), 640, 480)
-    assert box == pytest.approx((100 - 3.5, 100 - 3.5, 77, 77))  # the last eight: 100 to 170
+    assert box == pytest.approx((100.5 - 3.5, 100.5 - 3.5, 77, 77))  # the last eight: 100 to 170
+
+
+def test_box_of_joints_of_the_mirrored_picture_is_the_mirrored_box() -> None:
+    rng = np.random.default_rng(0)
+    points, sure = rng.uniform(0, 300, (18, 2)), rng.uniform(0, 1, 18)
+    box, mirrored = (box_of_joints(one, sure, 320, 320) for one in (points, [319, 0] + points * [-1, 1]))
+    assert box is not None
+    assert mirrored == pytest.approx((320 - box[0] - box[2], *box[1:]))
 
 
 def test_box_of_joints_is_none_where_joints_fall_together() -> None:

@@ -168,6 +168,7 @@ class TestCrops:
         (near,) = PoseEstimator(closer).estimate(painted(640, 480, person))[0]
         (far,) = PoseEstimator(given).estimate(painted(640, 480, person), [[whole]])[0]
         assert (closer.crops, given.crops) == (1 + LOOKS, 1)
+        assert PoseEstimator(given, looks=0).estimate(painted(640, 480, person))[0] == [far]
         assert near.bbox_xywh == far.bbox_xywh == tuple(whole)
         around_near, around_far = (overlaps([extent(one)], [person])[0, 0] for one in (near, far))
         assert around_near > 0.9 > 0.8 > around_far

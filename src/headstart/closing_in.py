@@ -19,24 +19,29 @@ LOOKS = 2
 SURE, FEWEST = 0.15, 8
 
 
-def close_in(network: PoseNetwork, image: NDArray[np.uint8], box: Box, looks: int = LOOKS) -> Box:
+def close_in(
+    network: PoseNetwork, image: NDArray[np.uint8], box: Box, looks: int = LOOKS, *, flip_test: bool = False
+) -> Box:
     """The box x, y, w, h px of the person whom ``box`` of an RGB picture (H, W, 3) holds somewhere.
 
-    It is ``box`` itself where the joints fall together, as they may where there is nobody.
+    It is ``box`` itself where the joints fall together, as they may where there is nobody. With ``flip_test`` the
+    mirrored picture gives the mirrored box.
     """
     for _ in range(looks):
-        for found in look(network, image, [box]):
+        for found in look(network, image, [box], flip_test=flip_test):
             box = found.bbox_xywh
     return box
 
 
-def look(network: PoseNetwork, image: NDArray[np.uint8], boxes: list[Box]) -> list[Detection]:
+def look(
+    network: PoseNetwork, image: NDArray[np.uint8], boxes: list[Box], *, flip_test: bool = False
+) -> list[Detection]:
     """What the network sees in each box: the box around the joints that it is sure of, and how sure.
 
     Boxes whose joints fall together are left out.
     """
     crops = [Crop.from_box(np.array(box), network.input_size) for box in boxes]
-    joints = network(np.stack([crop.warp(image) for crop in crops]))
+    joints = network(np.stack([crop.warp(image) for crop in crops]), flip_test=flip_test)
     found: list[Detection] = []
     for crop, keypoints, confidence in zip(crops, joints.keypoints, joints.confidence):
         box = box_of_joints(crop.to_image(keypoints), confidence, image.shape[1], image.shape[0])
@@ -54,9 +59,12 @@ def box_of_joints(
     points: NDArray[np.floating], confidence: NDArray[np.floating], width: int, height: int
 ) -> Box | None:
     """Tight box of the joints (J, 2) px that the network is sure of, with a twentieth of room on each side, cut at
-    the picture's edges; None where nothing of a pixel's size remains."""
+    the picture's edges; None where nothing of a pixel's size remains.
+
+    Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
+    """
     least = min(SURE, float(np.sort(confidence)[-FEWEST]))
-    sure = points[confidence >= least]
+    sure = points[confidence >= least] + 0.5
     low, high = sure.min(0), sure.max(0)
     room = (high - low) / 20
     low, high = np.maximum(low - room, 0), np.minimum(high + room, (width, height))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.closing_in import close_in
+from headstart.closing_in import LOOKS, close_in
 from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.given import check_box, check_camera, check_height
@@ -108,13 +108,19 @@ class PoseEstimator:
         batch_size: int = 32,
         flip_test: bool = True,
         height_mm: float = DEFAULT_HEIGHT_MM,
+        looks: int = LOOKS,
     ) -> None:
-        """``height_mm`` is the stature that gives poses their scale: a picture does not say how large people are."""
+        """``height_mm`` is the stature that gives poses their scale: a picture does not say how large people are.
+
+        ``looks``: how often the network looks closer at the person of a whole picture (closing_in.py), 0 for never.
+        """
         if batch_size < 1:
             raise ConfigError(f"batch_size: expected batch_size >= 1, got {batch_size}")
         check_height(height_mm)
+        if looks < 0:
+            raise ConfigError(f"looks: expected looks >= 0, got {looks}")
         self.network, self.detector = network, detector
-        self.batch_size, self.flip_test, self.height_mm = batch_size, flip_test, height_mm
+        self.batch_size, self.flip_test, self.height_mm, self.looks = batch_size, flip_test, height_mm, looks
 
     @classmethod
     def from_pretrained(
@@ -126,13 +132,20 @@ class PoseEstimator:
         batch_size: int = 32,
         flip_test: bool = True,
         height_mm: float = DEFAULT_HEIGHT_MM,
+        looks: int = LOOKS,
     ) -> PoseEstimator:
         """The model that ships (None), a checkpoint file, a run's folder, an exported .onnx file, or a hub id.
 
         Raises :class:`ConfigError` where there is no such model, :class:`DataError` where its file is not one.
         """
-        network = load_network(source, device)
-        return cls(network, detector=detector, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm)
+        return cls(
+            load_network(source, device),
+            detector=detector,
+            batch_size=batch_size,
+            flip_test=flip_test,
+            height_mm=height_mm,
+            looks=looks,
+        )
 
     def estimate(
         self,
@@ -184,7 +197,9 @@ class PoseEstimator:
             about["camera"]["assumed"] = isinstance(camera, FieldOfView)
         is_whole = boxes is None and self.detector is None
         for one in self._find(image, name, boxes):
-            box = close_in(self.network, image, one.bbox_xywh) if is_whole else one.bbox_xywh
+            box = one.bbox_xywh
+            if is_whole:
+                box = close_in(self.network, image, box, self.looks, flip_test=self.flip_test)
             crop = Crop.from_box(np.array(box), self.network.input_size)
             yield _Person(position, name, one, crop, crop.warp(image), lens, about)
 
