@@ -24,6 +24,7 @@ from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork
 from headstart.photos import RGB, PhotoLike, as_photo
 from headstart.records import CropJoints, Detection, Detector, PoseNetwork, Prediction
+from headstart.tracking import Box
 
 if TYPE_CHECKING:
     from headstart.models.pose_net import PoseNet
@@ -195,21 +196,22 @@ class PoseEstimator:
         if lens is not None:
             about["camera"] = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
             about["camera"]["assumed"] = isinstance(camera, FieldOfView)
-        is_whole = boxes is None and self.detector is None
-        for one in self._find(image, name, boxes):
-            box = one.bbox_xywh
-            if is_whole:
-                box = close_in(self.network, image, box, self.looks, flip_test=self.flip_test)
+        for one, box in self._find(image, name, boxes):
             crop = Crop.from_box(np.array(box), self.network.input_size)
             yield _Person(position, name, one, crop, crop.warp(image), lens, about)
 
-    def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[Detection]:
+    def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[tuple[Detection, Box]]:
+        """Each person with the box that the crop is cut around: their own, unless that is the whole picture."""
         height, width = image.shape[:2]
         if boxes is not None:
-            return [Detection(check_box(box, width, height, name, number), 1.0) for number, box in enumerate(boxes)]
-        if self.detector is not None:
-            return self.detector(image)
-        return [Detection((0.0, 0.0, float(width), float(height)), 1.0)]
+            found = [Detection(check_box(box, width, height, name, number), 1.0) for number, box in enumerate(boxes)]
+        elif self.detector is not None:
+            found = self.detector(image)
+        else:
+            whole = (0.0, 0.0, float(width), float(height))
+            closer = close_in(self.network, image, whole, self.looks, flip_test=self.flip_test)
+            return [(Detection(whole, 1.0), closer)]
+        return [(one, one.bbox_xywh) for one in found]
 
     def _finish(self, people: list[_Person], results: list[list[Prediction]]) -> None:
         if not people:
