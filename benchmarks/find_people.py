@@ -27,14 +27,20 @@ LEAST_SHARE, MET = 0.05, 0.5
 THRESHOLDS = (0.0, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7)
 
 
-def pictures(root: Path) -> Iterator[tuple[Path, list[Box]]]:
-    """Each picture with a large person, and the boxes of its people, the largest first."""
+def labelled(root: Path) -> Iterator[tuple[Path, tuple[int, int], list[Box]]]:
+    """Each picture, its width and height in px, and the boxes of its people, the largest first."""
     labels = json.loads(next((root / "annotations").glob("*.json")).read_text())
     for image in labels["images"]:
         boxes = [tuple(one["bbox"]) for one in labels["annotations"] if one["image_id"] == image["id"]]
         boxes.sort(key=lambda box: -box[2] * box[3])
-        if boxes and boxes[0][2] * boxes[0][3] >= LEAST_SHARE * image["width"] * image["height"]:
-            yield next(root.rglob(image["file_name"])), boxes
+        yield next(root.rglob(image["file_name"])), (image["width"], image["height"]), boxes
+
+
+def pictures(root: Path) -> Iterator[tuple[Path, list[Box]]]:
+    """Those with a large person."""
+    for path, (width, height), boxes in labelled(root):
+        if boxes and boxes[0][2] * boxes[0][3] >= LEAST_SHARE * width * height:
+            yield path, boxes
 
 
 def main() -> None:

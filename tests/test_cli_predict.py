@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -21,8 +22,9 @@ from PIL import Image
 from headstart.checkpoint import save_checkpoint
 from headstart.cli import main
 from headstart.cli.inputs import files_of
-from headstart.cli.outcome import Outcome
+from headstart.cli.outcome import Outcome, described
 from headstart.models.pose_net import PoseNet
+from headstart.records import Prediction
 from headstart.skeleton import BODY_18
 from test_detect import save_detector
 from test_photos import png_header
@@ -73,6 +75,11 @@ def succeeds(*arguments: str | Path) -> str:
     return done.stdout
 
 
+def plainly(said: str) -> list[str]:
+    """Its lines without how sure the tiny model is: it has learnt nothing."""
+    return re.sub(r" \(unsure: score 0\.\d\d\)", "", said).splitlines()
+
+
 def fails(*arguments: str | Path) -> list[str]:
     """The lines that say what is wrong."""
     done = predict(*arguments)
@@ -86,11 +93,19 @@ def people(path: str = "people.json") -> list[dict]:
     return json.loads(Path(path).read_text())
 
 
+def test_people_of_whom_the_network_is_not_sure_are_counted() -> None:
+    sure, unsure = (Prediction("a.png", (0, 0, 9, 9), score, {}, {}) for score in (0.15, 0.0849))
+    assert described([]) == "0 people"
+    assert described([sure]) == "1 person"
+    assert described([unsure]) == "1 person (unsure: score 0.08)"
+    assert described([unsure, sure, unsure]) == "3 people (2 unsure: score below 0.15)"
+
+
 class TestInputs:
     def test_pictures_folders_and_globs_in_order_and_each_once(self, here: Path):
         said = succeeds("b.jpg", ".", "more/*.jpg", "--json", "people.json")
         assert [one["image"] for one in people()] == ["b.jpg", "a.png", "more/a.jpg"]
-        assert said.splitlines() == [
+        assert plainly(said) == [
             *(f"{name}: 1 person" for name in ("b.jpg", "a.png", "more/a.jpg")),
             "3 pictures, 3 people -> people.json",
         ]
@@ -228,7 +243,7 @@ class TestBoxes:
 class TestOutputs:
     def test_without_a_name_all_goes_to_predictions(self, here: Path):
         said = succeeds("a.png")
-        assert said.splitlines() == [
+        assert plainly(said) == [
             f"a.png: 1 person -> {Path('predictions/a.png')}",
             f"1 picture, 1 person -> {Path('predictions/people.json')}",
         ]
@@ -236,7 +251,7 @@ class TestOutputs:
 
     def test_pictures_of_one_name_do_not_overwrite_each_other(self, here: Path):
         said = succeeds("a.png", "more/a.jpg", "--out", "out")
-        assert said.splitlines() == ["a.png: 1 person -> out/a.png", "more/a.jpg: 1 person -> out/a_2.png"]
+        assert plainly(said) == ["a.png: 1 person -> out/a.png", "more/a.jpg: 1 person -> out/a_2.png"]
         first, second = (cv2.imread(f"out/{name}.png") for name in ("a", "a_2"))
         assert first.shape == second.shape
         assert (first != second).any()
@@ -244,7 +259,7 @@ class TestOutputs:
     def test_pictures_in_the_output_folder_are_not_overwritten(self, here: Path):
         before = Path("a.png").read_bytes()
         said = succeeds("more/a.jpg", "a.png", "--out", ".")
-        assert said.splitlines() == ["more/a.jpg: 1 person -> a_2.png", "a.png: 1 person -> a_3.png"]
+        assert plainly(said) == ["more/a.jpg: 1 person -> a_2.png", "a.png: 1 person -> a_3.png"]
         assert Path("a.png").read_bytes() == before
 
     def test_table_and_arrays(self, here: Path):

@@ -32,10 +32,11 @@ from headstart.errors import ConfigError, HeadstartError
 from headstart.models.pose_net import PoseNet
 from headstart.predict import PoseEstimator
 from headstart.serve import Limits
-from headstart.serve.estimating import NO_DETECTOR, NOBODY, estimate_photo, page_record, parse_boxes
+from headstart.serve.estimating import NO_DETECTOR, NOBODY, UNSURE_OF_IT, estimate_photo, page_record, parse_boxes
 from headstart.serve.guard import Guard, folder_size
 from headstart.serve.uploads import Uploads
 from oracle_server import OracleNetwork, TwoPeople, running
+from sees_white import SeesWhite
 from test_cli import fails, headstart
 from tiny import MODEL
 
@@ -107,6 +108,14 @@ class TestEstimating:
         assert page_record(alone)["bones"] == []
         both = estimate_photo(PoseEstimator(OracleNetwork(), detector=TwoPeople()), path, "a", None, 10**6)
         assert (len(both.people), both.note) == (2, "")
+
+    def test_a_photo_in_which_the_model_is_sure_of_nobody_is_said(self, path: Path) -> None:
+        black = np.zeros((90, 120, 3), np.uint8)
+        path.write_bytes(cv2.imencode(".png", black)[1].tobytes())
+        assert estimate_photo(PoseEstimator(SeesWhite()), path, "a", None, 10**6).note == UNSURE_OF_IT
+        cv2.rectangle(black, (30, 20), (80, 70), (255, 255, 255), -1)
+        path.write_bytes(cv2.imencode(".png", black)[1].tobytes())
+        assert estimate_photo(PoseEstimator(SeesWhite()), path, "a", [[30, 20, 51, 51]], 10**6).note == ""
 
     def test_messages_name_the_photo_and_not_our_folder(self, path: Path) -> None:
         for content, pixels in ((b"no picture", 10**6), (photo(), 1000)):

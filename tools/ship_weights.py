@@ -1,38 +1,58 @@
 """Make a trained checkpoint the model that ships: half precision, weights alone.
 
-    python tools/ship_weights.py runs/ship [src/headstart/weights/ship.safetensors]
+    python tools/ship_weights.py runs/ship [runs/ship_longer ...] [--out src/headstart/weights/ship.safetensors]
 
 Keeps the averaged weights of the run's last checkpoint (the figure that counts is that of the last weights, not of the
 best on the part that is held back) and of its header what is needed to build the network and to tell where it comes
-from. Refuses a file above 16 MB.
+from. Several runs, each begun from the one before, give the mean of their last weights (stochastic weight averaging
+over the ends of cycles, Izmailov et al. 2018; running statistics are averaged too) and the header of the last.
+Refuses networks that differ, and a file above 16 MB.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
 import torch
 
-from headstart.checkpoint import load_checkpoint, save_checkpoint
+from headstart.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 LIMIT = 16_000_000
 KEPT = ("model", "backbone_config", "config", "git_sha")
 
 
+def last_checkpoint(run: Path) -> Checkpoint:
+    """That of a run's folder, or the file itself."""
+    return load_checkpoint(run / "last.safetensors" if run.is_dir() else run)
+
+
+def mean_weights(checkpoints: list[Checkpoint]) -> dict[str, torch.Tensor]:
+    """Name -> mean over the checkpoints' averaged weights; whole numbers (counts of batches) are the last one's."""
+    weights = [one.part("ema") or one.part("model") for one in checkpoints]
+    if any({n: t.shape for n, t in one.items()} != {n: t.shape for n, t in weights[-1].items()} for one in weights):
+        sys.exit("expected runs of one network, found several")
+    return {
+        name: torch.stack([one[name] for one in weights]).mean(0) if last.is_floating_point() else last
+        for name, last in weights[-1].items()
+    }
+
+
 def main() -> None:
     """Entry point."""
-    run = Path(sys.argv[1])
-    target = Path(sys.argv[2] if len(sys.argv) > 2 else "src/headstart/weights/ship.safetensors")
-    checkpoint = load_checkpoint(run / "last.safetensors" if run.is_dir() else run)
-    kept = checkpoint.part("ema") or checkpoint.part("model")
-    half = {f"ema.{name}": t.half() if t.dtype == torch.float32 else t for name, t in kept.items()}
-    save_checkpoint(target, half, {name: checkpoint.header[name] for name in KEPT if name in checkpoint.header})
-    size = target.stat().st_size
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, default=Path("src/headstart/weights/ship.safetensors"))
+    given = parser.parse_args()
+    checkpoints = [last_checkpoint(run) for run in given.runs]
+    half = {f"ema.{name}": t.half() if t.dtype == torch.float32 else t for name, t in mean_weights(checkpoints).items()}
+    size = sum(t.numel() * t.element_size() for t in half.values())
     if size > LIMIT:
-        target.unlink()
-        sys.exit(f"{target} would take {size / 1e6:.1f} MB; the package has room for {LIMIT / 1e6:.0f}")
-    print(f"{target}: {size / 1e6:.1f} MB")
+        sys.exit(f"{given.out} would take {size / 1e6:.1f} MB; the package has room for {LIMIT / 1e6:.0f}")
+    header = checkpoints[-1].header
+    save_checkpoint(given.out, half, {name: header[name] for name in KEPT if name in header})
+    print(f"{given.out}: {size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

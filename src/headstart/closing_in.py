@@ -17,6 +17,8 @@ from headstart.tracking import Box
 LOOKS = 2
 #: Joints that the network is less sure of do not count for a box; at least so many do.
 SURE, FEWEST = 0.15, 8
+#: A certainty below this is that of most places without anybody, and of few people in full view (benchmarks/unsure.py).
+UNSURE = 0.15
 
 
 def close_in(

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.closing_in import LOOKS, close_in
+from headstart.closing_in import LOOKS, certainty, close_in
 from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.given import check_box, check_camera, check_height
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork
 from headstart.photos import RGB, PhotoLike, as_photo
-from headstart.records import CropJoints, Detection, Detector, PoseNetwork, Prediction
+from headstart.records import CropJoints, Detector, PoseNetwork, Prediction
 from headstart.tracking import Box
 
 if TYPE_CHECKING:
@@ -82,12 +82,23 @@ class TorchNetwork:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """Where somebody is, or should be."""
+
+    bbox: Box
+    closer: Box
+    """What the crop is cut around: their own box, unless that is the whole picture."""
+    score: float | None = None
+    """The detector's, where one found them."""
+
+
+@dataclass(frozen=True)
 class _Person:
     """A crop on its way to the network."""
 
     picture: int
     name: str
-    found: Detection
+    place: _Place
     crop: Crop
     pixels: NDArray[np.uint8]
     camera: Camera | None
@@ -196,22 +207,19 @@ class PoseEstimator:
         if lens is not None:
             about["camera"] = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
             about["camera"]["assumed"] = isinstance(camera, FieldOfView)
-        for one, box in self._find(image, name, boxes):
-            crop = Crop.from_box(np.array(box), self.network.input_size)
-            yield _Person(position, name, one, crop, crop.warp(image), lens, about)
+        for place in self._find(image, name, boxes):
+            crop = Crop.from_box(np.array(place.closer), self.network.input_size)
+            yield _Person(position, name, place, crop, crop.warp(image), lens, about)
 
-    def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[tuple[Detection, Box]]:
-        """Each person with the box that the crop is cut around: their own, unless that is the whole picture."""
+    def _find(self, image: RGB, name: str, boxes: Boxes | None) -> list[_Place]:
         height, width = image.shape[:2]
         if boxes is not None:
-            found = [Detection(check_box(box, width, height, name, number), 1.0) for number, box in enumerate(boxes)]
-        elif self.detector is not None:
-            found = self.detector(image)
-        else:
-            whole = (0.0, 0.0, float(width), float(height))
-            closer = close_in(self.network, image, whole, self.looks, flip_test=self.flip_test)
-            return [(Detection(whole, 1.0), closer)]
-        return [(one, one.bbox_xywh) for one in found]
+            given = [check_box(box, width, height, name, number) for number, box in enumerate(boxes)]
+            return [_Place(box, box) for box in given]
+        if self.detector is not None:
+            return [_Place(one.bbox_xywh, one.bbox_xywh, one.score) for one in self.detector(image)]
+        whole = (0.0, 0.0, float(width), float(height))
+        return [_Place(whole, close_in(self.network, image, whole, self.looks, flip_test=self.flip_test))]
 
     def _finish(self, people: list[_Person], results: list[list[Prediction]]) -> None:
         if not people:
@@ -229,8 +237,8 @@ class PoseEstimator:
         lifted = lift(pixels, confidence, skeleton, self.height_mm, person.camera)
         return Prediction(
             image=person.name,
-            bbox_xywh=person.found.bbox_xywh,
-            score=person.found.score,
+            bbox_xywh=person.place.bbox,
+            score=certainty(confidence) if person.place.score is None else person.place.score,
             keypoints=_by_name(skeleton.names, np.concatenate([pixels[:, :2], confidence[:, None]], 1)),
             xyz_mm=_by_name(skeleton.names, lifted.relative_mm),
             camera_xyz_mm=None if lifted.camera_mm is None else _by_name(skeleton.names, lifted.camera_mm),

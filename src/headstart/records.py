@@ -186,7 +186,8 @@ class Prediction:
     bbox_xywh: tuple[float, float, float, float]
     """px, (x, y) the outer top left corner."""
     score: float
-    """Detector's confidence in 0..1; 1.0 for boxes that were given and for whole pictures."""
+    """In 0..1: the detector's, or, for boxes that were given and for whole pictures, how sure the network is of two
+    thirds of the joints (closing_in.py); below ``closing_in.UNSURE`` there may be nobody."""
     keypoints: dict[str, Point3]
     """Joint name -> x, y in image px and confidence in 0..1."""
     xyz_mm: dict[str, Point3]

@@ -24,8 +24,6 @@ from headstart.video_files import RGB, Frame, VideoReader, VideoWriter
 
 #: Room around the joints of one frame for those of the next: half of it lies on each side.
 FOLLOW_MARGIN = 1.25
-#: Estimates of a first frame without a detector: each looks closer, as the box shrinks from the whole frame.
-FIRST_LOOKS = 3
 
 
 class Estimator(Protocol):
@@ -177,11 +175,7 @@ class _Follower:
         if self.estimator.detector is not None:
             look = frame.number % self.options.detect_every == 0
             return self._estimate(frame, name, None if look else self.boxes)
-        found = self._estimate(frame, name, self.boxes or None)
-        for _ in range(0 if self.boxes else FIRST_LOOKS - 1):
-            closer = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
-            found = self._estimate(frame, name, closer) if closer else found
-        return found
+        return self._estimate(frame, name, self.boxes or None)
 
     def _estimate(self, frame: Frame, name: str, boxes: Sequence[Box] | None) -> list[Prediction]:
         return self.estimator.estimate([frame.image], [boxes], self.camera, names=[name])[0]

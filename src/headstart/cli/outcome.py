@@ -72,3 +72,15 @@ class Outcome:
 def counted(count: int, one: str, many: str) -> str:
     """``1 person``, ``2 people``."""
     return f"{count} {one if count == 1 else many}"
+
+
+def described(people: Sequence[Prediction]) -> str:
+    """``1 person``, ``1 person (unsure: score 0.08)``, ``3 people (2 unsure: score below 0.15)``."""
+    from headstart.closing_in import UNSURE
+
+    said, unsure = counted(len(people), "person", "people"), [one.score for one in people if one.score < UNSURE]
+    if not unsure:
+        return said
+    if len(people) == 1:
+        return f"{said} (unsure: score {unsure[0]:.2f})"
+    return f"{said} ({len(unsure)} unsure: score below {UNSURE})"

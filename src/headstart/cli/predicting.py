@@ -14,7 +14,7 @@ from headstart.cli.animating import Animations
 from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
 from headstart.cli.inputs import check_outputs, files_of
-from headstart.cli.outcome import Outcome
+from headstart.cli.outcome import Outcome, described
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, o
     for person in people:
         outcome.add(person)
     outcome.pictures += 1
-    line = f"{name}: {len(people)} {'person' if len(people) == 1 else 'people'}"
+    line = f"{name}: {described(people)}"
     if out is not None:
         line += f" -> {_draw(name, image, people, out, outcome)}"
     print(line)

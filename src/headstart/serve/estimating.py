@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from headstart.closing_in import UNSURE
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.photos import RGB, read_photo
 from headstart.records import Prediction
@@ -20,6 +21,7 @@ from headstart.skeleton import Skeleton
 SHOWN_SIDE = 1280
 
 NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to choose who."
+UNSURE_OF_IT = "The model is not sure of anybody here: take this pose with caution. A box around a person may help."
 NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
 
 
@@ -75,8 +77,16 @@ def estimate_photo(
         people = estimator.estimate([photo], [boxes], names=[name])[0]
     except DataError as error:
         raise HeadstartError(str(error).replace(str(path), name)) from error
-    alone = NO_DETECTOR if boxes is None and estimator.detector is None else ""
-    return Estimate(name, photo, people, alone if people else NOBODY)
+    return Estimate(name, photo, people, _note(people, alone=boxes is None and estimator.detector is None))
+
+
+def _note(people: list[Prediction], alone: bool) -> str:
+    """What the page says about them; ``alone``: nobody said where anybody is."""
+    if not people:
+        return NOBODY
+    if max(person.score for person in people) < UNSURE:
+        return UNSURE_OF_IT
+    return NO_DETECTOR if alone else ""
 
 
 def page_record(estimate: Estimate) -> dict[str, Any]:
