@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from find_people import labelled, pictures
 from headstart.photos import RGB, read_photo
 from headstart.predict import PoseEstimator
-from headstart.tracking import Box
+from headstart.tracking import overlaps
 
 THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 #: Squares that are tried in each picture before it is left out.
@@ -34,14 +34,9 @@ def empty_squares(root: Path) -> Iterator[RGB]:
         for _ in range(TRIES):
             side = int(rng.uniform(0.3, 0.7) * min(width, height))
             x, y = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
-            if not any(_meet((x, y, side, side), box) for box in boxes):
+            if not overlaps([(x, y, side, side)], boxes).any():
                 yield np.ascontiguousarray(read_photo(path)[y : y + side, x : x + side])
                 break
-
-
-def _meet(one: Box, other: Box) -> bool:
-    (x, y, w, h), (u, v, width, height) = one, other
-    return x < u + width and u < x + w and y < v + height and v < y + h
 
 
 def scores(root: Path, estimator: PoseEstimator) -> dict[str, NDArray[np.float64]]:

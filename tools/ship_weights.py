@@ -47,11 +47,15 @@ def main() -> None:
     given = parser.parse_args()
     checkpoints = [last_checkpoint(run) for run in given.runs]
     half = {f"ema.{name}": t.half() if t.dtype == torch.float32 else t for name, t in mean_weights(checkpoints).items()}
-    size = sum(t.numel() * t.element_size() for t in half.values())
-    if size > LIMIT:
-        sys.exit(f"{given.out} would take {size / 1e6:.1f} MB; the package has room for {LIMIT / 1e6:.0f}")
     header = checkpoints[-1].header
-    save_checkpoint(given.out, half, {name: header[name] for name in KEPT if name in header})
+    # Written beside the target, which stays as it is if this one is refused.
+    fresh = given.out.with_suffix(".fresh")
+    save_checkpoint(fresh, half, {name: header[name] for name in KEPT if name in header})
+    size = fresh.stat().st_size
+    if size > LIMIT:
+        fresh.unlink()
+        sys.exit(f"{given.out} would take {size / 1e6:.1f} MB; the package has room for {LIMIT / 1e6:.0f}")
+    fresh.replace(given.out)
     print(f"{given.out}: {size / 1e6:.1f} MB")
 
 
