@@ -214,14 +214,22 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
     data set or split and :class:`DataError` for files that are missing or malformed.
     """
     root = Path(root)
-    for folder in (root / f"{dataset}-{split}", root):
-        if (folder / "pack.json").is_file():
-            return open_packed(folder)
+    packed = packed_folder(dataset, root, split)
+    if packed:
+        return open_packed(packed)
     file = (cache or _default_cache()) / f"{dataset}-{split}-{_cache_key(dataset, root, split)}.arrow"
     if not file.is_file():
         people = (to_row(unify(person, datasets.skeleton(dataset)), root) for person in _checked(dataset, root, split))
         write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
     return AnnotationIndex([file], root)
+
+
+def packed_folder(dataset: str, root: Path, split: str) -> Path | None:
+    """Where a packed split lies: below ``root``, or ``root`` itself; None if it is not packed."""
+    for folder in (root / f"{dataset}-{split}", root):
+        if (folder / "pack.json").is_file():
+            return folder
+    return None
 
 
 def open_packed(folder: Path) -> AnnotationIndex:

@@ -21,7 +21,7 @@ from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.results import Scores
 from headstart.skeleton import CANONICAL, Skeleton
-from headstart.targets import HeatmapCodec
+from headstart.targets import Decoding, HeatmapCodec
 
 #: Joints below this confidence are left out of pictures (never out of scores).
 _DRAWN_CONFIDENCE = 0.03
@@ -50,10 +50,42 @@ def evaluate_checkpoint(
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
-    forward, codec, device = _load(path)
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
-    with ProgressDisplay(f"{wanted.name}", len(rows), "people") as display:
+    predictions = predict_people(
+        path,
+        index,
+        rows,
+        wanted.name,
+        flip_test=wanted.flip_test,
+        decode=wanted.decode,
+        batch_size=batch_size,
+        workers=workers,
+    )
+    about = {"dataset": wanted.dataset, "split": wanted.split}
+    predictions = replace(predictions, about={**predictions.about, **about})
+    if predictions_path:
+        predictions.save(predictions_path)
+    if picture_path:
+        write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
+    return score(predictions, index, wanted, rows)
+
+
+def predict_people(
+    checkpoint: Path,
+    index: AnnotationIndex,
+    rows: NDArray[np.int64],
+    title: str,
+    *,
+    flip_test: bool = True,
+    decode: Decoding = "subpixel",
+    batch_size: int = 64,
+    workers: int = 2,
+) -> Predictions:
+    """Poses of ``rows`` by a model on disk (as :func:`evaluate_checkpoint` takes it), its progress under ``title``."""
+    path = find_checkpoint(checkpoint)
+    forward, codec, device = _load(path)
+    with ProgressDisplay(title, len(rows), "people") as display:
         predictions = predict(
             forward,
             codec,
@@ -62,17 +94,11 @@ def evaluate_checkpoint(
             device=device,
             batch_size=batch_size,
             workers=workers,
-            flip_test=wanted.flip_test,
-            decode=wanted.decode,
+            flip_test=flip_test,
+            decode=decode,
             on_progress=display.update,
         )
-    about = {"checkpoint": str(path), "dataset": wanted.dataset, "split": wanted.split}
-    predictions = replace(predictions, about={**predictions.about, **about})
-    if predictions_path:
-        predictions.save(predictions_path)
-    if picture_path:
-        write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
-    return score(predictions, index, wanted, rows)
+    return replace(predictions, about={**predictions.about, "checkpoint": str(path)})
 
 
 def _load(path: Path) -> tuple[Forward, HeatmapCodec, torch.device]:

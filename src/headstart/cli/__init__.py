@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from headstart import __version__
+from headstart.cli.cleaning import clean
 from headstart.cli.datasets import data, pack, synth
 from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
@@ -27,6 +28,7 @@ _VERBS: dict[str, Any] = {
     "data": data,
     "pack": pack,
     "synth": synth,
+    "clean": clean,
     "show": show,
     "train": TrainArguments,
     "eval": evaluate,

@@ -1,0 +1,162 @@
+"""A packed split, its labels checked by a model, to a packed split without the labels that the model contradicts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from headstart.checkpoint import find_checkpoint
+from headstart.draw import draw_pose, sheet
+from headstart.errors import ConfigError, DataError
+from headstart.geometry import Crop
+from headstart.index import AnnotationIndex, open_packed, packed_folder, to_row, write_index
+from headstart.inspection import write_picture
+from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
+from headstart.predictions import Predictions, in_order
+from headstart.results import write_atomically
+from headstart.scoring import predict_people
+from headstart.skeleton import CANONICAL
+
+_CHANGED = ("keypoints", "visibility", "xyz")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What became of a split."""
+
+    people: int
+    doubted: int
+    """People of whom anything was changed."""
+    arms_exchanged: int
+    legs_exchanged: int
+    joints: int
+    """Labelled ones, in canonical joints of which midpoints are part."""
+    joints_dropped: int
+
+
+def packed_split(dataset: str, root: Path, split: str) -> Path:
+    """The folder of a packed split below ``root``; raises :class:`ConfigError` if it is not packed."""
+    folder = packed_folder(dataset, root, split)
+    if folder is None:
+        pack = f"headstart pack {dataset} --split {split}"
+        raise ConfigError(f"{root}: expected {dataset}-{split}, packed; run {pack} first")
+    return folder
+
+
+def opinions(source: Path, checkpoint: Path, path: Path, batch_size: int = 64, workers: int = 2) -> Path:
+    """Let a model predict everybody in a packed split; kept at ``path``, which is returned, and used if it is there.
+
+    Raises :class:`DataError` if another model made what lies there.
+    """
+    if path.is_file():
+        made, wanted = Predictions.load(path).about.get("checkpoint"), str(find_checkpoint(checkpoint))
+        if made != wanted:
+            raise DataError(path, f"predictions of {wanted}", found=f"those of {made}", fix="Remove it")
+        return path
+    index = open_packed(source)
+    rows = np.arange(len(index))
+    predict_people(checkpoint, index, rows, "predicting", batch_size=batch_size, workers=workers).save(path)
+    return path
+
+
+def clean(source: Path, out: Path, predictions: Path, config: DoubtConfig) -> Cleaned:
+    """Write the packed split ``source`` to ``out`` without what the predictions contradict.
+
+    Beside the shards lie ``doubts.csv``, a line for each person changed, and ``doubts.png``, some of them before and
+    after. Pictures, boxes and everything else stay. Raises :class:`DataError` for a person without a prediction, and
+    :class:`ConfigError` if ``out`` is ``source``.
+    """
+    if out.resolve() == source.resolve():
+        raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
+    index, manifest = open_packed(source), json.loads((source / "pack.json").read_text())
+    opinion = in_order(Predictions.load(predictions), index.column("key").tolist())
+    predicted, confidence = _canonical(opinion)
+    doubts = [doubt(index[row], predicted[row], confidence[row], config) for row in range(len(index))]
+    # What is half written must not look finished.
+    (out / "pack.json").unlink(missing_ok=True)
+    start = 0
+    for file in index.files:
+        start += _write_shard(file, out / file.name, index, doubts, start)
+    write_atomically(out / "doubts.csv", _listed(index, doubts).encode())
+    if any(doubts):
+        write_picture(str(out / "doubts.png"), picture_of_doubts(index, doubts))
+    about = {"source": str(source), "predictions": opinion.about, **asdict(config)}
+    write_atomically(out / "pack.json", json.dumps({**manifest, "cleaned": about}, indent=1).encode())
+    return _counted(index, doubts)
+
+
+def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 12) -> NDArray[np.uint8]:
+    """A sheet of people, evenly spread over those doubted: the label, and to its right what is left of it."""
+    rows, pictures, titles = [row for row, doubted in enumerate(doubts) if doubted], [], []
+    for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
+        row = rows[position]
+        person, doubted = index[row], doubts[row]
+        crop = Crop.from_box(person.bbox_xywh, (256, 256))
+        pixels = np.ascontiguousarray(crop.warp(index.image(row))[..., ::-1])
+        for shown in (person, without_doubt(person, doubted)):
+            pictures.append(draw_pose(pixels, crop.to_crop(shown.keypoints), CANONICAL, shown.visibility))
+        titles += [f"label {person.key}"[:30], _said(doubted)]
+    return sheet(pictures, columns=4, titles=titles)
+
+
+def _canonical(opinion: Predictions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Keypoints (N, J, 2) and confidence (N, J) in canonical joints; NaN and 0 for those not predicted."""
+    joints = CANONICAL.indices(opinion.joints)
+    predicted = np.full((len(opinion.keys), len(CANONICAL), 2), np.nan, np.float32)
+    confidence = np.zeros(predicted.shape[:2], np.float32)
+    predicted[:, joints], confidence[:, joints] = opinion.keypoints, opinion.confidence
+    return predicted, confidence
+
+
+def _write_shard(file: Path, out: Path, index: AnnotationIndex, doubts: list[Doubt], start: int) -> int:
+    """One shard with other labels; whatever columns it has stay. Returns the number of its people."""
+    table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        row = start
+        for batch in table.to_batches():
+            for stored in batch.to_pylist():
+                changed = to_row(without_doubt(index[row], doubts[row]), index.root)
+                yield {**stored, **{name: changed[name] for name in _CHANGED}}
+                row += 1
+
+    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    return write_index(out, rows(), table.schema, metadata)
+
+
+def _said(doubted: Doubt) -> str:
+    exchanged = f"{' and '.join(doubted.exchanged)} exchanged" if doubted.exchanged else ""
+    dropped = f"{doubted.dropped.sum()} dropped" if doubted.dropped.any() else ""
+    return ", ".join(part for part in (exchanged, dropped) if part)
+
+
+def _listed(index: AnnotationIndex, doubts: list[Doubt]) -> str:
+    """CSV: key, limbs whose sides were exchanged, joints dropped."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["key", "exchanged", "dropped"])
+    for row, doubted in enumerate(doubts):
+        if doubted:
+            dropped = [CANONICAL.names[joint] for joint in np.flatnonzero(doubted.dropped)]
+            writer.writerow([index[row].key, " ".join(doubted.exchanged), " ".join(dropped)])
+    return stream.getvalue()
+
+
+def _counted(index: AnnotationIndex, doubts: list[Doubt]) -> Cleaned:
+    return Cleaned(
+        people=len(doubts),
+        doubted=sum(map(bool, doubts)),
+        arms_exchanged=sum("arms" in doubted.exchanged for doubted in doubts),
+        legs_exchanged=sum("legs" in doubted.exchanged for doubted in doubts),
+        joints=int((index.column("visibility") > 0).sum()),
+        joints_dropped=sum(int(doubted.dropped.sum()) for doubted in doubts),
+    )

@@ -1,0 +1,58 @@
+"""``headstart clean``: labels that a model contradicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tyro
+
+Name = tyro.conf.Positional[str]
+
+
+def clean(
+    name: Name,
+    root: Path,
+    out: Path,
+    split: str = "train",
+    model: Path | None = None,
+    predictions: Path | None = None,
+    sides: float = 0.15,
+    distance: float = 0.5,
+    confidence: float = 0.35,
+    batch_size: int = 64,
+    workers: int = 2,
+) -> None:
+    """Copy a packed split without the labels that a model contradicts: exchanged sides put right, wrong joints dropped.
+
+    Beside the copy lie doubts.csv (who, what) and doubts.png (before and after): look at it before you train with
+    ``--root NAME=OUT``. Never clean what you score on. Distances are fractions of the trunk.
+
+    Args:
+        name: data set.
+        root: folder that `headstart pack` wrote.
+        out: folder in which NAME-SPLIT/ is written.
+        split: split to clean.
+        model: checkpoint file or a run's folder; the model that ships if not given.
+        predictions: file (.npz) that `headstart eval --predictions` wrote, instead of a model.
+        sides: both arms or both legs change sides if that brings labels nearer by so much on average.
+        distance: a joint labelled further than this from where the model sees it is dropped,
+        confidence: if the model is at least so sure (0 to 1).
+        batch_size: people at once.
+        workers: loader processes.
+    """
+    from headstart.checkpoint import shipped_weights
+    from headstart.cleaning import clean as cleaned
+    from headstart.cleaning import opinions, packed_split
+    from headstart.label_doubts import DoubtConfig
+
+    source, folder = packed_split(name, root, split), out / f"{name}-{split}"
+    if predictions is None:
+        file = folder / "predictions.npz"
+        predictions = opinions(source, model or shipped_weights(), file, batch_size, workers)
+    found = cleaned(source, folder, predictions, DoubtConfig(sides, distance, confidence))
+    print(
+        f"{folder}: {found.people:,} people, {found.doubted:,} changed; sides of arms exchanged for"
+        f" {found.arms_exchanged:,}, of legs for {found.legs_exchanged:,}; {found.joints_dropped:,} of"
+        f" {found.joints:,} labelled joints dropped"
+    )
+    print(f"{folder / 'doubts.png'}: look at it before you train")

@@ -1,0 +1,116 @@
+"""Where a model contradicts the labels of a person: limbs whose sides are exchanged, joints that lie elsewhere.
+
+Crowds label cheaply and err: Johnson and Everingham 2011 ("Learning effective human pose estimation from inaccurate
+annotation") name the two kinds that are treated here, left and right exchanged, and joints in a wrong place. A model
+that has seen many people and still disagrees with a label, sure of itself, is more often right than the label is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.records import Annotation, Visibility
+from headstart.skeleton import CANONICAL
+
+_LIMBS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}
+_TRUNK_DIAGONALS = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
+#: The trunk of somebody seen from above or bent double is short: never less than this share of the box's longer side.
+_LEAST_SIZE = 0.2
+#: Sides of joints that lie closer together than this (in trunks) cannot be told apart by where they are.
+_APART = 0.25
+_FLIP = list(CANONICAL.flip_index)
+
+
+@dataclass(frozen=True)
+class DoubtConfig:
+    """When the model is believed. Distances are fractions of the trunk, |shoulder - opposite hip|."""
+
+    sides: float = 0.15
+    """Both arms, or both legs, change sides where that brings their labels nearer by this much on average."""
+    distance: float = 0.5
+    """A joint that is labelled further than this from where the model sees it is dropped ..."""
+    confidence: float = 0.35
+    """... if the model is at least so sure of it (0..1)."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What is doubted about one person."""
+
+    order: NDArray[np.intp]
+    """(J,) whose label each canonical joint should have: its own, or that of its other side."""
+    dropped: NDArray[np.bool_]
+    """(J,) labels, after the exchange, that should not be learned from."""
+
+    @property
+    def exchanged(self) -> tuple[str, ...]:
+        """Which of ``arms`` and ``legs`` change sides."""
+        return tuple(name for name in _LIMBS if any(self.order[joint] != joint for joint in _joints(name)))
+
+    def __bool__(self) -> bool:
+        return bool(self.exchanged) or bool(self.dropped.any())
+
+
+def doubt(
+    person: Annotation,
+    predicted: NDArray[np.floating],
+    confidence: NDArray[np.floating],
+    config: DoubtConfig = DoubtConfig(),
+) -> Doubt:
+    """Compare labels with a prediction (J, 2) image px, NaN where there is none, and its confidence (J,) in 0..1.
+
+    Joints are canonical. What the model does not predict, or nobody labelled, is not doubted.
+    """
+    size = trunk_size(person)
+    order = np.arange(len(CANONICAL))
+    for limb in _LIMBS:
+        joints = _joints(limb)
+        if _nearer_exchanged(person, predicted, joints, size) > config.sides:
+            order[joints] = np.array(_FLIP)[joints]
+    distance = np.linalg.norm(predicted - person.keypoints[order], axis=-1) / size
+    labelled = person.visibility[order] > 0
+    # NaN compares as False: what is not predicted is kept.
+    return Doubt(order, labelled & (distance > config.distance) & (confidence >= config.confidence))
+
+
+def without_doubt(person: Annotation, doubted: Doubt) -> Annotation:
+    """The person with sides exchanged back, 3D too, and doubted joints unlabelled."""
+    keypoints, visibility = person.keypoints[doubted.order].copy(), person.visibility[doubted.order].copy()
+    keypoints[doubted.dropped] = np.nan
+    visibility[doubted.dropped] = Visibility.UNLABELLED
+    xyz = person.camera_xyz
+    if xyz is not None:
+        xyz = np.where(doubted.dropped[:, None], np.nan, xyz[doubted.order]).astype(np.float32)
+    return replace(person, keypoints=keypoints, visibility=visibility, camera_xyz=xyz)
+
+
+def trunk_size(person: Annotation) -> float:
+    """The longer labelled diagonal of the trunk in px, and no less than a fifth of the box's longer side."""
+    sizes = [_LEAST_SIZE * float(max(person.bbox_xywh[2:]))]
+    for ends in _TRUNK_DIAGONALS:
+        shoulder, hip = CANONICAL.indices(ends)
+        if person.visibility[shoulder] and person.visibility[hip]:
+            sizes.append(float(np.linalg.norm(person.keypoints[shoulder] - person.keypoints[hip])))
+    return max(sizes)
+
+
+def _joints(limb: str) -> list[int]:
+    return CANONICAL.indices(tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _LIMBS[limb]))
+
+
+def _nearer_exchanged(person: Annotation, predicted: NDArray[np.floating], joints: list[int], size: float) -> float:
+    """Mean distance to the labels as they are, less that to the exchanged ones, each cut at one trunk; 0: cannot say.
+
+    Only pairs of which both sides are labelled count; it takes two of them, and one whose sides lie apart.
+    """
+    others = np.array(_FLIP)[joints]
+    known = (person.visibility[joints] > 0) & (person.visibility[others] > 0) & np.isfinite(predicted[joints, 0])
+    as_is = np.linalg.norm(predicted[joints] - person.keypoints[joints], axis=-1)[known] / size
+    exchanged = np.linalg.norm(predicted[joints] - person.keypoints[others], axis=-1)[known] / size
+    apart = np.linalg.norm(person.keypoints[joints] - person.keypoints[others], axis=-1)[known] / size > _APART
+    if known.sum() < 4 or not apart.any():
+        return 0.0
+    return float((np.minimum(as_is, 1) - np.minimum(exchanged, 1)).mean())

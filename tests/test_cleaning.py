@@ -1,0 +1,146 @@
+"""The command that cleans labels: wrong labels of a packed split come out right, everything else comes out the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from headstart.cleaning import clean, opinions, packed_split
+from headstart.errors import ConfigError, DataError
+from headstart.index import AnnotationIndex, open_packed
+from headstart.label_doubts import DoubtConfig
+from headstart.pack import PackConfig, pack
+from headstart.predictions import Predictions
+from headstart.skeleton import CANONICAL
+from test_cli import fails, succeeds
+from test_scoring import checkpoint as checkpoint
+
+LEGS = CANONICAL.indices(tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle")))
+WRIST = CANONICAL.index("left_wrist")
+FLIP = list(CANONICAL.flip_index)
+
+
+@pytest.fixture
+def packed(index_2d: AnnotationIndex, tmp_path: Path) -> Path:
+    """Twenty stick people in shards of eight."""
+    folder = tmp_path / "packed" / "lsp_extended-all"
+    source = {"dataset": "lsp_extended", "split": "all"}
+    pack(index_2d, folder, PackConfig(128, rows_per_shard=8), source=source)
+    return folder
+
+
+def opinion_of(
+    folder: Path, path: Path, change: Callable[[np.ndarray], None] = lambda keypoints: None, about: str = "by hand"
+) -> Path:
+    """Predictions that are the labels of a packed split, changed in place by ``change``; sure of themselves."""
+    index = open_packed(folder)
+    keypoints = np.nan_to_num(index.column("keypoints")).astype(np.float32)
+    change(keypoints)
+    sure = np.ones(keypoints.shape[:2], np.float32)
+    keys = index.column("key").tolist()
+    Predictions(keys, CANONICAL.names, keypoints, np.zeros_like(sure), sure, {"checkpoint": about}).save(path)
+    return path
+
+
+def test_labels_come_out_right_and_all_else_the_same(packed: Path, tmp_path: Path) -> None:
+    """The model sees person 3's legs exchanged, and person 11's wrist far away: in shards 0 and 1."""
+
+    def change(keypoints: np.ndarray) -> None:
+        keypoints[3, LEGS] = keypoints[3, np.array(FLIP)[LEGS]]
+        keypoints[11, WRIST] += 500
+
+    out = tmp_path / "out"
+    found = clean(packed, out, opinion_of(packed, tmp_path / "p.npz", change), DoubtConfig())
+    before, after = open_packed(packed), open_packed(out)
+    assert (found.people, found.doubted, found.arms_exchanged, found.legs_exchanged) == (20, 2, 0, 1)
+    assert found.joints_dropped == 1
+    assert found.joints == (before.column("visibility") > 0).sum()
+    for row in range(20):
+        was, is_now = before[row], after[row]
+        keypoints, visibility = was.keypoints.copy(), was.visibility.copy()
+        if row == 3:
+            keypoints[LEGS], visibility[LEGS] = keypoints[np.array(FLIP)[LEGS]], visibility[np.array(FLIP)[LEGS]]
+        if row == 11:
+            keypoints[WRIST], visibility[WRIST] = np.nan, 0
+        np.testing.assert_array_equal(is_now.keypoints, keypoints)
+        np.testing.assert_array_equal(is_now.visibility, visibility)
+        np.testing.assert_array_equal(is_now.bbox_xywh, was.bbox_xywh)
+        assert is_now.key == was.key
+        assert bytes(after.content(row) or b"") == bytes(before.content(row) or b"-")
+
+
+def test_says_what_it_did(packed: Path, tmp_path: Path) -> None:
+    def change(keypoints: np.ndarray) -> None:
+        keypoints[7, WRIST] += 500
+
+    clean(packed, tmp_path / "out", opinion_of(packed, tmp_path / "p.npz", change), DoubtConfig())
+    with open(tmp_path / "out" / "doubts.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert lines == [{"key": open_packed(packed)[7].key, "exchanged": "", "dropped": "left_wrist"}]
+    picture = cv2.imread(str(tmp_path / "out" / "doubts.png"))
+    assert picture is not None
+    left, right = picture[18 : 18 + 256, :256], picture[18 : 18 + 256, 260:516]
+    assert (left != right).any()  # the wrist is drawn on the left alone
+    manifest = json.loads((tmp_path / "out" / "pack.json").read_text())
+    assert manifest["cleaned"]["predictions"] == {"checkpoint": "by hand"}
+    assert manifest["cleaned"]["distance"] == 0.5
+    assert manifest["people"] == 20
+
+
+def test_refuses_its_own_folder_and_people_without_an_opinion(packed: Path, tmp_path: Path) -> None:
+    opinion = opinion_of(packed, tmp_path / "p.npz")
+    with pytest.raises(ConfigError, match="expected another folder"):
+        clean(packed, packed, opinion, DoubtConfig())
+    made = Predictions.load(opinion)
+    fewer = Predictions(made.keys[1:], made.joints, made.keypoints[1:], made.depth[1:], made.confidence[1:], {})
+    fewer.save(opinion)
+    with pytest.raises(DataError, match="1 of 20 missing"):
+        clean(packed, tmp_path / "out", opinion, DoubtConfig())
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_not_finished_does_not_look_finished(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opinion, out = opinion_of(packed, tmp_path / "p.npz"), tmp_path / "out"
+    clean(packed, out, opinion, DoubtConfig())
+    monkeypatch.setattr("headstart.cleaning._listed", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        clean(packed, out, opinion, DoubtConfig())
+    with pytest.raises(DataError, match="finished pack"):
+        open_packed(out)
+
+
+def test_opinions_are_kept_and_those_of_another_model_refused(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
+    path = opinions(packed, checkpoint, tmp_path / "out" / "predictions.npz", workers=0)
+    made = path.stat().st_mtime_ns
+    assert Predictions.load(path).keys == open_packed(packed).column("key").tolist()
+    assert opinions(packed, checkpoint, path, workers=0).stat().st_mtime_ns == made
+    opinion_of(packed, path)
+    with pytest.raises(DataError, match="found those of by hand"):
+        opinions(packed, checkpoint, path)
+
+
+def test_a_split_must_be_packed(stick_people_2d: Path) -> None:
+    with pytest.raises(ConfigError, match="run headstart pack lsp_extended --split all first"):
+        packed_split("lsp_extended", stick_people_2d, "all")
+
+
+def test_the_command(packed: Path, checkpoint: Path, stick_people_2d: Path, tmp_path: Path) -> None:
+    """A model, then its predictions given by hand: the same copy; the copy is a data set like any other."""
+    common = ("clean", "lsp_extended", "--root", packed.parent, "--split", "all", "--confidence", "0")
+    printed = succeeds(*common, "--out", tmp_path / "a", "--model", checkpoint, "--workers", "0")
+    assert printed.startswith(f"{tmp_path / 'a' / 'lsp_extended-all'}: 20 people, ")
+    kept = tmp_path / "a" / "lsp_extended-all" / "predictions.npz"
+    again = succeeds(*common, "--out", tmp_path / "b", "--predictions", kept)
+    assert again.replace(str(tmp_path / "b"), str(tmp_path / "a")) == printed
+    assert "20 people" in succeeds("data", "lsp_extended", "--root", tmp_path / "a", "--split", "all")
+    assert "packed; run headstart pack" in fails(
+        *("clean", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--out", tmp_path / "c")
+    )

@@ -1,0 +1,148 @@
+"""Labels that a model contradicts: which are exchanged, which dropped, and which left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from headstart.label_doubts import DoubtConfig, doubt, trunk_size, without_doubt
+from headstart.records import Annotation
+from headstart.skeleton import CANONICAL
+
+#: A person who faces the camera, 100 px high: right is on the left. The trunk's diagonals are 50 px: 30 and 40.
+PLACES = {
+    "right_shoulder": (35, 20),
+    "right_elbow": (25, 35),
+    "right_wrist": (15, 50),
+    "right_hip": (35, 60),
+    "right_knee": (30, 80),
+    "right_ankle": (30, 100),
+}
+PLACES |= {joint.replace("right", "left"): (100 - x, y) for joint, (x, y) in PLACES.items()}
+PLACES |= {"head_top": (50, 0)}
+SURE = np.full(len(CANONICAL), 0.9, np.float32)
+
+
+def at(places: dict[str, tuple[float, float]]) -> NDArray[np.float32]:
+    """Canonical (J, 2) px, NaN where there is no place."""
+    points = np.full((len(CANONICAL), 2), np.nan, np.float32)
+    for joint, place in places.items():
+        points[CANONICAL.index(joint)] = place
+    return points
+
+
+def person(places: dict[str, tuple[float, float]] = PLACES) -> Annotation:
+    points = at(places)
+    visibility = (np.isfinite(points[:, 0]) * 2).astype(np.uint8)
+    return Annotation("p", Path("p.jpg"), np.array([0, 0, 100, 100], np.float32), points, visibility)
+
+
+def exchanged(*limbs: str) -> dict[str, tuple[float, float]]:
+    """The places with left and right exchanged for joints whose names end so."""
+    other = {joint: joint.replace("right", "LEFT").replace("left", "right").lower() for joint in PLACES}
+    return {joint: PLACES[other[joint]] if joint.endswith(limbs) else place for joint, place in PLACES.items()}
+
+
+def named(mask: NDArray[np.bool_]) -> set[str]:
+    return {CANONICAL.names[joint] for joint in np.flatnonzero(mask)}
+
+
+def test_a_label_that_the_model_confirms_is_left_alone() -> None:
+    doubted = doubt(person(), at(PLACES), SURE)
+    assert not doubted
+    assert (without_doubt(person(), doubted).visibility == person().visibility).all()
+
+
+@pytest.mark.parametrize(
+    ("limbs", "names"),
+    [
+        (("hip", "knee", "ankle"), ("legs",)),
+        (("shoulder", "elbow", "wrist"), ("arms",)),
+        (("hip", "knee", "ankle", "shoulder", "elbow", "wrist"), ("arms", "legs")),
+    ],
+)
+def test_exchanged_sides_are_put_right(limbs: tuple[str, ...], names: tuple[str, ...]) -> None:
+    wrong = person(exchanged(*limbs))
+    doubted = doubt(wrong, at(PLACES), SURE)
+    assert doubted.exchanged == names
+    assert not doubted.dropped.any()
+    np.testing.assert_array_equal(without_doubt(wrong, doubted).keypoints, at(PLACES))
+
+
+def test_sides_gain_is_what_one_works_out_by_hand() -> None:
+    """Legs exchanged: hips 30 px apart, knees and ankles 40 px, of a trunk of 50 px (from the shoulders' diagonal to
+    the exchanged hips: 40 px, the trunk seen by the label): (30 + 40 + 40) / 3 / 40 = 0.917, hence 0.9 and 0.93."""
+    wrong = person(exchanged("hip", "knee", "ankle"))
+    assert trunk_size(wrong) == pytest.approx(40)
+    assert doubt(wrong, at(PLACES), SURE, DoubtConfig(sides=0.91)).exchanged == ("legs",)
+    assert doubt(wrong, at(PLACES), SURE, DoubtConfig(sides=0.92)).exchanged == ()
+
+
+def test_a_joint_elsewhere_is_dropped_just_beyond_the_distance() -> None:
+    """The trunk is 50 px long: half of it is 25 px."""
+    assert trunk_size(person()) == pytest.approx(50)
+    for shift, dropped in ((24.9, set()), (25.1, {"left_wrist"})):
+        seen = {**PLACES, "left_wrist": (85, 50 + shift)}
+        assert named(doubt(person(), at(seen), SURE).dropped) == dropped
+
+
+def test_dropped_joints_have_no_label_left() -> None:
+    doubted = doubt(person(), at({**PLACES, "head_top": (50, 90)}), SURE)
+    kept = without_doubt(person(), doubted)
+    head, wrist = CANONICAL.indices(("head_top", "left_wrist"))
+    assert np.isnan(kept.keypoints[head]).all()
+    assert (kept.visibility[head], kept.visibility[wrist]) == (0, 2)
+
+
+def test_3d_goes_along_with_sides_and_drops() -> None:
+    xyz = np.random.default_rng(0).normal(size=(len(CANONICAL), 3)).astype(np.float32)
+    wrong = replace(person({**exchanged("hip", "knee", "ankle"), "head_top": (50, 80)}), camera_xyz=xyz)
+    mended = without_doubt(wrong, doubt(wrong, at(PLACES), SURE)).camera_xyz
+    assert mended is not None
+    left, right, head = CANONICAL.indices(("left_knee", "right_knee", "head_top"))
+    np.testing.assert_array_equal(mended[[left, right]], xyz[[right, left]])
+    assert np.isnan(mended[head]).all()
+
+
+def test_a_model_that_is_not_sure_drops_nothing() -> None:
+    seen = at({**PLACES, "left_wrist": (0, 0)})
+    assert named(doubt(person(), seen, SURE).dropped) == {"left_wrist"}
+    assert not doubt(person(), seen, np.full_like(SURE, 0.34))
+
+
+def test_what_is_not_predicted_or_not_labelled_is_not_doubted() -> None:
+    assert not doubt(person(), at({}), SURE)
+    assert not doubt(person({"left_knee": (65, 80)}), at(PLACES), SURE)
+    nobody = person({})
+    assert trunk_size(nobody) == pytest.approx(20)
+    assert not doubt(nobody, at(PLACES), SURE)
+
+
+def test_sides_that_lie_together_are_not_exchanged() -> None:
+    """From the side both legs lie on one another: nearer exchanged or not says nothing."""
+    together = {joint: (50.0 + (joint[0] == "l"), y) for joint, (_, y) in PLACES.items()}
+    seen = {joint: (50.0 - 5 * (joint[0] == "l"), y) for joint, (_, y) in PLACES.items()}
+    assert doubt(person(together), at(seen), SURE, DoubtConfig(sides=0.0)).exchanged == ()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 5.0), st.floats(-500, 500))
+def test_doubts_do_not_depend_on_where_and_how_large(seed: int, scale: float, shift: float) -> None:
+    rng = np.random.default_rng(seed)
+    labels, seen = (at({joint: tuple(rng.uniform(0, 100, 2)) for joint in PLACES}) for _ in range(2))
+    confidence = rng.uniform(0, 1, len(CANONICAL))
+    one = person()
+    one = replace(one, keypoints=labels)
+    far = replace(one, keypoints=labels * scale + shift, bbox_xywh=one.bbox_xywh * scale)
+    near = [doubt(one, seen, confidence, DoubtConfig(sides=0.15 + edge)).exchanged for edge in (-1e-3, 1e-3)]
+    assume(near[0] == near[1])  # rounding may tip what lies on the edge
+    here, there = doubt(one, seen, confidence), doubt(far, seen * scale + shift, confidence)
+    assert here.exchanged == there.exchanged
+    distances = np.linalg.norm(seen - labels[here.order], axis=-1) / trunk_size(one)
+    clear = ~(np.abs(distances - 0.5) < 1e-2)
+    np.testing.assert_array_equal(here.dropped[clear], there.dropped[clear])
