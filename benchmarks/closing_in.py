@@ -77,8 +77,7 @@ def measure(network: PoseNetwork, index: AnnotationIndex, count: int) -> None:
     """Print one data set's table."""
     people, poses, joints = [], [], CANONICAL.indices(LIMBS)
     for row in largest_people(index, count):
-        # An index gives BGR, the network sees RGB.
-        person, image = index[row], np.ascontiguousarray(index.image(row)[..., ::-1])
+        person, image = index[row], index.rgb_image(row)
         if person.bbox_xywh[2] * person.bbox_xywh[3] >= LEAST_SHARE * image.shape[0] * image.shape[1]:
             people.append(person)
             poses.append(poses_of(network, person, image))

@@ -3,11 +3,12 @@
     python benchmarks/second_reader.py draw ../shared/data/lspet OUT     # crops with a grid, without labels, to read
     python benchmarks/second_reader.py compare ../shared/data/lspet      # labels, reader and model against each other
 
-``second_reader.json`` holds what one reader saw on people drawn at random from the held-back photographs: the
-twelve joints from shoulders to ankles, in percent of the crop (the box with a quarter around it), guessed where hidden.
-``draw`` takes the people who come next. ``compare`` prints, for the joints that are labelled, which share of one's joints lie
-within 0.2, 0.3 and 0.5 torsos (left shoulder to right hip, by the label) of the other's, with a 95 % interval by bootstrap over people.
-Where the reader and the model agree more than either does with the label, it is the label that is wrong.
+``second_reader.json`` holds what one reader saw on people drawn at random from the held-back photographs: the twelve
+joints from shoulders to ankles, in percent of the crop (the box with a quarter around it), guessed where hidden.
+``draw`` takes the people who come next. ``compare`` prints, for the joints that are labelled, which share of one's
+joints lie within 0.2, 0.3 and 0.5 torsos (left shoulder to right hip, by the label) of the other's, with a 95 %
+interval by bootstrap over people. Where the reader and the model agree more than either does with the label, it is the
+label that is wrong.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def draw(index: AnnotationIndex, out: Path, count: int) -> None:
 
 def with_grid(index: AnnotationIndex, row: int) -> NDArray[np.uint8]:
     """The person's crop, RGB, and percents along its edges."""
-    image = np.ascontiguousarray(crop_of(index, row).warp(index.image(row))[..., ::-1])
+    image = crop_of(index, row).warp(index.rgb_image(row))
     lines = image.copy()
     for percent in range(10, 100, 10):
         at = percent * SIDE // 100
@@ -77,6 +78,7 @@ def with_grid(index: AnnotationIndex, row: int) -> NDArray[np.uint8]:
 
 
 def crop_of(index: AnnotationIndex, row: int) -> Crop:
+    """The crop of ``second_reader.json``."""
     return Crop.from_box(index[row].bbox_xywh, (SIDE, SIDE))
 
 

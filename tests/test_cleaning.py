@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex, open_packed
 from headstart.label_doubts import DoubtConfig
 from headstart.pack import PackConfig, pack
-from headstart.predictions import Predictions
+from headstart.predictions import Predictions, join_predictions
 from headstart.skeleton import CANONICAL
 from test_cli import fails, succeeds
 from test_scoring import checkpoint as checkpoint
@@ -35,17 +36,14 @@ def packed(index_2d: AnnotationIndex, tmp_path: Path) -> Path:
     return folder
 
 
-def opinion_of(
-    folder: Path, path: Path, change: Callable[[np.ndarray], None] = lambda keypoints: None, about: str = "by hand"
-) -> Path:
+def opinion_of(folder: Path, change: Callable[[np.ndarray], None] = lambda keypoints: None) -> Predictions:
     """Predictions that are the labels of a packed split, changed in place by ``change``; sure of themselves."""
     index = open_packed(folder)
     keypoints = np.nan_to_num(index.column("keypoints")).astype(np.float32)
     change(keypoints)
     sure = np.ones(keypoints.shape[:2], np.float32)
     keys = index.column("key").tolist()
-    Predictions(keys, CANONICAL.names, keypoints, np.zeros_like(sure), sure, {"checkpoint": about}).save(path)
-    return path
+    return Predictions(keys, CANONICAL.names, keypoints, np.zeros_like(sure), sure, {"checkpoint": "by hand"})
 
 
 def test_labels_come_out_right_and_all_else_the_same(packed: Path, tmp_path: Path) -> None:
@@ -56,7 +54,7 @@ def test_labels_come_out_right_and_all_else_the_same(packed: Path, tmp_path: Pat
         keypoints[11, WRIST] += 500
 
     out = tmp_path / "out"
-    found = clean(packed, out, opinion_of(packed, tmp_path / "p.npz", change), DoubtConfig())
+    found = clean(packed, out, opinion_of(packed, change), DoubtConfig())
     before, after = open_packed(packed), open_packed(out)
     assert (found.people, found.doubted, found.arms_exchanged, found.legs_exchanged) == (20, 2, 0, 1)
     assert found.joints_dropped == 1
@@ -79,7 +77,7 @@ def test_says_what_it_did(packed: Path, tmp_path: Path) -> None:
     def change(keypoints: np.ndarray) -> None:
         keypoints[7, WRIST] += 500
 
-    clean(packed, tmp_path / "out", opinion_of(packed, tmp_path / "p.npz", change), DoubtConfig())
+    clean(packed, tmp_path / "out", opinion_of(packed, change), DoubtConfig())
     with open(tmp_path / "out" / "doubts.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert lines == [{"key": open_packed(packed)[7].key, "exchanged": "", "dropped": "left_wrist"}]
@@ -94,21 +92,19 @@ def test_says_what_it_did(packed: Path, tmp_path: Path) -> None:
 
 
 def test_refuses_its_own_folder_and_people_without_an_opinion(packed: Path, tmp_path: Path) -> None:
-    opinion = opinion_of(packed, tmp_path / "p.npz")
+    opinion = opinion_of(packed)
     with pytest.raises(ConfigError, match="expected another folder"):
         clean(packed, packed, opinion, DoubtConfig())
-    made = Predictions.load(opinion)
-    fewer = Predictions(made.keys[1:], made.joints, made.keypoints[1:], made.depth[1:], made.confidence[1:], {})
-    fewer.save(opinion)
+    keys = ["nobody", *opinion.keys[1:]]
     with pytest.raises(DataError, match="1 of 20 missing"):
-        clean(packed, tmp_path / "out", opinion, DoubtConfig())
+        clean(packed, tmp_path / "out", replace(opinion, keys=keys), DoubtConfig())
     assert not (tmp_path / "out").exists()
 
 
 def test_what_was_not_finished_does_not_look_finished(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opinion, out = opinion_of(packed, tmp_path / "p.npz"), tmp_path / "out"
+    opinion, out = opinion_of(packed), tmp_path / "out"
     clean(packed, out, opinion, DoubtConfig())
     monkeypatch.setattr("headstart.cleaning._listed", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -117,14 +113,24 @@ def test_what_was_not_finished_does_not_look_finished(
         open_packed(out)
 
 
-def test_opinions_are_kept_and_those_of_another_model_refused(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
-    path = opinions(packed, checkpoint, tmp_path / "out" / "predictions.npz", workers=0)
-    made = path.stat().st_mtime_ns
-    assert Predictions.load(path).keys == open_packed(packed).column("key").tolist()
-    assert opinions(packed, checkpoint, path, workers=0).stat().st_mtime_ns == made
-    opinion_of(packed, path)
+def test_opinions_go_on_where_they_were_killed(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Of three shards one was not predicted: it alone is made anew, and all are as they were."""
+    out = tmp_path / "out"
+    made = opinions(packed, checkpoint, out, workers=0)
+    assert made.keys == open_packed(packed).column("key").tolist()
+    files = sorted(out.glob("*.npz"))
+    assert len(files) == 3
+    files[1].unlink()
+    times = [file.stat().st_mtime_ns for file in (files[0], files[2])]
+    again = opinions(packed, checkpoint, out, workers=0)
+    assert [file.stat().st_mtime_ns for file in (files[0], files[2])] == times
+    np.testing.assert_array_equal(again.keypoints, made.keypoints)
+
+
+def test_opinions_of_another_model_are_refused(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
+    opinion_of(packed).save(tmp_path / "shard-00000.npz")
     with pytest.raises(DataError, match="found those of by hand"):
-        opinions(packed, checkpoint, path)
+        opinions(packed, checkpoint, tmp_path)
 
 
 def test_a_split_must_be_packed(stick_people_2d: Path) -> None:
@@ -137,7 +143,9 @@ def test_the_command(packed: Path, checkpoint: Path, stick_people_2d: Path, tmp_
     common = ("clean", "lsp_extended", "--root", packed.parent, "--split", "all", "--confidence", "0")
     printed = succeeds(*common, "--out", tmp_path / "a", "--model", checkpoint, "--workers", "0")
     assert printed.startswith(f"{tmp_path / 'a' / 'lsp_extended-all'}: 20 people, ")
-    kept = tmp_path / "a" / "lsp_extended-all" / "predictions.npz"
+    parts = sorted((tmp_path / "a" / "lsp_extended-all").glob("*.npz"))
+    kept = tmp_path / "by_hand.npz"
+    join_predictions([Predictions.load(part) for part in parts]).save(kept)
     again = succeeds(*common, "--out", tmp_path / "b", "--predictions", kept)
     assert again.replace(str(tmp_path / "b"), str(tmp_path / "a")) == printed
     assert "20 people" in succeeds("data", "lsp_extended", "--root", tmp_path / "a", "--split", "all")

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -248,6 +249,13 @@ class TestRoundTrip:
 
 
 class TestDamage:
+    def test_colours_in_the_order_that_is_asked_for(self, index_2d: AnnotationIndex):
+        bgr = cv2.imread(str(index_2d[3].image))
+        assert bgr is not None
+        assert (bgr[..., 0] != bgr[..., 2]).any()
+        np.testing.assert_array_equal(index_2d.image(3), bgr)
+        np.testing.assert_array_equal(index_2d.rgb_image(3), bgr[..., ::-1])
+
     def test_a_truncated_file_is_named(self, tmp_path: Path):
         path = tmp_path / "short.arrow"
         write_people(path, [canonical_person(number, tmp_path) for number in range(5)], tmp_path)

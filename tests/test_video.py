@@ -235,8 +235,8 @@ def test_no_more_than_a_frame_is_kept(tmp_path: Path) -> None:
 
 def test_the_box_of_joints_is_tight_and_its_margin_the_same_on_all_sides() -> None:
     person = Oracle().person((10, 20, 20, 40), "a")
-    assert joints_box(person) == (10, 20, 20, 40)
-    assert joints_box(person, 1.5) == (0, 10, 40, 60)
+    assert joints_box(person) == (10.5, 20.5, 20, 40)
+    assert joints_box(person, 1.5) == (0.5, 10.5, 40, 60)
     assert joints_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None
 
 

@@ -21,7 +21,7 @@ from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_packed, packed_folder, to_row, write_index
 from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
-from headstart.predictions import Predictions, in_order
+from headstart.predictions import Predictions, in_order, join_predictions
 from headstart.results import write_atomically
 from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
@@ -52,23 +52,26 @@ def packed_split(dataset: str, root: Path, split: str) -> Path:
     return folder
 
 
-def opinions(source: Path, checkpoint: Path, path: Path, batch_size: int = 64, workers: int = 2) -> Path:
-    """Let a model predict everybody in a packed split; kept at ``path``, which is returned, and used if it is there.
+def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, workers: int = 2) -> Predictions:
+    """Let a model predict everybody in a packed split, a shard at a time; what lies in ``out`` already is used.
 
     Raises :class:`DataError` if another model made what lies there.
     """
-    if path.is_file():
-        made, wanted = Predictions.load(path).about.get("checkpoint"), str(find_checkpoint(checkpoint))
-        if made != wanted:
-            raise DataError(path, f"predictions of {wanted}", found=f"those of {made}", fix="Remove it")
-        return path
-    index = open_packed(source)
-    rows = np.arange(len(index))
-    predict_people(checkpoint, index, rows, "predicting", batch_size=batch_size, workers=workers).save(path)
-    return path
+    index, wanted, parts = open_packed(source), find_checkpoint(checkpoint), []
+    for number, file in enumerate(index.files, 1):
+        path = out / f"{file.stem}.npz"
+        if not path.is_file():
+            shard, title = AnnotationIndex([file], index.root), f"predicting {number} of {len(index.files)}"
+            rows = np.arange(len(shard))
+            predict_people(wanted, shard, rows, title, batch_size=batch_size, workers=workers).save(path)
+        parts.append(Predictions.load(path))
+        made = parts[-1].about.get("checkpoint")
+        if made != str(wanted):
+            raise DataError(path, f"predictions of {wanted}", found=f"those of {made}", fix="Remove them")
+    return join_predictions(parts)
 
 
-def clean(source: Path, out: Path, predictions: Path, config: DoubtConfig) -> Cleaned:
+def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig) -> Cleaned:
     """Write the packed split ``source`` to ``out`` without what the predictions contradict.
 
     Beside the shards lie ``doubts.csv``, a line for each person changed, and ``doubts.png``, some of them before and
@@ -78,7 +81,7 @@ def clean(source: Path, out: Path, predictions: Path, config: DoubtConfig) -> Cl
     if out.resolve() == source.resolve():
         raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
     index, manifest = open_packed(source), json.loads((source / "pack.json").read_text())
-    opinion = in_order(Predictions.load(predictions), index.column("key").tolist())
+    opinion = in_order(predictions, index.column("key").tolist())
     predicted, confidence = _canonical(opinion)
     doubts = [doubt(index[row], predicted[row], confidence[row], config) for row in range(len(index))]
     # What is half written must not look finished.
@@ -101,7 +104,7 @@ def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 
         row = rows[position]
         person, doubted = index[row], doubts[row]
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
-        pixels = np.ascontiguousarray(crop.warp(index.image(row))[..., ::-1])
+        pixels = crop.warp(index.rgb_image(row))
         for shown in (person, without_doubt(person, doubted)):
             pictures.append(draw_pose(pixels, crop.to_crop(shown.keypoints), CANONICAL, shown.visibility))
         titles += [f"label {person.key}"[:30], _said(doubted)]

@@ -138,6 +138,10 @@ class AnnotationIndex(Sequence[Annotation]):
         person = self[row]
         return read_image(person.image, person.frame)
 
+    def rgb_image(self, row: int) -> NDArray[np.uint8]:
+        """:meth:`image` in RGB, to draw on or to give to a network."""
+        return np.ascontiguousarray(self.image(row)[..., ::-1])
+
     def extra(self, row: int, name: str) -> Any:
         """Value of a column that only some packed data sets have (``state``, ``mask``); None where there is none."""
         if name not in self._table.column_names:

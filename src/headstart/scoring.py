@@ -121,9 +121,9 @@ def picture_of_predictions(
     joints, titles = CANONICAL.indices(predictions.joints), []
     for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
         row = int(rows[position])
-        person, image = index[row], index.image(row)
+        person, image = index[row], index.rgb_image(row)
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
-        pixels = np.ascontiguousarray(crop.warp(image)[..., ::-1])
+        pixels = crop.warp(image)
         label = crop.to_crop(person.keypoints[joints])
         pictures.append(draw_pose(pixels, label, skeleton, person.visibility[joints]))
         # A joint that no training set labelled has a flat map: drawing its "maximum" would only mislead.

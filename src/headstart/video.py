@@ -199,8 +199,11 @@ class _Follower:
 
 
 def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
-    """The box around a person's joints, ``margin`` times their extent; None where they fall together."""
-    points = np.array([point[:2] for point in person.keypoints.values()])
+    """The box around a person's joints, ``margin`` times their extent; None where they fall together.
+
+    Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
+    """
+    points = np.array([point[:2] for point in person.keypoints.values()]) + 0.5
     if len(points) == 0 or not np.isfinite(points).all():
         return None
     low, high = points.min(0), points.max(0)

@@ -25,7 +25,8 @@ def clean(
     """Copy a packed split without the labels that a model contradicts: exchanged sides put right, wrong joints dropped.
 
     Beside the copy lie doubts.csv (who, what) and doubts.png (before and after): look at it before you train with
-    ``--root NAME=OUT``. Never clean what you score on. Distances are fractions of the trunk.
+    ``--root NAME=OUT``. Never clean what you score on. Distances are fractions of the trunk. Goes on where it was
+    killed.
 
     Args:
         name: data set.
@@ -44,12 +45,14 @@ def clean(
     from headstart.cleaning import clean as cleaned
     from headstart.cleaning import opinions, packed_split
     from headstart.label_doubts import DoubtConfig
+    from headstart.predictions import Predictions
 
     source, folder = packed_split(name, root, split), out / f"{name}-{split}"
-    if predictions is None:
-        file = folder / "predictions.npz"
-        predictions = opinions(source, model or shipped_weights(), file, batch_size, workers)
-    found = cleaned(source, folder, predictions, DoubtConfig(sides, distance, confidence))
+    if predictions is not None:
+        opinion = Predictions.load(predictions)
+    else:
+        opinion = opinions(source, model or shipped_weights(), folder, batch_size, workers)
+    found = cleaned(source, folder, opinion, DoubtConfig(sides, distance, confidence))
     print(
         f"{folder}: {found.people:,} people, {found.doubted:,} changed; sides of arms exchanged for"
         f" {found.arms_exchanged:,}, of legs for {found.legs_exchanged:,}; {found.joints_dropped:,} of"
