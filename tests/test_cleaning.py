@@ -91,10 +91,13 @@ def test_says_what_it_did(packed: Path, tmp_path: Path) -> None:
     assert manifest["people"] == 20
 
 
-def test_refuses_its_own_folder_and_people_without_an_opinion(packed: Path, tmp_path: Path) -> None:
+def test_refuses_its_own_folder_and_people_without_an_opinion(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
     opinion = opinion_of(packed)
     with pytest.raises(ConfigError, match="expected another folder"):
         clean(packed, packed, opinion, DoubtConfig())
+    with pytest.raises(ConfigError, match="expected another folder"):
+        opinions(packed, checkpoint, packed)
+    assert not list(packed.glob("*.npz"))
     keys = ["nobody", *opinion.keys[1:]]
     with pytest.raises(DataError, match="1 of 20 missing"):
         clean(packed, tmp_path / "out", replace(opinion, keys=keys), DoubtConfig())

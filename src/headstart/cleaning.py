@@ -55,8 +55,9 @@ def packed_split(dataset: str, root: Path, split: str) -> Path:
 def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, workers: int = 2) -> Predictions:
     """Let a model predict everybody in a packed split, a shard at a time; what lies in ``out`` already is used.
 
-    Raises :class:`DataError` if another model made what lies there.
+    Raises :class:`DataError` if another model made what lies there, and :class:`ConfigError` if ``out`` is ``source``.
     """
+    _require_apart(source, out)
     index, wanted, parts = open_packed(source), find_checkpoint(checkpoint), []
     for number, file in enumerate(index.files, 1):
         path = out / f"{file.stem}.npz"
@@ -78,8 +79,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     after. Pictures, boxes and everything else stay. Raises :class:`DataError` for a person without a prediction, and
     :class:`ConfigError` if ``out`` is ``source``.
     """
-    if out.resolve() == source.resolve():
-        raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
+    _require_apart(source, out)
     index, manifest = open_packed(source), json.loads((source / "pack.json").read_text())
     opinion = in_order(predictions, index.column("key").tolist())
     predicted, confidence = _canonical(opinion)
@@ -109,6 +109,11 @@ def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 
             pictures.append(draw_pose(pixels, crop.to_crop(shown.keypoints), CANONICAL, shown.visibility))
         titles += [f"label {person.key}"[:30], _said(doubted)]
     return sheet(pictures, columns=4, titles=titles)
+
+
+def _require_apart(source: Path, out: Path) -> None:
+    if out.resolve() == source.resolve():
+        raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
 
 
 def _canonical(opinion: Predictions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -25,8 +25,8 @@ def clean(
     """Copy a packed split without the labels that a model contradicts: exchanged sides put right, wrong joints dropped.
 
     Beside the copy lie doubts.csv (who, what) and doubts.png (before and after): look at it before you train with
-    ``--root NAME=OUT``. Never clean what you score on. Distances are fractions of the trunk. Goes on where it was
-    killed.
+    ``--root NAME=OUT``. Never clean what you score on: pack that split into OUT as it is. Distances are fractions of
+    the trunk. Goes on where it was killed.
 
     Args:
         name: data set.
