@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.checkpoint import shipped_weights
+from headstart.checkpoint import find_checkpoint, shipped_weights
 from headstart.draw import sheet
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
@@ -45,8 +45,8 @@ def read() -> dict[str, Points]:
 
 def drawn_at_random(index: AnnotationIndex) -> list[int]:
     """Rows of everybody who has a torso to measure by, shuffled: the same for everyone who reads."""
-    ends = CANONICAL.indices(("left_shoulder", "right_hip"))
-    rows = np.flatnonzero((index.column("visibility")[:, ends] > 0).all(1))
+    torso = torso_size(index.column("keypoints"), index.column("visibility") > 0, CANONICAL)
+    rows = np.flatnonzero(np.isfinite(torso))
     return [int(row) for row in np.random.default_rng(2026).permutation(rows)]
 
 
@@ -103,7 +103,7 @@ def compare(index: AnnotationIndex, model: Path) -> None:
     keypoints, labelled = index.column("keypoints")[rows].astype(np.float64), index.column("visibility")[rows] > 0
     torso, counts = torso_size(keypoints, labelled, CANONICAL), labelled[:, columns]
     reader = np.stack([crop_of(index, row).to_image(known[index[row].key] / 100 * SIDE) for row in rows])
-    found = predict_people(model, index, rows, "predicting", workers=0)
+    found = predict_people(find_checkpoint(model), index, rows, "predicting", workers=0)
     predicted = found.keypoints[:, [found.joints.index(joint) for joint in JOINTS]].astype(np.float64)
     heads = "  ".join(f"{f'within {threshold:g}':>17s}" for threshold in THRESHOLDS)
     print(f"{len(rows)} people, {counts.sum()} joints\n{'':18s}{heads}  better side, within 0.2")

@@ -247,8 +247,6 @@ class TestRoundTrip:
         plain = write_people(tmp_path / "b.arrow", [canonical_person(0, tmp_path)], tmp_path)
         assert plain.content(0) is None
 
-
-class TestDamage:
     def test_colours_in_the_order_that_is_asked_for(self, index_2d: AnnotationIndex):
         bgr = cv2.imread(str(index_2d[3].image))
         assert bgr is not None
@@ -256,6 +254,8 @@ class TestDamage:
         np.testing.assert_array_equal(index_2d.image(3), bgr)
         np.testing.assert_array_equal(index_2d.rgb_image(3), bgr[..., ::-1])
 
+
+class TestDamage:
     def test_a_truncated_file_is_named(self, tmp_path: Path):
         path = tmp_path / "short.arrow"
         write_people(path, [canonical_person(number, tmp_path) for number in range(5)], tmp_path)

@@ -76,8 +76,8 @@ def test_exchanged_sides_are_put_right(limbs: tuple[str, ...], names: tuple[str,
 
 
 def test_sides_gain_is_what_one_works_out_by_hand() -> None:
-    """Legs exchanged: hips 30 px apart, knees and ankles 40 px, of a trunk of 50 px (from the shoulders' diagonal to
-    the exchanged hips: 40 px, the trunk seen by the label): (30 + 40 + 40) / 3 / 40 = 0.917, hence 0.9 and 0.93."""
+    """Legs exchanged: each hip is 30 px from its label, knees and ankles 40 px. The labelled trunk runs from a shoulder
+    straight down to the exchanged hip, 40 px: (30 + 40 + 40) / 3 / 40 = 0.917."""
     wrong = person(exchanged("hip", "knee", "ankle"))
     assert trunk_size(wrong) == pytest.approx(40)
     assert doubt(wrong, at(PLACES), SURE, DoubtConfig(sides=0.91)).exchanged == ("legs",)

@@ -218,8 +218,7 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
     data set or split and :class:`DataError` for files that are missing or malformed.
     """
     root = Path(root)
-    packed = packed_folder(dataset, root, split)
-    if packed:
+    if packed := packed_folder(dataset, root, split):
         return open_packed(packed)
     file = (cache or _default_cache()) / f"{dataset}-{split}-{_cache_key(dataset, root, split)}.arrow"
     if not file.is_file():
@@ -230,10 +229,8 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
 
 def packed_folder(dataset: str, root: Path, split: str) -> Path | None:
     """Where a packed split lies: below ``root``, or ``root`` itself; None if it is not packed."""
-    for folder in (root / f"{dataset}-{split}", root):
-        if (folder / "pack.json").is_file():
-            return folder
-    return None
+    places = (root / f"{dataset}-{split}", root)
+    return next((folder for folder in places if (folder / "pack.json").is_file()), None)
 
 
 def open_packed(folder: Path) -> AnnotationIndex:

@@ -15,13 +15,17 @@ from numpy.typing import NDArray
 from headstart.records import Annotation, Visibility
 from headstart.skeleton import CANONICAL
 
-_LIMBS = {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}
+#: Limb -> canonical joints (6,) of both sides.
+_LIMBS = {
+    limb: np.array(CANONICAL.indices(tuple(f"{side}_{joint}" for side in ("left", "right") for joint in joints)))
+    for limb, joints in {"arms": ("shoulder", "elbow", "wrist"), "legs": ("hip", "knee", "ankle")}.items()
+}
 _TRUNK_DIAGONALS = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
 #: The trunk of somebody seen from above or bent double is short: never less than this share of the box's longer side.
 _LEAST_SIZE = 0.2
 #: Sides of joints that lie closer together than this (in trunks) cannot be told apart by where they are.
 _APART = 0.25
-_FLIP = list(CANONICAL.flip_index)
+_FLIP = np.array(CANONICAL.flip_index)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Doubt:
     @property
     def exchanged(self) -> tuple[str, ...]:
         """Which of ``arms`` and ``legs`` change sides."""
-        return tuple(name for name in _LIMBS if any(self.order[joint] != joint for joint in _joints(name)))
+        return tuple(limb for limb, joints in _LIMBS.items() if (self.order[joints] != joints).any())
 
     def __bool__(self) -> bool:
         return bool(self.exchanged) or bool(self.dropped.any())
@@ -66,10 +70,9 @@ def doubt(
     """
     size = trunk_size(person)
     order = np.arange(len(CANONICAL))
-    for limb in _LIMBS:
-        joints = _joints(limb)
+    for joints in _LIMBS.values():
         if _nearer_exchanged(person, predicted, joints, size) > config.sides:
-            order[joints] = np.array(_FLIP)[joints]
+            order[joints] = _FLIP[joints]
     distance = np.linalg.norm(predicted - person.keypoints[order], axis=-1) / size
     labelled = person.visibility[order] > 0
     # NaN compares as False: what is not predicted is kept.
@@ -97,16 +100,14 @@ def trunk_size(person: Annotation) -> float:
     return max(sizes)
 
 
-def _joints(limb: str) -> list[int]:
-    return CANONICAL.indices(tuple(f"{side}_{joint}" for side in ("left", "right") for joint in _LIMBS[limb]))
-
-
-def _nearer_exchanged(person: Annotation, predicted: NDArray[np.floating], joints: list[int], size: float) -> float:
+def _nearer_exchanged(
+    person: Annotation, predicted: NDArray[np.floating], joints: NDArray[np.intp], size: float
+) -> float:
     """Mean distance to the labels as they are, less that to the exchanged ones, each cut at one trunk; 0: cannot say.
 
     Only pairs of which both sides are labelled count; it takes two of them, and one whose sides lie apart.
     """
-    others = np.array(_FLIP)[joints]
+    others = _FLIP[joints]
     known = (person.visibility[joints] > 0) & (person.visibility[others] > 0) & np.isfinite(predicted[joints, 0])
     as_is = np.linalg.norm(predicted[joints] - person.keypoints[joints], axis=-1)[known] / size
     exchanged = np.linalg.norm(predicted[joints] - person.keypoints[others], axis=-1)[known] / size

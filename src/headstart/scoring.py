@@ -72,7 +72,7 @@ def evaluate_checkpoint(
 
 
 def predict_people(
-    checkpoint: Path,
+    path: Path,
     index: AnnotationIndex,
     rows: NDArray[np.int64],
     title: str,
@@ -82,8 +82,7 @@ def predict_people(
     batch_size: int = 64,
     workers: int = 2,
 ) -> Predictions:
-    """Poses of ``rows`` by a model on disk (as :func:`evaluate_checkpoint` takes it), its progress under ``title``."""
-    path = find_checkpoint(checkpoint)
+    """Poses of ``rows`` by a model's file (:func:`find_checkpoint`), its progress under ``title``."""
     forward, codec, device = _load(path)
     with ProgressDisplay(title, len(rows), "people") as display:
         predictions = predict(
