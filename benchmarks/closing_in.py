@@ -23,6 +23,7 @@ from headstart.metrics import pck, torso_size
 from headstart.predict import load_network
 from headstart.protocols import protocol
 from headstart.records import Annotation, PoseNetwork
+from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.tracking import Box
 
@@ -36,7 +37,7 @@ def largest_people(index: AnnotationIndex, count: int) -> list[int]:
     for row, (picture, box) in enumerate(zip(index.column("image").tolist(), index.column("bbox").reshape(-1, 4))):
         largest[picture] = max(largest.get(picture, (0.0, 0)), (float(box[2] * box[3]), row))
     rows = [row for _, row in largest.values() if has_torso(index[row])]
-    return [rows[i] for i in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+    return [rows[i] for i in evenly_spread(len(rows), count)]
 
 
 def has_torso(person: Annotation) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headstart.errors import ConfigError
-from headstart.sampling import Draw, MixtureSampler
+from headstart.sampling import Draw, MixtureSampler, evenly_spread
 
 mixtures = st.lists(
     st.tuples(st.integers(1, 30), st.sampled_from([0.01, 0.1, 0.25, 1 / 3, 1.0, 2.0, 7.5])), min_size=1, max_size=6
@@ -22,6 +22,14 @@ quick = settings(max_examples=40, deadline=None)
 
 def draws_of(sampler: MixtureSampler, batches: int) -> list[list[Draw]]:
     return list(islice(sampler, batches))
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "positions"),
+    [(10, 4, [0, 3, 6, 9]), (3, 3, [0, 1, 2]), (3, 9, [0, 1, 2]), (1, 5, [0]), (5, 1, [0]), (0, 5, [])],
+)
+def test_evenly_spread_from_first_to_last(length: int, count: int, positions: list[int]) -> None:
+    assert evenly_spread(length, count).tolist() == positions
 
 
 class TestMixtureSampler:

@@ -23,6 +23,7 @@ from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
 from headstart.predictions import Predictions, in_order, join_predictions
 from headstart.results import write_atomically
+from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
 
@@ -100,7 +101,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
 def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 12) -> NDArray[np.uint8]:
     """A sheet of people, evenly spread over those doubted: the label, and to its right what is left of it."""
     rows, pictures, titles = [row for row, doubted in enumerate(doubts) if doubted], [], []
-    for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
+    for position in evenly_spread(len(rows), count):
         row = rows[position]
         person, doubted = index[row], doubts[row]
         crop = Crop.from_box(person.bbox_xywh, (256, 256))

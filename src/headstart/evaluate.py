@@ -22,6 +22,7 @@ from headstart.predictions import Predictions, in_order
 from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
+from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, H36M_17, MPII_16, Skeleton
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
@@ -35,8 +36,8 @@ def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None 
     """
     frames = index.column("frame")
     rows = np.flatnonzero((frames % protocol.frame_stride == 0) | (frames < 0))
-    if limit is not None and limit < len(rows):
-        rows = rows[np.linspace(0, len(rows) - 1, limit).round().astype(int)]
+    if limit is not None:
+        rows = rows[evenly_spread(len(rows), limit)]
     return rows.astype(np.int64)
 
 

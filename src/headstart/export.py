@@ -30,6 +30,7 @@ from headstart.models.pose_net import PoseNet
 from headstart.onnx_network import IMAGE, JOINTS, Agreement, OnnxHeader, OnnxNetwork, require_onnxruntime
 from headstart.quantisation import quantise
 from headstart.records import Decoded
+from headstart.sampling import evenly_spread
 
 Precision = Literal["fp32", "fp16", "int8"]
 Images = NDArray[np.uint8]
@@ -88,7 +89,7 @@ def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path)
     """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
     model, _ = load_model(checkpoint)
     index = open_index(dataset, root, split)
-    rows = np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(np.int64)
+    rows = evenly_spread(len(index), count)
     crops = CropDataset([index], model.skeleton, model.config.input_size)
     batches = list(build_eval_loader(crops, rows, 32, 0))
     readable = torch.cat([batch.readable for batch in batches])

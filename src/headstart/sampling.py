@@ -24,6 +24,11 @@ class Draw:
     """Within the epoch."""
 
 
+def evenly_spread(length: int, count: int) -> NDArray[np.int64]:
+    """``count`` positions from the first to the last of ``length``; all of them where there are no more."""
+    return np.linspace(0, length - 1, min(count, length)).round().astype(np.int64)
+
+
 class MixtureSampler(Sampler[list[Draw]]):
     """An endless stream of batches from several data sets, shared out among processes.
 

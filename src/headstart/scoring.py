@@ -20,6 +20,7 @@ from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.results import Scores
+from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.targets import Decoding, HeatmapCodec
 
@@ -118,7 +119,7 @@ def picture_of_predictions(
     """A sheet of people, evenly spread over ``rows``: each label with the prediction to its right."""
     skeleton, pictures = Skeleton("predicted", predictions.joints), []
     joints, titles = CANONICAL.indices(predictions.joints), []
-    for position in np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int):
+    for position in evenly_spread(len(rows), count):
         row = int(rows[position])
         person, image = index[row], index.rgb_image(row)
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
