@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from headstart.errors import ConfigError
-from headstart.losses import LOSSES, bone_ratio, depth_smooth_l1, heatmap_cross_entropy, heatmap_mse, integral_l1, total
+from headstart.losses import (
+    LOSSES,
+    NEED_HEATMAPS,
+    bone_ratio,
+    depth_l1,
+    depth_smooth_l1,
+    heatmap_cross_entropy,
+    heatmap_mse,
+    integral_l1,
+    total,
+)
 from headstart.records import Batch, PoseOutput, Targets
 from headstart.skeleton import MPII_16
 from headstart.targets import HeatmapCodec
@@ -20,7 +30,14 @@ quick = settings(max_examples=25, deadline=None)
 NAN = math.nan
 HEIGHT, WIDTH, JOINTS = 16, 24, len(MPII_16)
 CODEC = HeatmapCodec(MPII_16, (4 * WIDTH, 4 * HEIGHT))
-MAP_LOSSES = {"heatmap_mse": 1.0, "heatmap_cross_entropy": 0.5, "depth_smooth_l1": 0.1, "bone_ratio": 0.01}
+MAP_LOSSES = {
+    "heatmap_mse": 1.0,
+    "heatmap_cross_entropy": 0.5,
+    "depth_smooth_l1": 0.1,
+    "depth_l1": 0.2,
+    "bone_ratio": 0.01,
+}
+DEPTH_LOSSES = ["depth_smooth_l1", "depth_l1"]
 
 
 def output_of(people: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> PoseOutput:
@@ -128,6 +145,31 @@ class TestDepthSmoothL1:
         expected[0, 0], expected[0, 1] = 0.125, 2.5
         torch.testing.assert_close(values, expected, atol=1e-5, rtol=0)
         assert torch.equal(weights, targets.weight_depth)
+
+
+class TestDepthL1:
+    def test_by_hand(self):
+        """One joint is 0.3 too far everywhere; another is 0.4 too near in every second column, and pays their share."""
+        targets = targets_of(1)
+        maps = targets.depth[..., None, None].expand(1, JOINTS, HEIGHT, WIDTH).clone()
+        maps[0, 0] += 0.3
+        maps[0, 1, :, ::2] -= 0.4
+        assert targets.heatmaps is not None
+        even = targets.heatmaps[0, 1, :, ::2].sum() / targets.heatmaps[0, 1].sum()
+        values, weights = depth_l1(PoseOutput(depth_maps=maps), targets)
+        expected = torch.zeros(1, JOINTS, dtype=torch.float64)
+        expected[0, 0], expected[0, 1] = 0.3, 0.4 * even
+        torch.testing.assert_close(values.double(), expected, atol=1e-6, rtol=0)
+        assert torch.equal(weights, targets.weight_depth)
+
+    def test_far_from_the_joint_the_map_may_be_anything(self):
+        """Twelve pixels are six sigma."""
+        batch = batch_of(1)
+        batch = replace(batch, keypoints=CODEC.to_crop(torch.tensor([[[2.0, 8.0]] * JOINTS])))
+        targets = CODEC.encode(batch)
+        maps = targets.depth[..., None, None].expand(1, JOINTS, HEIGHT, WIDTH).clone()
+        maps[..., 14:] = 1000.0
+        assert depth_l1(PoseOutput(depth_maps=maps), targets)[0].max() < 1e-4
 
 
 class TestIntegralL1:
@@ -263,13 +305,14 @@ class TestMissingLabels:
         )
         torch.testing.assert_close(loss.double(), (values[1] * weights[1]).sum().double() / weights[1].sum())
 
-    def test_a_batch_without_3d_costs_nothing_and_has_finite_gradients(self):
+    @pytest.mark.parametrize("name", DEPTH_LOSSES)
+    def test_a_batch_without_3d_costs_nothing_and_has_finite_gradients(self, name: str):
         """Defect 21: division by zero."""
         output = output_of(2)
-        loss, parts = total(output, targets_of(2, [False, False]), {"depth_smooth_l1": 0.1})
+        loss, parts = total(output, targets_of(2, [False, False]), {name: 0.1})
         loss.backward()
         assert loss.item() == 0
-        assert parts["depth_smooth_l1"].item() == 0
+        assert parts[name].item() == 0
         assert output.depth_maps is not None
         assert output.depth_maps.grad is not None
         assert (output.depth_maps.grad == 0).all()
@@ -293,7 +336,7 @@ class TestGradients:
         monkeypatch.setattr(Tensor, "float", Tensor.double)
         targets = targets_of(1, [name != "bone_ratio"])
         output = coordinates_of(1) if name == "integral_l1" else output_of(1)
-        field = {"integral_l1": "coordinates", "depth_smooth_l1": "depth_maps", "bone_ratio": "depth_maps"}
+        field = {"integral_l1": "coordinates", "bone_ratio": "depth_maps", **dict.fromkeys(DEPTH_LOSSES, "depth_maps")}
         leaf_name = field.get(name, "heatmaps")
 
         def loss(leaf: Tensor) -> Tensor:
@@ -348,10 +391,20 @@ class TestTotal:
         with pytest.raises(ConfigError, match="unknown loss mse; known: heatmap_mse"):
             total(output_of(1), targets_of(1), {"mse": 1.0})
 
-    @pytest.mark.parametrize("name", ["heatmap_mse", "heatmap_cross_entropy", "depth_smooth_l1"])
+    @pytest.mark.parametrize("name", ["heatmap_mse", "heatmap_cross_entropy", *DEPTH_LOSSES])
     def test_a_head_without_maps_is_told_which_head_to_take(self, name: str):
         with pytest.raises(ConfigError, match=r"model\.head\.kind heatmap_depth"):
             total(coordinates_of(1), targets_of(1), {name: 1.0})
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_the_heatmaps_of_targets_are_made_for_those_that_read_them(self, name: str):
+        output = coordinates_of(1) if name == "integral_l1" else output_of(1)
+        targets = CODEC.encode(batch_of(1), heatmaps=False)
+        if name in NEED_HEATMAPS:
+            with pytest.raises(AssertionError, match="without heatmaps"):
+                LOSSES[name](output, targets)
+        else:
+            assert LOSSES[name](output, targets)[0].isfinite().all()
 
     def test_integral_loss_without_coordinates_is_told_too(self):
         with pytest.raises(ConfigError, match=r"model\.head\.kind integral"):

@@ -49,7 +49,9 @@ def output_for(points: Tensor, is_logits: bool, codec: HeatmapCodec = CODEC) -> 
     return PoseOutput(gaussians.log() + 3 if is_logits else gaussians, is_logits=is_logits)
 
 
-interior = st.tuples(st.floats(1.0, 22.0), st.floats(1.0, 14.0))
+# Twice sigma from the border, and anywhere but on the outer half pixel of a border cell.
+interior = st.tuples(st.floats(4.0, 19.0), st.floats(4.0, 11.0))
+anywhere = st.tuples(st.floats(0.6, 22.4), st.floats(0.6, 14.4))
 
 
 class TestRoundTrip:
@@ -63,14 +65,35 @@ class TestRoundTrip:
         assert (CODEC.to_map(decoded.keypoints) - wanted).abs().max() < 0.01
 
     @pytest.mark.parametrize("is_logits", [False, True])
-    @pytest.mark.parametrize("point", [(5.5, 7.5), (6.0, 3.0), (1.5, 13.5), (21.5, 1.5), (11.5, 4.0)])
+    @quick
+    @given(st.lists(anywhere, min_size=1, max_size=4))
+    def test_a_cut_off_gaussian_comes_back_within_a_tenth(self, is_logits: bool, points: list[tuple[float, float]]):
+        """Half a pixel of crop; without the Gaussian's norm it would be over a whole heatmap pixel."""
+        wanted = map_points(*points)
+        decoded = CODEC.decode(output_for(wanted, is_logits))
+        assert (CODEC.to_map(decoded.keypoints) - wanted).abs().max() < 0.1
+
+    @pytest.mark.parametrize("is_logits", [False, True])
+    @pytest.mark.parametrize("point", [(5.5, 7.5), (6.0, 5.0), (4.5, 10.5), (18.5, 5.0), (11.5, 4.0)])
     def test_half_pixels_come_back(self, is_logits: bool, point: tuple[float, float]):
         wanted = map_points(point)
         decoded = CODEC.decode(output_for(wanted, is_logits))
         assert (CODEC.to_map(decoded.keypoints) - wanted).abs().max() < 0.01
 
+    @pytest.mark.parametrize("is_logits", [False, True])
+    def test_the_whole_map_counts_and_not_its_highest_cell(self, is_logits: bool):
+        """A plateau of nine cells, 0.9 high, against one cell of 1: 0.9 * (1 + 2 * exp(-1 / 8)) ** 2 = 6.9 to 1."""
+        values = torch.full((1, 2, 16, 24), 1e-6)
+        values[..., 4:7, 4:7] = 0.9
+        values[..., 10, 18] = 1.0
+        output = PoseOutput(values.log() if is_logits else values, is_logits=is_logits)
+        expected = torch.tensor([[[5.0, 5.0]] * 2])
+        torch.testing.assert_close(CODEC.to_map(CODEC.decode(output).keypoints), expected, atol=1e-3, rtol=0)
+        highest = CODEC.to_map(CODEC.decode(output, "argmax").keypoints)
+        torch.testing.assert_close(highest, torch.tensor([[[18.0, 10.0]] * 2]))
+
     def test_encode_then_decode_in_crop_pixels(self):
-        keypoints = torch.tensor([[[37.3, 20.8], [60.0, 41.25]], [[8.0, 50.5], [80.4, 9.1]]])
+        keypoints = torch.tensor([[[37.3, 20.8], [60.0, 41.25]], [[20.0, 42.5], [70.4, 21.1]]])
         targets = CODEC.encode(batch_of(keypoints))
         decoded = CODEC.decode(PoseOutput(targets.heatmaps))
         assert (decoded.keypoints - keypoints).abs().max() < 0.04  # 0.01 heatmap px of stride 4
@@ -136,13 +159,13 @@ class TestArgmax:
 
     def test_argmax_decoding_reads_the_depth_at_the_peak(self):
         depth_maps = torch.arange(16 * 24.0).view(1, 1, 16, 24).repeat(1, 2, 1, 1)
-        output = replace(output_for(map_points((20.3, 3.4)), False), depth_maps=depth_maps)
+        output = replace(output_for(map_points((15.3, 7.4)), False), depth_maps=depth_maps)
         decoded = CODEC.decode(output, "argmax")
-        torch.testing.assert_close(decoded.keypoints, torch.tensor([[[81.5, 13.5], [81.5, 13.5]]]))
-        torch.testing.assert_close(decoded.depth, torch.full((1, 2), 3 * 24.0 + 20))
-        # Between pixels otherwise: the ramp at (20.3, 3.4).
+        torch.testing.assert_close(decoded.keypoints, torch.tensor([[[61.5, 29.5], [61.5, 29.5]]]))
+        torch.testing.assert_close(decoded.depth, torch.full((1, 2), 7 * 24.0 + 15))
+        # Between pixels otherwise: the ramp at (15.3, 7.4).
         subpixel = CODEC.decode(output, "subpixel").depth
-        torch.testing.assert_close(subpixel, torch.full((1, 2), 3.4 * 24 + 20.3), atol=0.02, rtol=0)
+        torch.testing.assert_close(subpixel, torch.full((1, 2), 7.4 * 24 + 15.3), atol=0.02, rtol=0)
 
 
 class TestOffTheMap:

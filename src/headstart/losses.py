@@ -43,6 +43,17 @@ def depth_smooth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tenso
     return functional.smooth_l1_loss(_depth_at(output, targets), targets.depth, reduction="none"), targets.weight_depth
 
 
+def depth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """L1 (B, J) between the depth map and the depth, in crop widths, averaged over the joint's Gaussian.
+
+    Depth is read where the heatmap puts the joint, not where its label is: here the depth around a label is right too.
+    Smooth L1 is half a square for all errors below a whole crop width, and fades as they shrink (LOG.md, 2026-11-27).
+    """
+    nearness = _target_maps(targets)
+    errors = (_depth_maps(output, "depth_l1") - targets.depth[..., None, None]).abs()
+    return (errors * nearness).sum((-1, -2)) / nearness.sum((-1, -2)).clamp(min=1e-12), targets.weight_depth
+
+
 def integral_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """L1 (B, J, 3) of soft-argmax coordinates (Sun et al. 2018), all three in crop widths."""
     if output.coordinates is None:
@@ -113,9 +124,12 @@ LOSSES: dict[str, Loss] = {
     "heatmap_mse": heatmap_mse,
     "heatmap_cross_entropy": heatmap_cross_entropy,
     "depth_smooth_l1": depth_smooth_l1,
+    "depth_l1": depth_l1,
     "integral_l1": integral_l1,
     "bone_ratio": bone_ratio,
 }
+#: Those that compare with the Gaussians of the targets, which no other needs made.
+NEED_HEATMAPS = frozenset({"heatmap_mse", "heatmap_cross_entropy", "depth_l1"})
 
 
 def total(
@@ -163,10 +177,14 @@ def _target_maps(targets: Targets) -> Tensor:
     return targets.heatmaps
 
 
-def _depth_at(output: PoseOutput, targets: Targets) -> Tensor:
+def _depth_maps(output: PoseOutput, loss: str) -> Tensor:
     if output.depth_maps is None:
-        raise ConfigError("loss depth_smooth_l1 needs depth maps; set --model.head.kind heatmap_depth")
-    return read_maps(output.depth_maps.float(), targets.keypoints)
+        raise ConfigError(f"loss {loss} needs depth maps; set --model.head.kind heatmap_depth")
+    return output.depth_maps.float()
+
+
+def _depth_at(output: PoseOutput, targets: Targets) -> Tensor:
+    return read_maps(_depth_maps(output, "depth_smooth_l1"), targets.keypoints)
 
 
 def _predicted_depth(output: PoseOutput, targets: Targets) -> Tensor:

@@ -191,7 +191,7 @@ def ship(sources: Sources) -> Experiment:
         "together",
         _ship_data(sources, share_2d=0.8),
         Budget(samples=160_000),
-        {**_LOSSES, "depth_smooth_l1": 10.0},
+        {"heatmap_cross_entropy": 1.0, "depth_l1": 10.0},
         optimiser,
         _WARM_COSINE,
         freeze_stride=4,

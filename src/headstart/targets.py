@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from headstart.records import Batch, Decoded, PoseOutput, Targets
 from headstart.skeleton import Skeleton
@@ -77,7 +78,9 @@ class HeatmapCodec:
     def decode(self, output: PoseOutput, decoding: Decoding = "subpixel") -> Decoded:
         """Joints of an output.
 
-        ``subpixel`` fits a parabola to the logarithm of the map around its maximum, which is exact for a Gaussian;
+        ``subpixel`` takes the point whose Gaussian agrees best with the whole map, as a prediction wavers from cell to
+        cell where its Gaussian does not (:meth:`_agreement`; compare Zhang et al. 2020, "Distribution-aware coordinate
+        representation", 3.2), and fits a parabola to the logarithm around it, which is exact for a Gaussian;
         ``argmax`` takes the maximum's own pixel (Zhou et al. 2017) and reads the depth there.
         """
         if output.coordinates is not None:
@@ -85,22 +88,43 @@ class HeatmapCodec:
             points, depth = output.coordinates[..., :2], output.coordinates[..., 2]
             return Decoded(self.to_crop(points.float()), depth.float(), output.confidence.float())
         assert output.heatmaps is not None
-        heatmaps = output.heatmaps.float()
-        points = peak_pixels(heatmaps)
-        confidence = self._confidence(heatmaps, output.is_logits)
+        values = _as_values(output.heatmaps.float(), output.is_logits)
+        confidence = self._confidence(values, output.is_logits)
         if decoding == "subpixel":
-            points = points + _parabola_offset(heatmaps, points, output.is_logits)
+            agreement = self._agreement(values)
+            points = peak_pixels(agreement)
+            points = points + _parabola_offset(agreement, points)
+        else:
+            points = peak_pixels(values)
         depth = torch.zeros_like(confidence)
         if output.depth_maps is not None:
             depth = read_maps(output.depth_maps.float(), points)
         return Decoded(self.to_crop(points), depth, confidence)
 
-    def _confidence(self, heatmaps: Tensor, is_logits: bool) -> Tensor:
+    def _confidence(self, values: Tensor, is_logits: bool) -> Tensor:
         """Peak of the map relative to that of a perfect one, in 0..1."""
-        if not is_logits:
-            return heatmaps.amax((-1, -2)).clamp(0, 1)
-        peak = heatmaps.flatten(2).softmax(-1).amax(-1)
-        return (peak * (2 * math.pi * self.sigma**2)).clamp(0, 1)
+        peak = values.amax((-1, -2))
+        # Logits give probabilities, whose Gaussian has sum 1; values give the Gaussian itself, whose peak is 1.
+        return (peak * (2 * math.pi * self.sigma**2 if is_logits else 1)).clamp(0, 1)
+
+    def _agreement(self, values: Tensor) -> Tensor:
+        """Maps (B, J, h, w) of the cosine, up to a factor, between a map and the Gaussian around each of its pixels.
+
+        That is the map smoothed by the Gaussian, and over the Gaussian's norm inside the map: without it, joints near
+        the border would come out too far inside.
+        """
+        height, width = values.shape[-2:]
+        return self._unit_gaussians(height, values) @ values @ self._unit_gaussians(width, values).T
+
+    def _unit_gaussians(self, length: int, like: Tensor) -> Tensor:
+        """(length, length): row i is a Gaussian around pixel i, cut off at the border, of norm 1."""
+        axis = map_axis(length, like)
+        return normalize(torch.exp(-((axis - axis[:, None]) ** 2) / (2 * self.sigma**2)))
+
+
+def _as_values(heatmaps: Tensor, is_logits: bool) -> Tensor:
+    """Maps that are nowhere negative: the logits' probabilities, or values as they are."""
+    return heatmaps.flatten(2).softmax(-1).view_as(heatmaps) if is_logits else heatmaps.clamp(min=0)
 
 
 def peak_pixels(heatmaps: Tensor) -> Tensor:
@@ -170,14 +194,13 @@ def map_axis(length: int, like: Tensor) -> Tensor:
     return torch.arange(length, device=like.device, dtype=like.dtype)
 
 
-def _parabola_offset(heatmaps: Tensor, peaks: Tensor, is_logits: bool) -> Tensor:
+def _parabola_offset(heatmaps: Tensor, peaks: Tensor) -> Tensor:
     """Offset (B, J, 2) from the maximum to the top of the parabola through it and its neighbours, within half a pixel.
 
-    Logits are logarithms already; values are floored so that an empty map gives no offset. Zero at the border.
+    In the logarithm, floored so that an empty map gives no offset. Zero at the border.
     """
     height, width = heatmaps.shape[-2:]
-    logs = heatmaps if is_logits else heatmaps.clamp(min=1e-10).log()
-    flat = logs.flatten(2)
+    flat = heatmaps.clamp(min=1e-10).log().flatten(2)
     x, y = peaks.long().unbind(-1)
 
     def value(column: Tensor, row: Tensor) -> Tensor:

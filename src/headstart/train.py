@@ -159,7 +159,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                 name: max(getattr(experiment, f"{name}_samples") // experiment.batch_size, 1)
                 for name in ("log", "checkpoint", "validate")
             }
-            needs_maps = any(name.startswith("heatmap") for name in stage.losses)
+            needs_maps = not losses.NEED_HEATMAPS.isdisjoint(stage.losses)
             pending: list[torch.Tensor] = []
             began, waited, logged_at = time.perf_counter(), 0.0, progress.step
             log_began = began
