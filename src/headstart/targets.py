@@ -111,10 +111,11 @@ class HeatmapCodec:
         """Maps (B, J, h, w) of the cosine, up to a factor, between a map and the Gaussian around each of its pixels.
 
         That is the map smoothed by the Gaussian, and over the Gaussian's norm inside the map: without it, joints near
-        the border would come out too far inside.
+        the border would come out too far inside. The maximum is 1 (0 of an empty map), near which logarithms are exact.
         """
         height, width = values.shape[-2:]
-        return self._unit_gaussians(height, values) @ values @ self._unit_gaussians(width, values).T
+        smooth = self._unit_gaussians(height, values) @ values @ self._unit_gaussians(width, values).T
+        return smooth / smooth.amax((-1, -2), keepdim=True).clamp(min=1e-30)
 
     def _unit_gaussians(self, length: int, like: Tensor) -> Tensor:
         """(length, length): row i is a Gaussian around pixel i, cut off at the border, of norm 1."""

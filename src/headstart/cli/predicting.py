@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
 _MANY = 20
+_DEFAULT_OUT = Path("predictions")
 
 
 def predict(
@@ -80,20 +81,15 @@ def predict(
     if not inputs:
         raise ConfigError("predict: expected pictures, folders, globs or videos")
     if not any((json_output, csv, npz, out)):
-        out = Path("predictions")
+        out = _DEFAULT_OUT
         json_output = out / "people.json"
-    out = out or (Path("predictions") if bvh or trc else None)
+    out = out or (_DEFAULT_OUT if bvh or trc else None)
     lens = _camera(camera, field_of_view)
     outcome = Outcome()
-    from headstart.video import VideoOptions
-    from headstart.video_files import is_video
-
-    options = VideoOptions(detect_every=_looks(detect_every, detector))
     files = files_of(inputs, outcome)
     check_outputs(files, {"--json": json_output, "--csv": csv, "--npz": npz}, out)
     outcome.spare(files, out)
-    videos = [name for name in files if is_video(name)]
-    pictures = [name for name in files if not is_video(name)]
+    pictures, videos = _apart(files)
     if (bvh or trc) and not videos:
         raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
     given = _given_boxes(boxes, pictures)
@@ -101,7 +97,9 @@ def predict(
         _refuse_videos(videos, outcome)
         videos = []
     from headstart.pose_files import JsonPeople
+    from headstart.video import VideoOptions
 
+    options = VideoOptions(detect_every=_looks(detect_every, detector))
     estimator = build_estimator(
         model,
         detector if given is None else "none",
@@ -114,11 +112,17 @@ def predict(
         outcome.json = stack.enter_context(JsonPeople(json_output)) if json_output else None
         _predict_pictures(estimator, pictures, given, lens, out, outcome)
         for name in videos:
-            moving = Animations(bvh, trc)
-            predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), moving)
+            predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), Animations(bvh, trc))
     outcome.write(json_output, csv, npz)
     if outcome.failed:
         sys.exit(2)
+
+
+def _apart(files: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Pictures, and videos."""
+    from headstart.video_files import is_video
+
+    return [name for name in files if not is_video(name)], [name for name in files if is_video(name)]
 
 
 def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | None:
