@@ -47,7 +47,7 @@ def depth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """L1 (B, J) between the depth map and the depth, in crop widths, averaged over the joint's Gaussian.
 
     Depth is read where the heatmap puts the joint, not where its label is: here the depth around a label is right too.
-    Smooth L1 is half a square for all errors below a whole crop width, and fades as they shrink (LOG.md, 2026-11-27).
+    Smooth L1 is half a square for all errors below a whole crop width, and fades as they shrink (LOG.md, 2026-11-26).
     """
     nearness = _target_maps(targets)
     errors = (_depth_maps(output, "depth_l1") - targets.depth[..., None, None]).abs()
