@@ -13,8 +13,8 @@ of synthetic people (commit 691b26d), by
     for domain in wild studio occluded; do headstart synth $domain --split test --count 400 --out data/synthetic; done
     headstart pack lsp_extended --root DIR --split train --out data/lsp_extended --size 192     # and --split val
 
-Its joints were read at each heatmap's highest cell, those of a run today are not (HeatmapCodec.decode, LOG.md 2026-11-26):
-cells of the two are not to be mixed.
+Its joints were read at each heatmap's highest cell, those of a run today are not (HeatmapCodec.decode; LOG.md,
+2026-11-26): cells of the two are not to be mixed.
 """
 
 from headstart.augment import MILD
