@@ -157,6 +157,13 @@ class TestArgmax:
         maps[0, 0, y, x] = 1
         assert peak_pixels(maps).tolist() == [[[x, y]]]
 
+    def test_argmax_decoding_finds_the_highest_of_negative_cells(self):
+        """As published: a network that has hardly learnt may be below 0 everywhere."""
+        maps = torch.full((1, 2, 16, 24), -2.0)
+        maps[..., 7, 15] = -1.0
+        decoded = CODEC.decode(PoseOutput(maps), "argmax")
+        torch.testing.assert_close(decoded.keypoints, torch.tensor([[[61.5, 29.5], [61.5, 29.5]]]))
+
     def test_argmax_decoding_reads_the_depth_at_the_peak(self):
         depth_maps = torch.arange(16 * 24.0).view(1, 1, 16, 24).repeat(1, 2, 1, 1)
         output = replace(output_for(map_points((15.3, 7.4)), False), depth_maps=depth_maps)

@@ -70,10 +70,12 @@ class HeatmapCodec:
     def gaussians(self, points: Tensor) -> Tensor:
         """Gaussians (B, J, h, w) with peak 1 at sub-pixel heatmap points (B, J, 2)."""
         height, width = self.map_size
-        columns, rows = map_axis(width, points), map_axis(height, points)
-        along_x = torch.exp(-((columns - points[..., :1]) ** 2) / (2 * self.sigma**2))
-        along_y = torch.exp(-((rows - points[..., 1:]) ** 2) / (2 * self.sigma**2))
+        along_x, along_y = self._along(width, points[..., 0]), self._along(height, points[..., 1])
         return along_y[..., :, None] * along_x[..., None, :]
+
+    def _along(self, length: int, centres: Tensor) -> Tensor:
+        """Gaussians (..., length) along one side of a map around ``centres`` (...,), peak 1, cut off at its ends."""
+        return torch.exp(-((map_axis(length, centres) - centres[..., None]) ** 2) / (2 * self.sigma**2))
 
     def decode(self, output: PoseOutput, decoding: Decoding = "subpixel") -> Decoded:
         """Joints of an output.
@@ -88,14 +90,15 @@ class HeatmapCodec:
             points, depth = output.coordinates[..., :2], output.coordinates[..., 2]
             return Decoded(self.to_crop(points.float()), depth.float(), output.confidence.float())
         assert output.heatmaps is not None
-        values = _as_values(output.heatmaps.float(), output.is_logits)
+        heatmaps = output.heatmaps.float()
+        values = _as_values(heatmaps, output.is_logits)
         confidence = self._confidence(values, output.is_logits)
         if decoding == "subpixel":
             agreement = self._agreement(values)
             points = peak_pixels(agreement)
             points = points + _parabola_offset(agreement, points)
         else:
-            points = peak_pixels(values)
+            points = peak_pixels(heatmaps)
         depth = torch.zeros_like(confidence)
         if output.depth_maps is not None:
             depth = read_maps(output.depth_maps.float(), points)
@@ -118,13 +121,12 @@ class HeatmapCodec:
         return smooth / smooth.amax((-1, -2), keepdim=True).clamp(min=1e-30)
 
     def _unit_gaussians(self, length: int, like: Tensor) -> Tensor:
-        """(length, length): row i is a Gaussian around pixel i, cut off at the border, of norm 1."""
-        axis = map_axis(length, like)
-        return normalize(torch.exp(-((axis - axis[:, None]) ** 2) / (2 * self.sigma**2)))
+        """(length, length): row i is a Gaussian around pixel i, of norm 1."""
+        return normalize(self._along(length, map_axis(length, like)))
 
 
 def _as_values(heatmaps: Tensor, is_logits: bool) -> Tensor:
-    """Maps that are nowhere negative: the logits' probabilities, or values as they are."""
+    """Maps that are nowhere negative: the logits' probabilities, or values from 0 up."""
     return heatmaps.flatten(2).softmax(-1).view_as(heatmaps) if is_logits else heatmaps.clamp(min=0)
 
 
