@@ -19,31 +19,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from closing_in import LIMBS
 from headstart.checkpoint import find_checkpoint, shipped_weights
 from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import pck, torso_size
-from headstart.protocols import protocol
 from headstart.records import Visibility
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, Skeleton
+from second_reader import with_torso
 
-LIMBS = protocol("lsp_extended_pck12").joints
 EDGES = np.round(np.arange(0, 1.05, 0.1), 1)
 Values = NDArray[np.float64]
 
 
 def joints_of(model: Path, index: AnnotationIndex, count: int) -> tuple[Values, Values, NDArray[np.uint8]]:
     """Confidence, 1 where right, and visibility of the labelled joints, each (M,), of at most ``count`` people."""
-    keypoints, visibility = index.column("keypoints").astype(float), index.column("visibility")
-    torso = torso_size(keypoints, visibility > 0, CANONICAL)
-    rows = np.flatnonzero(np.isfinite(torso))
+    rows = with_torso(index)
     rows = rows[evenly_spread(len(rows), count)]
     seen = predict_people(model, index, rows, "people")
     own, columns = [seen.joints.index(joint) for joint in LIMBS], CANONICAL.indices(LIMBS)
-    visibility = visibility[rows][:, columns]
-    truth = keypoints[rows][:, columns]
-    right = pck(seen.keypoints[:, own], truth, visibility > 0, torso[rows])
+    visibility = index.column("visibility")[rows][:, columns]
+    truth = index.column("keypoints")[rows][:, columns].astype(float)
+    torso = torso_size(truth, visibility > 0, Skeleton("limbs", LIMBS))
+    right = pck(seen.keypoints[:, own], truth, visibility > 0, torso)
     known = np.isfinite(right)
     return seen.confidence[:, own][known].astype(float), right[known], visibility[known]
 

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -31,38 +31,22 @@ from headstart.quantisation import quantise
 HeadKind = Literal["heatmap_depth", "pyramid"]
 
 
-class Configuration(NamedTuple):
-    """A network to be timed."""
-
-    kind: HeadKind
-    channels: int
-    stride: int
-    side: int
-    """px of the crop."""
-    lite: int = 0
-    """Size of the EfficientNet-Lite."""
-
-    def network(self) -> PoseNet:
-        """With random weights."""
-        head = HeadConfig(self.kind, self.channels, "cross_entropy", output_stride=self.stride)
-        size = (self.side, self.side)
-        return PoseNet(ModelConfig(f"efficientnet_lite{self.lite}", head=head, input_size=size)).eval()
-
-    def name(self) -> str:
-        """``Lite0, heatmap_depth 192, stride 8``."""
-        return f"Lite{self.lite}, {self.kind} {self.channels}, stride {self.stride}"
+def configuration(kind: HeadKind, channels: int, stride: int, side: int, lite: int = 0) -> ModelConfig:
+    """An EfficientNet-Lite of that size, a head of ``channels`` to maps of ``stride``, crops of ``side`` px."""
+    head = HeadConfig(kind, channels, "cross_entropy", output_stride=stride)
+    return ModelConfig(f"efficientnet_lite{lite}", head=head, input_size=(side, side))
 
 
 #: What ships, the same on a larger backbone, what shipped before and its other crops, others.
 CONFIGURATIONS = (
-    Configuration("heatmap_depth", 192, 8, 256),
-    Configuration("heatmap_depth", 192, 8, 256, lite=2),
-    Configuration("pyramid", 192, 4, 224),
-    Configuration("pyramid", 192, 4, 160),
-    Configuration("pyramid", 192, 4, 256),
-    Configuration("heatmap_depth", 256, 8, 256),
-    Configuration("heatmap_depth", 64, 4, 256),
-    Configuration("heatmap_depth", 256, 4, 256),
+    configuration("heatmap_depth", 192, 8, 256),
+    configuration("heatmap_depth", 192, 8, 256, lite=2),
+    configuration("pyramid", 192, 4, 224),
+    configuration("pyramid", 192, 4, 160),
+    configuration("pyramid", 192, 4, 256),
+    configuration("heatmap_depth", 256, 8, 256),
+    configuration("heatmap_depth", 64, 4, 256),
+    configuration("heatmap_depth", 256, 4, 256),
 )
 GOAL_MS = 25
 ROUNDS, BATCH = 25, 16
@@ -104,11 +88,16 @@ def seconds(
     return best
 
 
+def name_of(config: ModelConfig) -> str:
+    """``lite0, heatmap_depth 192, stride 8``."""
+    backbone = config.backbone.removeprefix("efficientnet_")
+    return f"{backbone}, {config.head.kind} {config.head.channels}, stride {config.head.output_stride}"
+
+
 def exported(model: PoseNet, folder: Path) -> tuple[Path, Path]:
     """Its graph in fp32 and in int8."""
-    head = model.config.head
-    name = f"{model.config.backbone}-{head.kind}-{head.channels}-{head.output_stride}-{model.config.input_size[0]}"
-    single, quantised = folder / f"{name}.onnx", folder / f"{name}-int8.onnx"
+    name = f"{name_of(model.config)}, {model.config.input_size[0]} px"
+    single, quantised = folder / f"{name}.onnx", folder / f"{name}, int8.onnx"
     write_graph(model, single)
     write_graph(model, quantised)
     quantise(quantised, blobs(model.config.input_size, 4))
@@ -121,16 +110,16 @@ def main() -> None:
     one = Table("network", "crop px", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", f"< {GOAL_MS} ms")
     many = Table("threads", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", "int8 / fp32")
     with tempfile.TemporaryDirectory() as folder:
-        for one_of in CONFIGURATIONS:
-            model, side = one_of.network(), one_of.side
+        for config in CONFIGURATIONS:
+            model = PoseNet(config).eval()
             single, quantised = exported(model, Path(folder))
             runners = [torch_runner(model, 1), onnx_runner(single, 1), onnx_runner(quantised, 1)]
-            times = [1e3 * t for t in seconds(runners, blobs((side, side), 1), ROUNDS, time.process_time)]
+            times = [1e3 * t for t in seconds(runners, blobs(config.input_size, 1), ROUNDS, time.process_time)]
             cells = [f"{t:.1f} ms" for t in times]
             reached = "fp32" if times[1] < GOAL_MS else "int8" if times[2] < GOAL_MS else "no"
-            one.add_row(one_of.name(), str(side), *cells, f"{times[0] / times[1]:.1f}x", reached)
+            one.add_row(name_of(config), str(config.input_size[0]), *cells, f"{times[0] / times[1]:.1f}x", reached)
         ships = CONFIGURATIONS[0]
-        model, images = ships.network(), blobs((ships.side, ships.side), BATCH)
+        model, images = PoseNet(ships).eval(), blobs(ships.input_size, BATCH)
         single, quantised = exported(model, Path(folder))
         for threads in range(1, min(os.cpu_count() or 1, 2) + 1):
             runners = [torch_runner(model, threads), onnx_runner(single, threads), onnx_runner(quantised, threads)]
@@ -141,7 +130,7 @@ def main() -> None:
     console.print(
         "One crop, CPU time on one thread; BlazePose's networks alone took 14 (lite), 17 (full) and 65 ms (heavy).", one
     )
-    console.print(f"People a second, batches of {BATCH}, {ships.name()}, {ships.side} px: what ships.", many)
+    console.print(f"People a second, batches of {BATCH}, {name_of(ships)}: what ships.", many)
     versions = f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}, numpy {np.__version__}"
     console.print(f"EfficientNet-Lite, 18 joints. {versions}")
 

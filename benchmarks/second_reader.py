@@ -43,11 +43,15 @@ def read() -> dict[str, Points]:
     return {key: np.array(points).reshape(-1, 2) for key, points in json.loads(READ.read_text())["people"].items()}
 
 
-def drawn_at_random(index: AnnotationIndex) -> list[int]:
-    """Rows of everybody who has a torso to measure by, shuffled: the same for everyone who reads."""
+def with_torso(index: AnnotationIndex) -> NDArray[np.int64]:
+    """Rows of everybody who has a torso to measure by."""
     torso = torso_size(index.column("keypoints"), index.column("visibility") > 0, CANONICAL)
-    rows = np.flatnonzero(np.isfinite(torso))
-    return [int(row) for row in np.random.default_rng(2026).permutation(rows)]
+    return np.flatnonzero(np.isfinite(torso))
+
+
+def drawn_at_random(index: AnnotationIndex) -> list[int]:
+    """Rows of everybody who has a torso, shuffled: the same for everyone who reads."""
+    return [int(row) for row in np.random.default_rng(2026).permutation(with_torso(index))]
 
 
 def draw(index: AnnotationIndex, out: Path, count: int) -> None:

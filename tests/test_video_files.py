@@ -135,9 +135,18 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     assert "sound only" in refused(tmp_path / "sound.mp4")
 
 
-def test_a_video_without_frames(tmp_path: Path) -> None:
-    path = write(tmp_path / "none.mkv", [])
-    refused(path)
+@pytest.mark.parametrize(
+    ("suffix", "reason"), [("mkv", "a whole video file"), ("mp4", "with pictures"), ("avi", "not a single frame")]
+)
+def test_a_video_without_frames(tmp_path: Path, suffix: str, reason: str) -> None:
+    """A header that announces pictures, and none behind it."""
+    path = tmp_path / f"none.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    assert path.stat().st_size > 0
+    assert reason in refused(path)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

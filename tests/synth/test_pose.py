@@ -69,7 +69,7 @@ def buried(vertices, rows):
 
 
 @pytest.fixture(scope="module")
-def tested_rows():
+def outer_rows():
     """Points of hands, forearms, head, shins and feet that lie on the outside at rest (mouths have an inside)."""
     asset = load_body()
     names = ["head"] + [f"{s}_{p}" for s in ("left", "right") for p in ("hand", "forearm", "shin", "foot")]
@@ -85,10 +85,10 @@ def penetrating_share(posed, rows) -> float:
     return float(buried(posed.vertices, rows[away]).mean())
 
 
-def test_at_least_95_percent_of_poses_do_not_cut_into_themselves(tested_rows):
+def test_at_least_95_percent_of_poses_do_not_cut_into_themselves(outer_rows):
     rng = np.random.default_rng(5)
     shares = []
     for _ in range(50):
         stance = sample_stance(rng, sample_shape(rng), "train")
-        shares.append(penetrating_share(stance.posed, tested_rows))
+        shares.append(penetrating_share(stance.posed, outer_rows))
     assert np.mean(np.array(shares) < 0.03) >= 0.95
