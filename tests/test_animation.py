@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -215,6 +218,14 @@ def test_trc(tmp_path: Path) -> None:
     for number, joint in enumerate(BODY_18.names):
         wanted = np.array([pose[number] for pose in poses]) * Y_UP
         np.testing.assert_allclose(markers[joint], wanted, atol=1e-4)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+@pytest.mark.parametrize("write", [write_bvh, write_trc])
+def test_a_name_that_is_no_text(write: Callable[..., None], tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"bad\xff.txt")
+    write(path, [frame(person(0.0))], 30.0)
+    assert "pelvis" in path.read_text()
 
 
 @pytest.mark.parametrize("write", [write_bvh, write_trc])

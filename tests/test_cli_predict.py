@@ -147,6 +147,15 @@ class TestInputs:
         Path("a.png").rename("a[1].png")
         assert succeeds("a[1].png", "--json", "people.json").startswith("a[1].png: 1 person")
 
+    def test_paths_that_cannot_be_looked_at_stop_nobody(self, here: Path):
+        Path("round.jpg").symlink_to("round.jpg")
+        said = fails("x" * 300, "round.jpg", "a.png", "--json", "people.json", "--out", "out")
+        assert [line.partition(":")[2] for line in said] == [
+            " expected a file or folder that can be looked at, found File name too long",
+            " expected a picture file, found Too many levels of symbolic links",
+        ]
+        assert [one["image"] for one in people()] == ["a.png"]
+
     def test_nothing_to_do(self, here: Path):
         assert fails() == ["predict: expected pictures, folders, globs or videos"]
 
@@ -306,6 +315,7 @@ class TestSettings:
             (("--out", "b.jpg"), "expected a folder, found a file"),
             (("--csv", "more"), "expected a file to write, found a folder"),
             (("--csv", "a.png"), "would replace an input"),
+            (("--csv", "boxes.json", "--boxes", "boxes.json"), "would replace an input"),
             (("--csv", "./people.json"), "--json and --csv both name people.json"),
             (("--camera", "500,1,2", "--field-of-view", "50"), "not both"),
             (("--height-mm", "0"), "height_mm"),

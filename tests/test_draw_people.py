@@ -134,6 +134,14 @@ class TestResultPicture:
         assert tuple(picture[round((y + 0.5) * factor - 0.5), round((x + 0.5) * factor - 0.5)]) == RIGHT
 
 
+@pytest.mark.parametrize("place", [(-15, 5), (-60, 5), (5, -60), (200, 5), (5, 200), (-60, -60)])
+def test_text_beside_the_picture_is_cut_off(place: tuple[int, int]) -> None:
+    """Of somebody who left a video: a slice that ends below 0 would count from the other edge."""
+    canvas = np.zeros((40, 50, 3), np.uint8)
+    write(canvas, "1", place, 12, (255, 255, 255), shadow=True)
+    assert not canvas.any()
+
+
 def test_text_is_cut_at_the_edges() -> None:
     canvas = np.zeros((30, 60, 3), np.uint8)
     for position in ((-20, 5), (50, -5), (10, 25), (500, 500)):

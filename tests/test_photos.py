@@ -59,7 +59,7 @@ STORED = {
 
 
 @pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_exif_orientation_is_applied(orientation: int, suffix: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -69,6 +69,22 @@ def test_exif_orientation_is_applied(orientation: int, suffix: str, tmp_path: Pa
     assert corners(image) == SEEN
     with Image.open(tmp_path / f"scene.{suffix}") as opened:
         np.testing.assert_array_equal(as_photo(opened), image)
+
+
+def test_exif_that_nobody_can_write_again_still_turns_the_picture(tmp_path: Path) -> None:
+    """A resolution in letters, as sloppy software writes it: PIL's own turning would give a TypeError."""
+    entries = [(0x0112, 3, 1, struct.pack(">HH", 6, 0)), (0x011A, 2, 3, b"72\0\0")]
+    ifd = b"".join(struct.pack(">HHI", *entry[:3]) + entry[3] for entry in entries)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(entries)) + ifd + bytes(4)
+    Image.fromarray(np.ascontiguousarray(STORED[6])).save(tmp_path / "scene.jpg", exif=exif)
+    image = read_photo(tmp_path / "scene.jpg")
+    assert image.shape == SCENE.shape
+    assert corners(image) == SEEN
+
+
+def test_exif_that_cannot_be_read_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(SCENE).save(tmp_path / "scene.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 30)
+    assert corners(read_photo(tmp_path / "scene.jpg")) == SEEN
 
 
 def test_cmyk(tmp_path: Path) -> None:

@@ -324,8 +324,9 @@ class TestLoading:
             return str(checkpoint)
 
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-        assert load_network("someone/poses", "cpu").input_size == (64, 64)
-        assert asked == [("someone/poses", "model.safetensors")]
+        for source in ("someone/poses", "some.one/poses-1.5"):
+            assert load_network(source, "cpu").input_size == (64, 64)
+        assert asked == [("someone/poses", "model.safetensors"), ("some.one/poses-1.5", "model.safetensors")]
 
     def test_a_hub_id_without_a_network_is_one_clear_line(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -333,7 +334,7 @@ class TestLoading:
             load_network("someone/poses")
         assert "\n" not in str(error.value)
 
-    @pytest.mark.parametrize("source", ["nowhere.safetensors", "/no/such/run", "a/b/c.safetensors", "no-such-run/"])
+    @pytest.mark.parametrize("source", ["nowhere.safetensors", "/no/such/run", "a/b.onnx", "a/b/c.safetensors", "no-such-run/"])
     def test_a_path_that_is_missing_is_not_asked_of_the_hub(self, source):
         with pytest.raises(ConfigError, match="expected a checkpoint"):
             load_network(source)

@@ -98,6 +98,19 @@ class TestWriteAtomically:
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
 
+    def test_a_name_as_long_as_names_can_be(self, tmp_path: Path):
+        write_atomically(tmp_path / ("x" * 255), b"new")
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+    def test_a_pipe_is_written_to_and_stays_one(self, tmp_path: Path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        write_atomically(pipe, b"new")
+        assert os.read(reader, 10) == b"new"
+        os.close(reader)
+        assert pipe.is_fifo()
+
     def test_a_failed_save_of_a_result_keeps_the_last_one(self, tmp_path: Path):
         path = tmp_path / "result.json"
         run_result().save(path)

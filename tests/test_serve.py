@@ -179,6 +179,17 @@ class TestUploads:
         uploads.forget("you")
         assert not shared.exists()
 
+    def test_a_photo_uploaded_twice_stays_for_the_request_that_waits(self, tmp_path: Path) -> None:
+        """Gradio names files by their content, and a session holds its photo when its turn comes, not before."""
+        uploads, shared = Uploads(tmp_path), self.upload(tmp_path, "1")
+        for _ in range(2):
+            uploads.arrived(str(shared))
+        for session, stays in (("me", True), ("you", False)):
+            uploads.hold(session, shared)
+            uploads.hold(session, shared)  # with another box, or again: no upload
+            uploads.forget(session)
+            assert shared.exists() is stays, session
+
     def test_examples_and_what_lies_elsewhere_stay(self, tmp_path: Path) -> None:
         folder, other = tmp_path / "uploads", tmp_path / "other.jpg"
         folder.mkdir()
@@ -200,6 +211,21 @@ class TestUploads:
         os.utime(old, (0, 0))
         uploads.sweep(60)
         assert (old.exists(), new.exists()) == (False, True)
+        os.utime(old.parent, (0, 0))
+        os.utime(new.parent, (0, 0))
+        uploads.sweep(60)
+        assert list(tmp_path.iterdir()) == [new.parent]
+
+    def test_old_files_go_although_a_request_for_them_never_came(self, tmp_path: Path) -> None:
+        uploads, old = Uploads(tmp_path), self.upload(tmp_path, "1")
+        uploads.arrived(str(old))
+        os.utime(old, (0, 0))
+        uploads.sweep(60)
+        assert not old.exists()
+        again = self.upload(tmp_path, "1")
+        uploads.hold("me", again)
+        uploads.forget("me")
+        assert not again.exists()
 
 
 class TestGuard:
@@ -220,14 +246,18 @@ class TestGuard:
         asyncio.run(guard(scope, receive, send))
         return sent[0]["status"], sent[-1]["body"], dict(sent[0]["headers"])
 
-    def guard(self, folder: Path) -> Guard:
+    def guard(self, folder: Path, answer: bytes = b"fine") -> Guard:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             while (await receive())["more_body"]:
                 pass
             await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"fine"})
+            await send({"type": "http.response.body", "body": answer[:5], "more_body": True})
+            await send({"type": "http.response.body", "body": answer[5:]})
 
-        return Guard(application, folder=folder, upload_bytes=1_000_000, folder_bytes=100)
+        self.told: list[str] = []
+        return Guard(
+            application, folder=folder, upload_bytes=1_000_000, folder_bytes=100, arrived=self.told.append
+        )
 
     def test_sizes_are_counted_whatever_the_header_says(self, tmp_path: Path) -> None:
         guard = self.guard(tmp_path)
@@ -236,6 +266,16 @@ class TestGuard:
         assert self.ask(guard, "/gradio_api/queue/join", [b"x" * 500_000])[0] == 413
         status, body, _ = self.ask(guard, "/gradio_api/upload", [b""], [(b"content-length", b"99999999")])
         assert (status, "larger than 1 MB" in body.decode()) == (413, True)
+
+    def test_uploads_that_arrived_are_told(self, tmp_path: Path) -> None:
+        guard = self.guard(tmp_path, b'["/tmp/a.jpg", "/tmp/b.jpg"]')
+        self.ask(guard, "/gradio_api/queue/join", [b"{}"])
+        assert self.told == []
+        self.ask(guard, "/gradio_api/upload", [b"x"])
+        assert self.told == ["/tmp/a.jpg", "/tmp/b.jpg"]
+        for answer in (b'{"detail": "too large"}', b"fine"):
+            assert self.ask(self.guard(tmp_path, answer), "/gradio_api/upload", [b"x"])[0] == 200
+            assert self.told == []
 
     def test_requests_that_name_an_address_are_refused(self, tmp_path: Path) -> None:
         guard = self.guard(tmp_path)
@@ -315,6 +355,16 @@ class TestServer:
         # The crop is 125 px square around the box: the pose's left wrist is 0.22 of that to the right of its middle.
         assert person["joints2d"]["left_wrist"][0] == pytest.approx(39.5 + 125 * 0.22, abs=0.6)
         assert not Path(path).exists()
+
+    def test_the_same_photo_may_be_asked_about_twice_at_once(self, server: Any) -> None:
+        address, _ = server
+        first, second = (upload(address, photo(seed=3)).json()[0] for _ in range(2))
+        assert first == second
+        assert ask(address, first, "10, 20, 60, 100")[0] == "complete"
+        assert Path(first).exists()
+        kind, (people,) = ask(address, second, "0, 0, 50, 50")
+        assert (kind, people[0]["bbox"]) == ("complete", [0, 0, 50, 50])
+        assert not Path(first).exists()
 
     def test_a_decompression_bomb_is_refused_by_its_header(self, server: Any) -> None:
         address, process = server
@@ -438,7 +488,8 @@ def test_the_installed_command(checkpoint: Path, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    # A proxy, as in companies: it must not be asked for the page itself. This one is not there.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path), "HTTP_PROXY": "http://127.0.0.1:9"}
     server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert server.stdout is not None

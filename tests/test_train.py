@@ -447,6 +447,20 @@ def test_missing_data_leaves_no_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
 
+@pytest.mark.parametrize("missing", ["a later stage", "scores"])
+def test_what_is_missing_later_is_noticed_before_anything_is_trained(
+    missing: str, stick_people_2d: Path, tmp_path: Path
+) -> None:
+    nowhere, stages, checks = tmp_path / "nowhere", [stage_2d(stick_people_2d)], []
+    if missing == "scores":
+        checks = [pck_of(stick_people_2d), pck_of(nowhere)]
+    else:
+        stages.append(stage_2d(nowhere))
+    with pytest.raises(DataError, match=r"nowhere/joints\.mat"):
+        run(experiment(*stages, validation=tuple(checks)), tmp_path / "run")
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
 def test_a_truncated_checkpoint_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
     tiny = experiment(stage_2d(stick_people_2d, 8))
     run(tiny, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.records import Detection, Prediction
 from headstart.smoothing import OneEuro
 from headstart.video import TrackedPerson, VideoOptions, count_frames, draw_frame, joints_box, predict_video
-from headstart.video_files import VideoReader, VideoWriter
+from headstart.video_files import Frame, VideoReader, VideoWriter
 
 pytest.importorskip("av")
 
@@ -188,6 +188,27 @@ def test_a_caller_who_stops_keeps_the_overlay_so_far(tmp_path: Path) -> None:
     for _ in range(3):
         next(frames)
     frames.close()
+    with VideoReader(tmp_path / "o.mp4") as reader:
+        assert len(list(reader.frames())) == 3
+
+
+def test_ctrl_c_ends_a_camera_and_keeps_the_overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, frames = film(tmp_path / "a.mp4", 10, walk), VideoReader.frames
+
+    def interrupted(reader: VideoReader) -> Iterator[Frame]:
+        reader.live = live
+        for frame in frames(reader):
+            if frame.number == 3:
+                raise KeyboardInterrupt
+            yield frame
+
+    monkeypatch.setattr(VideoReader, "frames", interrupted)
+    live = True
+    assert len(list(predict_video(Oracle(), clip, overlay=tmp_path / "o.mp4"))) == 3
+    live = False
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_video(Oracle(), clip))
+    monkeypatch.undo()
     with VideoReader(tmp_path / "o.mp4") as reader:
         assert len(list(reader.frames())) == 3
 

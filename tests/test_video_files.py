@@ -14,22 +14,39 @@ from headstart.video_files import VideoReader, VideoWriter, is_video
 av = pytest.importorskip("av")
 
 
-def write(path: Path, times: list[float], size: tuple[int, int] = (64, 48), rotation: int = 0) -> Path:
-    """Grey frames whose brightness counts, the top quarter red; as stored, before any rotation."""
-    width, height = size
+def write(
+    path: Path,
+    times: list[float],
+    size: tuple[int, int] = (64, 48),
+    rotation: int = 0,
+    pixel_width: Fraction | None = None,
+    held_s: float | None = None,
+) -> Path:
+    """Grey frames whose brightness counts, the top quarter red; as stored, before any rotation.
+
+    ``held_s``: how long the last one is shown.
+    """
+    (width, height), packets = size, []
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"crf": "10", "g": "5"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         if rotation:
             stream.set_display_rotation(rotation)
+        if pixel_width:
+            stream.codec_context.sample_aspect_ratio = pixel_width
+        if held_s:
+            stream.codec_context.max_b_frames = 0
         for number, time_s in enumerate(times):
             image = np.full((height, width, 3), min(10 * number, 250), np.uint8)
             image[: height // 4] = (255, 0, 0)
             frame = av.VideoFrame.from_ndarray(image, "rgb24")
             frame.pts, frame.time_base = round(time_s * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        if held_s:
+            packets[-1].duration = round(held_s / packets[-1].time_base)
+        container.mux(packets)
     return path
 
 
@@ -77,6 +94,21 @@ def test_phones_that_lie_down_are_turned_upright(tmp_path: Path, rotation: int, 
     assert (images[0][..., 0] > 150).mean() == pytest.approx(0.25, abs=0.03)
 
 
+@pytest.mark.parametrize(("rotation", "shape"), [(0, (48, 85, 3)), (90, (85, 48, 3))])
+def test_narrow_pixels_of_camcorders_become_square(tmp_path: Path, rotation: int, shape: tuple[int, ...]) -> None:
+    _, images = read(write(tmp_path / "a.mp4", [0.0, 0.1], (64, 48), rotation, pixel_width=Fraction(4, 3)))
+    assert images[0].shape == shape
+    red = images[0] if rotation == 0 else images[0].transpose(1, 0, 2)
+    assert (red[:10, :, 0] > 200).all()
+    assert (red[14:, :, 0] < 30).all()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_last_frame_that_is_held_is_no_cut(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", [number / 10 for number in range(20)], held_s=5.0)
+    assert len(read(path)[0]) == 20
+
+
 def test_odd_sizes_gain_a_row_and_a_column(tmp_path: Path) -> None:
     image = np.full((33, 21, 3), 200, np.uint8)
     with VideoWriter(tmp_path / "deep" / "a.mp4") as writer:
@@ -102,6 +134,13 @@ def test_after_an_error_no_file_is_left(tmp_path: Path) -> None:
         for image in (np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32, 7), np.uint8)):
             writer.write(image, 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".mp4")
+    with VideoWriter(path) as writer:
+        writer.write(np.zeros((32, 32, 3), np.uint8), 0.0)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_unknown_format_to_write_is_named(tmp_path: Path) -> None:

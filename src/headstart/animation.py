@@ -90,7 +90,8 @@ def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float
     for number, frame in enumerate(points):
         values = "\t".join(f"{value:.5f}" for value in frame.ravel())
         lines.append(f"{number + 1}\t{number / frames_per_second:.6f}\t{values}")
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    # The name of the file is within, and a name may have bytes that are no UTF-8.
+    write_atomically(path, ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
 
 def evenly(people: Sequence[Prediction], times_s: Sequence[float], frames_per_second: float) -> list[Prediction]:

@@ -114,7 +114,7 @@ def write(canvas: Image, text: str, position: tuple[int, int], size: int, colour
 def _blend(canvas: Image, share: NDArray[Any], position: tuple[int, int], colour: Colour) -> None:
     """Mix a colour into the picture by ``share`` (h, w, 1) in 0..1; what lies outside is cut off."""
     x, y = position
-    room = canvas[max(y, 0) : y + share.shape[0], max(x, 0) : x + share.shape[1]]
+    room = canvas[max(y, 0) : max(y + share.shape[0], 0), max(x, 0) : max(x + share.shape[1], 0)]
     share = share[max(-y, 0) :, max(-x, 0) :][: room.shape[0], : room.shape[1]]
     room[:] = np.round(room * (1 - share) + np.array(colour) * share).astype(np.uint8)
 

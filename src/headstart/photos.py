@@ -6,6 +6,7 @@ A photograph's EXIF orientation is applied, so that pixels are those that viewer
 
 from __future__ import annotations
 
+import struct
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +33,22 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 # Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter. JPEG includes
 # the files of several pictures that phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
+
+# What PIL raises for broken files, in ways too that it did not think of.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    struct.error,
+)
+_ORIENTATION = 0x0112  # EXIF's tag; its values are below, from Exif 2.3, to those of PIL's Image.Transpose
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
@@ -63,7 +80,7 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
         raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found) from error
     except Image.DecompressionBombError as error:
         raise DataError(name, f"at most {max_pixels:,} pixels", found="far more", fix="Scale it down") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except _BROKEN as error:
         raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
 
 
@@ -83,7 +100,7 @@ def _loaded(image: Image, name: str | Path) -> RGB:
     try:
         return _upright_rgb(image, name)
     # PIL reads a file's pixels only now, and knows modes that it cannot convert.
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except _BROKEN as error:
         raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
 
 
@@ -98,9 +115,7 @@ def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> Non
 
 
 def _upright_rgb(picture: Image, name: str | Path) -> RGB:
-    from PIL import ImageOps
-
-    picture = ImageOps.exif_transpose(picture)
+    picture = _turned(picture)
     if picture.mode.startswith("I") or picture.mode == "F":
         return _array_to_rgb(_sixteen_bits(picture, name), name)
     if picture.has_transparency_data:
@@ -108,6 +123,22 @@ def _upright_rgb(picture: Image, name: str | Path) -> RGB:
     elif picture.mode != "RGB":
         picture = picture.convert("RGB")
     return _array_to_rgb(np.asarray(picture), name)
+
+
+def _turned(picture: Image) -> Image:
+    """As its EXIF orientation says, if that can be read.
+
+    Not by PIL's ``exif_transpose``, which writes all of the EXIF anew: cameras write some that nobody can write again.
+    """
+    from PIL.Image import Transpose
+
+    picture.load()  # a TIFF turns itself
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except _BROKEN:
+        orientation = None
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(Transpose(turn))
 
 
 def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint16]:

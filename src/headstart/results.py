@@ -97,10 +97,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """The same for content that comes piece by piece: ``path`` is replaced when the block ends without an exception."""
+    """The same for content that comes piece by piece: ``path`` is replaced when the block ends without an exception.
+
+    A device or a pipe (``/dev/null``, ``>(jq .)``) is written to as it is: nothing of it can be replaced.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as stream:
+            yield stream
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        # Not named after the file, whose name may be as long as names can be.
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".headstart.")
     except OSError as error:  # whose message would name a file that nobody has asked for
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:

@@ -16,6 +16,7 @@ from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
+from headstart.memory import keep_freed_memory
 from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
@@ -110,7 +111,9 @@ def _load(path: Path) -> tuple[Forward, HeatmapCodec, torch.device]:
 
     model, _ = load_model(path)
     device = PartialState().device
-    return model.to(device), model.codec, device
+    if device.type == "cpu":
+        keep_freed_memory()
+    return model.to(device, memory_format=torch.channels_last), model.codec, device
 
 
 def picture_of_predictions(

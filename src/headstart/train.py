@@ -48,7 +48,7 @@ from headstart.results import RunResult, StageCost
 from headstart.safeguards import note_unreadable, require_finite
 from headstart.sampling import MixtureSampler
 from headstart.targets import HeatmapCodec
-from headstart.validation import is_better, validate
+from headstart.validation import is_better, require_validation_data, validate
 
 logger = logging.getLogger("headstart")
 
@@ -105,6 +105,13 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
 
     codecs = [_codec(network, stage) for stage in experiment.stages]
+    # All data of all stages and scores are looked for now: what is missing must not end a run after hours.
+    mixtures = {
+        number: open_mixture(stage.data, experiment.seed)
+        for number, stage in enumerate(experiment.stages)
+        if number >= progress.stage
+    }
+    require_validation_data(experiment)
 
     def checkpoint(path: Path, everything: bool) -> None:
         """Best keeps weights only; last keeps all that a resumed run needs."""
@@ -126,7 +133,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         for number, stage in enumerate(experiment.stages):
             if number < progress.stage:
                 continue
-            mixture = open_mixture(stage.data, experiment.seed)
+            mixture = mixtures[number]
             stage_seed = experiment.seed * 1000 + number
             codec = codecs[number]
             frozen = freeze_to_stride(network, stage.freeze_stride)

@@ -9,14 +9,20 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
 from headstart.evaluate import aim, predict, protocol_rows, score
-from headstart.experiment import Experiment
-from headstart.index import open_index
+from headstart.experiment import Experiment, Validation
+from headstart.index import AnnotationIndex, open_index
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights
 from headstart.predictions import join_predictions
-from headstart.protocols import protocol
+from headstart.protocols import Protocol, protocol
 from headstart.results import Scores
 from headstart.targets import HeatmapCodec
+
+
+def require_validation_data(experiment: Experiment) -> None:
+    """Raise now, not after hours of training, what scoring would: data that are missing or malformed."""
+    for one in experiment.validation:
+        _open(one)
 
 
 def validate(
@@ -36,8 +42,7 @@ def validate(
         broadcast(buffer)
     scores = []
     for one in experiment.validation:
-        wanted = aim(protocol(one.protocol), one.dataset, one.split)
-        index = open_index(wanted.dataset, Path(one.root), wanted.split)
+        wanted, index = _open(one)
         rows = protocol_rows(index, wanted, None if final else one.limit)
         with accelerator.autocast():
             mine = predict(
@@ -55,6 +60,11 @@ def validate(
     if average:
         network.load_state_dict(trained)
     return scores
+
+
+def _open(one: Validation) -> tuple[Protocol, AnnotationIndex]:
+    wanted = aim(protocol(one.protocol), one.dataset, one.split)
+    return wanted, open_index(wanted.dataset, Path(one.root), wanted.split)
 
 
 def is_better(score: Scores, best: float | None) -> bool:

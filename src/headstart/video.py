@@ -131,6 +131,7 @@ def predict_video(
         except KeyboardInterrupt:
             if not reader.live:
                 raise
+            return
         except DataError as error:
             # Leaving the block without an exception keeps the overlay of all that could be read.
             cut_off = error

@@ -1,7 +1,7 @@
 """Users' videos: upright frames with their times from any file or camera, and videos with the same times out (PyAV).
 
-One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned as players
-show them. Times are kept, not counted: variable frame rates come out as they went in.
+One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned, and pixels
+that camcorders store narrow are widened, as players do. Times are kept, not counted: variable frame rates come out as they went in.
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ _MPEG4_TIME_BASE = Fraction(1, 30000)
 
 def is_video(source: str | Path) -> bool:
     """Whether a name means a video file (by its suffix) or a camera (``webcam:0``)."""
-    return str(source).startswith(_WEBCAM) or Path(source).suffix.lower() in VIDEO_SUFFIXES
+    return is_camera(source) or Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_camera(source: str | Path) -> bool:
+    """Whether a name means a camera (``webcam:0``)."""
+    return str(source).startswith(_WEBCAM)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class VideoReader:
 
     def __init__(self, source: str | Path) -> None:
         self.source = str(source)
-        self.live = self.source.startswith(_WEBCAM)
+        self.live = is_camera(source)
 
     def __enter__(self) -> VideoReader:
         self._container = _open(self.source, self.live)
@@ -74,6 +79,8 @@ class VideoReader:
         self._stream.thread_type = "AUTO"
         self.rate = self._stream.average_rate or self._stream.guessed_rate or _DEFAULT_RATE
         """Frames per second, on average."""
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        self._pixel_width = aspect if 0.25 <= aspect <= 4 else 1.0  # broken files say anything
         self.expected = self._expected()
         """Number of frames that the header promises; 0 where it does not say."""
         return self
@@ -86,17 +93,18 @@ class VideoReader:
     def frames(self) -> Iterator[Frame]:
         """Every frame, once."""
         first: float | None = None
-        number, time_s = 0, 0.0
+        number, time_s, shown_s = 0, 0.0, 0.0
         for picture in self._pictures():
             stamp = number / float(self.rate) if picture.time is None else picture.time
             first = stamp if first is None else first
             # Broken files repeat times or run backwards; frames stay apart all the same.
             time_s = stamp - first if number == 0 or stamp - first > time_s else time_s + 1 / float(self.rate)
-            yield Frame(number, time_s, _upright(picture))
+            yield Frame(number, time_s, _upright(picture, self._pixel_width))
             number += 1
+            shown_s = time_s + max(float((picture.duration or 0) * (picture.time_base or 0)), 1 / float(self.rate))
         if not number:
             raise DataError(self.source, "a video with pictures", found="not a single frame")
-        self._check_end(number, time_s)
+        self._check_end(number, shown_s)
 
     def _pictures(self) -> Iterator[VideoFrame]:
         import av
@@ -123,10 +131,11 @@ class VideoReader:
     def _expected(self) -> int:
         return 0 if self.live else self._stream.frames or round(self._promised_s() * self.rate)
 
-    def _check_end(self, count: int, time_s: float) -> None:
-        promised, shown = self._promised_s(), time_s + 1 / float(self.rate)
-        if promised - shown > max(0.5, 0.05 * promised):
-            found = f"its end after {count} frames ({shown:.1f} s)"
+    def _check_end(self, count: int, shown_s: float) -> None:
+        """``shown_s``: seconds from the first frame to the end of the last, which may be held for long."""
+        promised = self._promised_s()
+        if promised - shown_s > max(0.5, 0.05 * promised):
+            found = f"its end after {count} frames ({shown_s:.1f} s)"
             raise DataError(self.source, f"{promised:.1f} s of pictures", found=found, fix="The file is cut off")
 
 
@@ -145,8 +154,8 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.stem}.")
-        self._temporary = Path(folder) / self.path.name
+        # Not after the file itself, whose name may be as long as names can be.
+        self._temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".headstart.")) / self.path.name
         return self
 
     def write(self, image: RGB, time_s: float) -> None:
@@ -205,7 +214,13 @@ def _open(source: str, live: bool) -> InputContainer:
         raise DataError(source, expected, found=reason) from error
 
 
-def _upright(picture: VideoFrame) -> RGB:
-    image = picture.to_ndarray(format="rgb24")
+def _widened(picture: VideoFrame, width: int) -> RGB:
+    return picture.reformat(width=width, height=picture.height, format="rgb24").to_ndarray()
+
+
+def _upright(picture: VideoFrame, pixel_width: float) -> RGB:
+    """As players show it: pixels that are stored ``pixel_width`` times as wide as high become square."""
+    width = max(round(picture.width * pixel_width), 1)
+    image = picture.to_ndarray(format="rgb24") if width == picture.width else _widened(picture, width)
     # The display matrix turns counterclockwise, as numpy does.
     return np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90)))

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from headstart.errors import ConfigError
+from headstart.models import backbone as backbone_module
 from headstart.models.backbone import build_backbone
 
 SIZE = (64, 96)  # width, height
@@ -186,6 +187,21 @@ class TestEfficientNetLite:
         backbone = build_backbone("efficientnet_lite0", None, SIZE)
         assert backbone.config is None
         assert not any("_fc" in name or "_conv_head" in name for name in backbone.state_dict())
+
+    def test_padding_in_the_convolutions_changes_no_bit(self, monkeypatch):
+        """Of its 17 layers larger than 1x1 the five of stride 2 pad right and below alone: only before them."""
+        fast = build_backbone("efficientnet_lite0", "pip", SIZE).eval()
+        with monkeypatch.context() as patch:
+            patch.setattr(backbone_module, "_pad_in_convolutions", lambda network: 0)
+            packaged = build_backbone("efficientnet_lite0", "pip", SIZE).eval()
+        padded = [[isinstance(m, nn.ZeroPad2d) for m in one.modules()].count(True) for one in (packaged, fast)]
+        assert padded == [17, 5]
+        torch.manual_seed(0)
+        image = torch.randn(2, 3, SIZE[1], SIZE[0])
+        with torch.inference_mode():
+            pairs = list(zip(fast(image), packaged(image)))
+        assert len(pairs) == 4
+        assert all(one.std() > 0 and torch.equal(one, other) for one, other in pairs)
 
     def test_a_checkpoint_without_a_config_reads_no_weights(self):
         """Defect 27: ImageNet weights fetched although a checkpoint is given. Its header says {} for packaged ones."""

@@ -33,7 +33,8 @@ def clean(
         root: folder that `headstart pack` wrote.
         out: folder in which NAME-SPLIT/ is written.
         split: split to clean.
-        model: checkpoint file or a run's folder; the model that ships if not given.
+        model: checkpoint, folder of a run, or exported .onnx file, the fastest on a CPU; the model that ships if not
+            given.
         predictions: file (.npz) that `headstart eval --predictions` wrote, instead of a model.
         sides: both arms or both legs change sides if that brings labels nearer by so much on average.
         distance: a joint labelled further than this from where the model sees it is dropped,

@@ -29,6 +29,7 @@ def predict_one_video(
     """One video: frames as they come; what came before a fault is kept."""
     from headstart.display import ProgressDisplay
     from headstart.video import count_frames, predict_video
+    from headstart.video_files import is_camera
 
     unused = outcome.unused_name(name)
     overlay = None if out is None else out / f"{unused}.mp4"
@@ -50,6 +51,10 @@ def predict_one_video(
         outcome.videos += 1
     except HeadstartError as error:
         outcome.fail(error)
+    except KeyboardInterrupt:
+        if not is_camera(name):
+            raise
+        outcome.videos += 1
     if out is not None:
         for path in animations.write(out / unused):
             print(f"{name}: -> {path}")

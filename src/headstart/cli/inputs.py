@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from glob import glob, has_magic
-from os.path import abspath
+from os.path import abspath, realpath
 from pathlib import Path
 
 from headstart.cli.outcome import Outcome
@@ -20,6 +20,9 @@ def files_of(inputs: Sequence[str], outcome: Outcome) -> list[str]:
                 files.setdefault(abspath(name), name)
         except DataError as error:
             outcome.fail(error)
+        except OSError as error:  # a folder that may not be entered, a name that is too long
+            reason = error.strerror or str(error)
+            outcome.fail(DataError(one[:200], "a file or folder that can be looked at", found=reason))
     return list(files.values())
 
 
@@ -55,12 +58,12 @@ def check_outputs(files: Sequence[str], named: Mapping[str, Path | None], folder
 
     ``named``: option -> file to write; ``folder``: that of the pictures.
     """
-    inputs = {Path(name).resolve() for name in files}
-    taken: dict[Path, str] = {}
+    inputs = set(map(realpath, files))
+    taken: dict[str, str] = {}
     for option, path in named.items():
         if path is None:
             continue
-        place = path.resolve()
+        place = realpath(path)
         if path.is_dir():
             raise ConfigError(f"{option} {path}: expected a file to write, found a folder")
         if place in inputs:

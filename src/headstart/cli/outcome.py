@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import dirname, realpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ class Outcome:
     def spare(self, files: Sequence[str], out: Path | None) -> None:
         """Inputs that lie in the output folder have taken their names: no result may replace them."""
         if out is not None:
-            self._names |= {Path(name).stem.lower() for name in files if Path(name).resolve().parent == out.resolve()}
+            self._names |= {Path(name).stem.lower() for name in files if _folder(name) == realpath(out)}
 
     def unused_name(self, name: str) -> str:
         """The file's name without its suffix; NAME_2 and so on where another input has taken it."""
@@ -67,6 +68,11 @@ class Outcome:
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
         for path in filter(None, (json_output, csv, npz)):
             print(f"{', '.join(inputs)}, {found} -> {path}")
+
+
+def _folder(name: str) -> str:
+    """That in which a file really lies; unlike ``Path.resolve`` for links too that lead round in a circle."""
+    return dirname(realpath(name))
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -58,7 +58,8 @@ def predict(
 
     Args:
         inputs: pictures, videos, folders of both, globs, webcam:0.
-        model: checkpoint, folder of a run, or hub id; the model that ships if not given.
+        model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
+            if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
         detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
             rough; none: the whole picture is one person, on whom the model closes in; auto: the default detector if its
@@ -87,7 +88,7 @@ def predict(
     lens = _camera(camera, field_of_view)
     outcome = Outcome()
     files = files_of(inputs, outcome)
-    check_outputs(files, {"--json": json_output, "--csv": csv, "--npz": npz}, out)
+    check_outputs([*files, *(str(one) for one in (boxes, model) if one)], {"--json": json_output, "--csv": csv, "--npz": npz}, out)
     outcome.spare(files, out)
     pictures, videos = _apart(files)
     if (bvh or trc) and not videos:
@@ -96,6 +97,7 @@ def predict(
     if given is not None:
         _refuse_videos(videos, outcome)
         videos = []
+    from headstart.memory import keep_freed_memory
     from headstart.pose_files import JsonPeople
     from headstart.video import VideoOptions
 
@@ -108,6 +110,7 @@ def predict(
         flip_test=flip_test,
         height_mm=height_mm,
     )
+    keep_freed_memory()
     with ExitStack() as stack:
         outcome.json = stack.enter_context(JsonPeople(json_output)) if json_output else None
         _predict_pictures(estimator, pictures, given, lens, out, outcome)

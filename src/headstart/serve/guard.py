@@ -37,9 +37,14 @@ class Guard:
     Sizes are counted as they arrive: a header that lies changes nothing, and no more than the limit is ever held.
     """
 
-    def __init__(self, app: Any, *, folder: Path, upload_bytes: int, folder_bytes: int) -> None:
-        """``folder`` holds the uploads; one may have ``upload_bytes``, all together ``folder_bytes``."""
-        self.app, self.folder = app, folder
+    def __init__(
+        self, app: Any, *, folder: Path, upload_bytes: int, folder_bytes: int, arrived: Callable[[str], None]
+    ) -> None:
+        """``folder`` holds the uploads; one may have ``upload_bytes``, all together ``folder_bytes``.
+
+        ``arrived`` is told the path of each, before whoever sent it is.
+        """
+        self.app, self.folder, self.arrived = app, folder, arrived
         self.upload_bytes, self.folder_bytes = upload_bytes, folder_bytes
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -58,7 +63,7 @@ class Guard:
         try:
             if scope["method"] == "POST" and not is_upload:
                 receive = await _without_addresses(receive, limit)
-            await self._pass_on(scope, receive, send, limit)
+            await self._pass_on(scope, receive, self._telling(send) if is_upload else send, limit)
         except _RefusedError as error:
             await _answer(send, error.status, str(error) or self._too_large(is_upload))
 
@@ -85,6 +90,21 @@ class Guard:
         except _RefusedError:
             if not started:
                 raise
+
+    def _telling(self, send: Send) -> Send:
+        """``send``, and :attr:`arrived` is told of the paths in the answer to an upload, which are its whole body."""
+        body = b""
+
+        async def told(message: Message) -> None:
+            nonlocal body
+            if message["type"] == "http.response.body":
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    for path in _paths(body):
+                        self.arrived(path)
+            await send(message)
+
+        return told
 
     def _too_large(self, is_upload: bool) -> str:
         return (
@@ -125,6 +145,15 @@ def _replay(messages: list[Message], rest: Receive) -> Receive:
         return messages.pop(0) if messages else await rest()
 
     return receive
+
+
+def _paths(body: bytes) -> list[str]:
+    """Those that Gradio's answer to an upload names; an answer that refuses one has none."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return []
+    return [path for path in answer if isinstance(path, str)] if isinstance(answer, list) else []
 
 
 def _names_address(value: Any) -> bool:

@@ -53,6 +53,8 @@ def launch_options(limits: Limits) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
         "max_file_size": limits.upload_bytes,
+        # Gradio remembers each session's last result. Who is forgotten is known again by the next request.
+        "state_session_capacity": 2 * limits.waiting,
         "footer_links": ["api"],
         "theme": gr.themes.Default(primary_hue="orange", neutral_hue="slate", **fonts),
         "css": _CSS,

@@ -16,7 +16,7 @@ from typing import Any
 from headstart.errors import ConfigError
 from headstart.serve.estimating import Estimator
 from headstart.serve.guard import Guard
-from headstart.serve.uploads import Limits
+from headstart.serve.uploads import Limits, Uploads
 
 
 def serve(
@@ -35,15 +35,17 @@ def serve(
     limits = limits or Limits()
     with _stop_in_order(), tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        _prepare_gradio(folder)
+        _prepare_gradio(folder, host)
         from headstart.serve.page import build_page, launch_options
 
         page, uploads = build_page(estimator, limits, folder)
-        options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits)]}}
+        options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits, uploads)]}}
         try:
             _, address, _ = page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
         except OSError as error:
             raise ConfigError(f"port {port} of {host} cannot be used; name another with --port") from error
+        except ValueError as error:  # Gradio's, which would have its page shared through a server of its own
+            raise ConfigError(f"the page at {host}:{port} does not answer this machine; is a proxy between?") from error
         if ready is not None:
             ready(address)
         try:
@@ -67,8 +69,13 @@ def _stop_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _prepare_gradio(folder: Path) -> None:
-    """Gradio reads its settings as it is imported: files go to ``folder``, and nobody is called."""
+def _prepare_gradio(folder: Path, host: str) -> None:
+    """Gradio reads its settings as it is imported: files go to ``folder``, and nobody is called.
+
+    At its start it asks its own page whether it is there, which no proxy of the network's could answer.
+    """
+    direct = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1", host]
+    os.environ["no_proxy"] = ",".join(filter(None, direct))
     os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
     try:
         import gradio  # noqa: F401
@@ -76,7 +83,13 @@ def _prepare_gradio(folder: Path) -> None:
         raise ConfigError("the web page needs Gradio: pip install 'headstart[web]'") from error
 
 
-def _middleware(folder: Path, limits: Limits) -> Any:
+def _middleware(folder: Path, limits: Limits, uploads: Uploads) -> Any:
     from starlette.middleware import Middleware
 
-    return Middleware(Guard, folder=folder, upload_bytes=limits.upload_bytes, folder_bytes=limits.folder_bytes)
+    return Middleware(
+        Guard,
+        folder=folder,
+        upload_bytes=limits.upload_bytes,
+        folder_bytes=limits.folder_bytes,
+        arrived=uploads.arrived,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Uploads:
         self.folder = folder
         self.kept = frozenset(folder.rglob("*"))
         self._last: dict[str, Path] = {}
+        self._awaited: Counter[Path] = Counter()
         self._lock = threading.Lock()
 
     def path_of(self, upload: Any) -> Path:
@@ -46,11 +48,22 @@ class Uploads:
             return path
         raise HeadstartError("Expected a photo that was uploaded to this page.")
 
+    def arrived(self, name: str) -> None:
+        """An upload whose request is still to come, or waits in the queue: it stays, whoever is done with its like.
+
+        Gradio names files by their content: the same photo uploaded twice is one file.
+        """
+        with self._lock:
+            self._awaited[Path(name).resolve()] += 1
+
     def hold(self, session: str, path: Path) -> None:
         """This is the session's photo now; the one before goes."""
         with self._lock:
             before = self._last.get(session)
             self._last[session] = path
+            if path != before:  # or it is asked about again, with other boxes
+                self._awaited[path] -= 1
+                self._awaited = +self._awaited
         if before is not None and before != path:
             self._delete(before)
 
@@ -62,17 +75,22 @@ class Uploads:
             self._delete(before)
 
     def sweep(self, age_s: float) -> None:
-        """Delete what is older, whoever it belongs to."""
+        """Delete what is older, whoever it belongs to, and the folders that Gradio makes for each photo."""
         for path in self.folder.rglob("*"):
             try:
-                if path.is_file() and time.time() - path.stat().st_mtime > age_s:
+                if time.time() - path.stat().st_mtime <= age_s:
+                    continue
+                if path.is_file():
                     self._delete(path, even_held=True)
+                elif not any(path.iterdir()):
+                    path.rmdir()
             except FileNotFoundError:
                 continue
 
     def _delete(self, path: Path, even_held: bool = False) -> None:
-        # Gradio names files by their content: two sessions with the same photo share one file.
         with self._lock:
-            held = path in self._last.values() and not even_held
+            if even_held:
+                self._awaited.pop(path, None)
+            held = not even_held and (path in self._last.values() or self._awaited[path] > 0)
         if not held and path not in self.kept and self.folder in path.parents:
             path.unlink(missing_ok=True)
