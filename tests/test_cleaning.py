@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from headstart.cleaning import clean, opinions, packed_split
 from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex, open_packed
-from headstart.label_doubts import DoubtConfig
+from headstart.label_doubts import DoubtConfig, trunk_size
 from headstart.pack import PackConfig, pack
 from headstart.predictions import Predictions, join_predictions
 from headstart.skeleton import CANONICAL
@@ -136,6 +137,52 @@ def test_opinions_of_another_model_are_refused(packed: Path, checkpoint: Path, t
         opinions(packed, checkpoint, tmp_path)
 
 
+def test_opinions_of_a_model_before_it_was_trained_on_are_refused(
+    packed: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    """In the same file; and those of pictures that were packed anew in the same folder."""
+    model = shutil.copy(checkpoint, tmp_path / "model.safetensors")
+    opinions(packed, model, tmp_path / "out", workers=0)
+    manifest = packed / "pack.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace("128", "129"))
+    with pytest.raises(DataError, match=r"model\.safetensors as it is, found .* other pictures. Remove them"):
+        opinions(packed, model, tmp_path / "out", workers=0)
+    manifest.write_text(text)
+    opinions(packed, model, tmp_path / "out", workers=0)
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(DataError, match="as it was"):
+        opinions(packed, model, tmp_path / "out", workers=0)
+
+
+def test_who_contradicts_most_labels_is_not_believed(packed: Path, tmp_path: Path) -> None:
+    """As predictions in the pixels of other pictures do: those from which the split was packed."""
+
+    def change(keypoints: np.ndarray) -> None:
+        keypoints *= 4
+
+    with pytest.raises(ConfigError, match="far more than can be wrong"):
+        clean(packed, tmp_path / "out", opinion_of(packed, change), DoubtConfig())
+    assert not (tmp_path / "out").exists()
+
+
+def test_midpoints_go_with_what_they_were_made_from(packed: Path, tmp_path: Path) -> None:
+    """LSP-Extended labels hips and no pelvis. A hip that is a trunk off moves the pelvis by half of that."""
+    hip, pelvis = CANONICAL.indices(("left_hip", "pelvis"))
+    size = trunk_size(open_packed(packed)[5])
+
+    def change(keypoints: np.ndarray) -> None:
+        keypoints[5, hip] += (0.9 * size, 0)
+        keypoints[5, pelvis] += (0.45 * size, 0)
+
+    clean(packed, tmp_path / "out", opinion_of(packed, change), DoubtConfig())
+    was, now = open_packed(packed)[5], open_packed(tmp_path / "out")[5]
+    assert was.visibility[pelvis] > 0
+    np.testing.assert_array_equal(np.flatnonzero(was.visibility != now.visibility), sorted((hip, pelvis)))
+
+
 def test_a_split_must_be_packed(stick_people_2d: Path) -> None:
     with pytest.raises(ConfigError, match="run headstart pack lsp_extended --split all first"):
         packed_split("lsp_extended", stick_people_2d, "all")
@@ -143,7 +190,18 @@ def test_a_split_must_be_packed(stick_people_2d: Path) -> None:
 
 def test_the_command(packed: Path, checkpoint: Path, stick_people_2d: Path, tmp_path: Path) -> None:
     """A model, then its predictions given by hand: the same copy; the copy is a data set like any other."""
-    common = ("clean", "lsp_extended", "--root", packed.parent, "--split", "all", "--confidence", "0")
+    common = (
+        "clean",
+        "lsp_extended",
+        "--root",
+        packed.parent,
+        "--split",
+        "all",
+        "--confidence",
+        "0",
+        "--distance",
+        "1.2",
+    )
     printed = succeeds(*common, "--out", tmp_path / "a", "--model", checkpoint, "--workers", "0")
     assert printed.startswith(f"{tmp_path / 'a' / 'lsp_extended-all'}: 20 people, ")
     parts = sorted((tmp_path / "a" / "lsp_extended-all").glob("*.npz"))

@@ -251,6 +251,29 @@ def test_zhou2017_prints_the_true_mpjpe_beside_it(index_3d: AnnotationIndex) -> 
     assert scores.others["mpjpe_mm"] < 1e-3
 
 
+def test_a_network_with_the_published_joints_has_the_published_figure_alone(index_3d: AnnotationIndex) -> None:
+    """The recipe zhou2017 predicts MPII's 16 joints; the 17 of the standard MPJPE have a spine and a nose besides."""
+    scores = score(truth(index_3d, MPII_16, decode="argmax"), index_3d, ZHOU, protocol_rows(index_3d, ZHOU))
+    assert scores.value > 10
+    assert scores.others == {}
+    with pytest.raises(ConfigError, match="does not predict spine, nose"):
+        score(truth(index_3d, MPII_16), index_3d, STANDARD, all_rows(index_3d))
+
+
+def test_joints_are_read_from_maps_in_full_precision(index_2d: AnnotationIndex) -> None:
+    """In bf16, whose steps beyond 128 are a pixel wide, a joint would be half a pixel off on average."""
+    torch.manual_seed(0)
+    points = torch.rand(1, 18, 2) * 40 + 12
+
+    def forward(image: Tensor) -> PoseOutput:
+        return PoseOutput(CODEC.gaussians(points).expand(len(image), -1, -1, -1), None, None, None, is_logits=False)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = predict(forward, CODEC, index_2d, all_rows(index_2d), flip_test=False)
+    full = predict(forward, CODEC, index_2d, all_rows(index_2d), flip_test=False)
+    np.testing.assert_array_equal(mixed.keypoints, full.keypoints)
+
+
 # --- keys, rows, groups ---
 
 

@@ -9,14 +9,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from headstart.errors import TrainingError
-from headstart.executors import Task, is_held, run_here
+from headstart.errors import ConfigError, TrainingError
+from headstart.executors import Folders, Task, is_held, run_cell, run_here
+from headstart.experiment import as_json
 from headstart.results import RunResult
+from headstart.study import cells
+from headstart.study_plan import experiment
+from studies_in_small import EVERYTHING, study_of
 
 pytestmark = pytest.mark.slow
 
@@ -179,3 +184,15 @@ def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], object], 
         assert time.monotonic() < deadline, "it did not come in time"
         time.sleep(0.05)
     return found
+
+
+def test_a_run_that_another_plan_left_in_the_working_folder_is_not_filed(tmp_path: Path) -> None:
+    """Kept weights, or a kill between training and filing, and then another loss: not the numbers of before."""
+    study = study_of(EVERYTHING)
+    cell, folders = cells(study)[0], Folders(tmp_path / "results", tmp_path / "work")
+    before = as_json(experiment(replace(study, losses={"heatmap_cross_entropy": 2.0}), cell, {}))
+    left = RunResult("cell", 0, before, "sha", "cpu", [], [])
+    left.save(tmp_path / "work" / cell.name / "run" / "result.json")
+    with pytest.raises(ConfigError, match=r"result\.json was made by another configuration: stages .* begin anew"):
+        run_cell(study, cell, folders, {})
+    assert not (tmp_path / "results").exists()

@@ -304,6 +304,31 @@ class TestOpenIndex:
         assert len(open_index("lsp", root, "train", tmp_path / "cache")) == 5
         assert calls == ["train", "train"]
 
+    def test_labels_edited_in_place_are_read_again(self, root: Path, calls: list[str], tmp_path: Path):
+        """Which leaves the folder itself as it was: labels mostly lie a level or two below."""
+        labels = root / "annotations" / "deep" / "a.json"
+        labels.parent.mkdir(parents=True)
+        for content, asked in (("1", 1), ("1", 1), ("22", 2)):
+            times = [path.stat() for path in (root, root / "annotations", labels.parent)]
+            labels.write_text(content)
+            for path, at in zip((root, root / "annotations", labels.parent), times):
+                os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+            os.utime(labels, ns=(len(content), len(content)))
+            open_index("lsp", root, "train", tmp_path / "cache")
+            assert len(calls) == asked
+        (root / "images").mkdir()
+        os.utime(root, ns=(times[0].st_atime_ns, times[0].st_mtime_ns))
+        open_index("lsp", root, "train", tmp_path / "cache")
+        before = len(calls)
+        (root / "images" / "beside.json").write_text("of no adapter")
+        os.utime(root / "images", ns=(5, 5))
+        open_index("lsp", root, "train", tmp_path / "cache")
+        assert len(calls) == before + 1
+        (root / "images" / "beside.json").write_text("folders of pictures are not entered")
+        os.utime(root / "images", ns=(5, 5))
+        open_index("lsp", root, "train", tmp_path / "cache")
+        assert len(calls) == before + 1
+
     def test_another_folder_is_read_by_itself(self, root: Path, calls: list[str], tmp_path: Path):
         open_index("lsp", root, "train", tmp_path / "cache")
         other = tmp_path / "other"

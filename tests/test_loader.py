@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from headstart.augment import AugmentConfig
+from headstart.errors import DataError
 from headstart.geometry import Camera, Crop
 from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.loader import (
@@ -302,3 +303,13 @@ class TestLoaders:
         assert batch.weight_2d.sum(1).tolist() == batch.weight_3d.sum(1).tolist() == [18, 0]
         assert (batch.image[1] == 128).all()
         assert batch.row.tolist() == [0, 1]
+
+
+def test_a_data_set_without_a_joint_in_its_pictures_is_refused(index_2d: AnnotationIndex, tmp_path: Path) -> None:
+    """Human3.6M as the challenge gave it has 3D alone: every loss would be 0, for ever."""
+    nothing = np.zeros(len(CANONICAL), np.uint8)
+    people = (replace(index_2d[row], visibility=nothing) for row in range(3))
+    write_index(tmp_path / "a.arrow", (to_row(one, index_2d.root) for one in people), SCHEMA, {})
+    (tmp_path / "pack.json").write_text('{"shards": ["a.arrow"]}')
+    with pytest.raises(DataError, match="joints labelled in the pictures of lsp_extended, found none among 3 people"):
+        open_mixture((Data("lsp_extended", str(tmp_path), "all"),), 0)

@@ -248,6 +248,16 @@ class TestPack:
             pack(crowd, tmp_path / "out", config, source=source)
         assert (tmp_path / "out" / "shard-00000.arrow").read_bytes() == before
 
+    def test_other_labels_need_another_folder(self, crowd: AnnotationIndex, tmp_path: Path):
+        """Shards that are there would stay as they are, with the labels of before."""
+        pack(crowd, tmp_path / "out", PackConfig(), source=SOURCE)
+        people = [crowd[row] for row in range(len(crowd))]
+        moved = [replace(people[0], keypoints=people[0].keypoints + 1), *people[1:]]
+        file = tmp_path / "corrected.arrow"
+        write_index(file, (to_row(person, crowd.root) for person in moved), SCHEMA, {})
+        with pytest.raises(DataError, match=r"settings\.json.*Choose another --out"):
+            pack(AnnotationIndex([file], crowd.root), tmp_path / "out", PackConfig(), source=SOURCE)
+
     @pytest.mark.parametrize("content", [b"", b'{"size": 25', b"\xff\xfe\x00"])
     def test_settings_that_cannot_be_read_are_named(self, crowd: AnnotationIndex, tmp_path: Path, content: bytes):
         settings = tmp_path / "settings.json"

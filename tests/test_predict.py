@@ -334,7 +334,9 @@ class TestLoading:
             load_network("someone/poses")
         assert "\n" not in str(error.value)
 
-    @pytest.mark.parametrize("source", ["nowhere.safetensors", "/no/such/run", "a/b.onnx", "a/b/c.safetensors", "no-such-run/"])
+    @pytest.mark.parametrize(
+        "source", ["nowhere.safetensors", "/no/such/run", "a/b.onnx", "a/b/c.safetensors", "no-such-run/"]
+    )
     def test_a_path_that_is_missing_is_not_asked_of_the_hub(self, source):
         with pytest.raises(ConfigError, match="expected a checkpoint"):
             load_network(source)

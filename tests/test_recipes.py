@@ -50,12 +50,34 @@ def test_every_docstring_says_claim_command_cost_and_result(name: str) -> None:
 @pytest.mark.parametrize("name", datasets.DATASETS)
 def test_every_data_set_can_be_trained_on_and_scored(name: str) -> None:
     sources = Sources(roots={name: "/there"})
-    (data,), (validation,) = sources.data((name,)), sources.validation((name,))
-    assert data.root == validation.root == "/there"
+    sources = replace(sources, two_d=(name,), three_d=(name,))
+    (data,), checks = sources.data((name,)), (*sources.validation_2d(), *sources.validation_3d())
+    assert len(checks) == 2
     assert data.split == train_split(name)
     assert data.split in datasets.splits(name)
-    assert protocol(validation.protocol).dataset == name
-    assert protocol(validation.protocol).split in datasets.splits(name)
+    for validation in checks:
+        assert data.root == validation.root == "/there"
+        assert protocol(validation.protocol).dataset == name
+        assert protocol(validation.protocol).split in datasets.splits(name)
+
+
+def test_people_are_scored_by_what_is_learnt_from_them() -> None:
+    sources = Sources(two_d=("synthetic_wild",), three_d=("synthetic_wild", "h36m"))
+    assert [one.protocol for one in build("pretrain_2d_then_3d", sources).validation] == [
+        "synthetic_wild",
+        "h36m_standard",
+        "synthetic_wild_pck",
+    ]
+    assert [protocol(one.protocol).unit for one in sources.validation_3d()] == ["mm", "mm"]
+    # The control arm has no 2D data: none need be there to score it.
+    assert [one.protocol for one in build("scratch_3d", Sources()).validation] == ["h36m_standard"]
+    assert [one.protocol for one in build("zhou2017", Sources()).validation] == ["h36m_zhou2017", "mpii_pckh"]
+
+
+def test_unknown_data_sets_are_named() -> None:
+    for names in ({"two_d": ("nobody",)}, {"three_d": ("nobody",)}):
+        with pytest.raises(ConfigError, match="unknown data set 'nobody'; known: mpii"):
+            build("pretrain_2d_then_3d", Sources(**names))
 
 
 def test_zhou2017_is_the_published_scheme() -> None:

@@ -460,6 +460,15 @@ def test_other_settings_are_refused(pair: Path) -> None:
     assert "losses, optimiser and augmentation" in refused(pair)
 
 
+@pytest.mark.parametrize("arm", ["3d_alone", "2d_then_3d"])
+def test_another_network_in_a_later_seed_is_refused(tmp_path: Path, arm: str) -> None:
+    def changed(cell: Fake) -> Fake:
+        other = {"config": {"model": {"backbone": "resnet50"}}}
+        return replace(cell, changes=other) if cell.arm == arm and cell.seed == 1 else cell
+
+    assert "a model as in its partner" in refused(write_study(tmp_path, [changed(cell) for cell in PAIR]))
+
+
 def test_a_fair_study_has_no_mismatch(full: tuple[Path, str, str]) -> None:
     assert mismatches(load_study(full[0])) == []
 

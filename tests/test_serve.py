@@ -255,9 +255,7 @@ class TestGuard:
             await send({"type": "http.response.body", "body": answer[5:]})
 
         self.told: list[str] = []
-        return Guard(
-            application, folder=folder, upload_bytes=1_000_000, folder_bytes=100, arrived=self.told.append
-        )
+        return Guard(application, folder=folder, upload_bytes=1_000_000, folder_bytes=100, arrived=self.told.append)
 
     def test_sizes_are_counted_whatever_the_header_says(self, tmp_path: Path) -> None:
         guard = self.guard(tmp_path)

@@ -36,6 +36,33 @@ def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: P
             finished(tmp_path, cell_record(other, cell))
 
 
+def test_a_cell_of_other_weights_splits_or_tests_is_refused(tmp_path: Path) -> None:
+    study = study_of(EVERYTHING)
+    cell = cells(study)[0]
+    _finish(study, cell, tmp_path)
+    pretrained = replace(study.models["nano"], weights="someone/weights")
+    for other in (
+        replace(study, models={"nano": pretrained}),
+        replace(study, splits={cell.three_d: "other"}),
+        replace(study, tests=(*study.tests, "lsp_pck")),
+    ):
+        with pytest.raises(ConfigError, match=r"made by another plan \(plan "):
+            finished(tmp_path, cell_record(other, cell))
+    # Where the data lie is not the plan; nor are splits of data that the cell does not use.
+    for same in (replace(study, roots={cell.three_d: "/elsewhere"}), replace(study, splits={"flic": "other"})):
+        assert finished(tmp_path, cell_record(same, cell)) is not None
+
+
+def test_what_an_earlier_version_did_not_record_is_not_held_against_it(tmp_path: Path) -> None:
+    study = study_of(EVERYTHING)
+    cell = cells(study)[0]
+    result = _finish(study, cell, tmp_path)
+    record = cell_record(study, cell)
+    path = tmp_path / cell.name / "cell.json"
+    path.write_text(json.dumps({name: value for name, value in record.items() if name != "plan"}))
+    assert finished(tmp_path, record) == result
+
+
 def test_the_record_says_what_the_report_needs() -> None:
     record = study_record(study_of(replace(EVERYTHING, arms=("3d_alone", "2d3d"))))
     assert list(record["arms"]) == ["3d_alone", "2d3d"]

@@ -287,6 +287,22 @@ def test_the_best_survives_a_resumed_run(
     assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["best"] == 60
 
 
+def test_another_first_validation_begins_a_new_best(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 % and 60 mm are not to be compared, nor are 20 people and five of them."""
+    settings: dict[str, Any] = {"validate_samples": 4, "validation": (pck_of(stick_people_2d),)}
+    stop_after(monkeypatch, 2)
+    scripted(monkeypatch, [90.0, 60.0], "higher")
+    with pytest.raises(Interrupted):
+        run(experiment(stage_2d(stick_people_2d, 16), **settings), tmp_path)
+    stop_after(monkeypatch, None)
+    scripted(monkeypatch, [20.0, 30.0, 25.0], "higher")
+    settings["validation"] = (replace(pck_of(stick_people_2d), limit=5),)
+    run(experiment(stage_2d(stick_people_2d, 16), **settings), tmp_path, resume=True)
+    assert load_checkpoint(tmp_path / "best.safetensors").header["progress"]["best"] == 30
+
+
 # --- stopping and going on ---
 
 

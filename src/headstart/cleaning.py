@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart.checkpoint import find_checkpoint
+from headstart.datasets import skeleton
 from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Crop
@@ -22,12 +23,14 @@ from headstart.index import AnnotationIndex, open_packed, packed_folder, to_row,
 from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
 from headstart.predictions import Predictions, in_order, join_predictions
-from headstart.results import write_atomically
+from headstart.results import digest_of, write_atomically
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
 
 _CHANGED = ("keypoints", "visibility", "xyz")
+#: Share of the labels beyond which not they are to be doubted.
+_MOST_DROPPED = 0.3
 
 
 @dataclass(frozen=True)
@@ -56,20 +59,24 @@ def packed_split(dataset: str, root: Path, split: str) -> Path:
 def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, workers: int = 2) -> Predictions:
     """Let a model predict everybody in a packed split, a shard at a time; what lies in ``out`` already is used.
 
-    Raises :class:`DataError` if another model made what lies there, and :class:`ConfigError` if ``out`` is ``source``.
+    Raises :class:`DataError` if another model, or the same of other pictures, made what lies there, and
+    :class:`ConfigError` if ``out`` is ``source``.
     """
     _require_apart(source, out)
     index, wanted, parts = open_packed(source), find_checkpoint(checkpoint), []
+    marks = {"weights": digest_of([wanted]), "pictures": digest_of([source / "pack.json", *index.files])}
     for number, file in enumerate(index.files, 1):
         path = out / f"{file.stem}.npz"
         if not path.is_file():
             shard, title = AnnotationIndex([file], index.root), f"predicting {number} of {len(index.files)}"
             rows = np.arange(len(shard))
-            predict_people(wanted, shard, rows, title, batch_size=batch_size, workers=workers).save(path)
+            made = predict_people(wanted, shard, rows, title, batch_size=batch_size, workers=workers)
+            replace(made, about={**made.about, **marks}).save(path)
         parts.append(Predictions.load(path))
-        made = parts[-1].about.get("checkpoint")
-        if made != str(wanted):
-            raise DataError(path, f"predictions of {wanted}", found=f"those of {made}", fix="Remove them")
+        found = parts[-1].about
+        if any(found.get(name) != mark for name, mark in marks.items()):
+            what = f"those of {found.get('checkpoint')} as it was, or of other pictures"
+            raise DataError(path, f"predictions of {wanted} as it is", found=what, fix="Remove them")
     return join_predictions(parts)
 
 
@@ -78,13 +85,15 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
 
     Beside the shards lie ``doubts.csv``, a line for each person changed, and ``doubts.png``, some of them before and
     after. Pictures, boxes and everything else stay. Raises :class:`DataError` for a person without a prediction, and
-    :class:`ConfigError` if ``out`` is ``source``.
+    :class:`ConfigError` if ``out`` is ``source``, and for predictions that contradict more labels than can be wrong.
     """
     _require_apart(source, out)
     index, manifest = open_packed(source), json.loads((source / "pack.json").read_text())
     opinion = in_order(predictions, index.column("key").tolist())
     predicted, confidence = _canonical(opinion)
-    doubts = [doubt(index[row], predicted[row], confidence[row], config) for row in range(len(index))]
+    own = skeleton(manifest["dataset"])
+    doubts = [doubt(index[row], predicted[row], confidence[row], config, own) for row in range(len(index))]
+    _require_plausible(index, doubts)
     # What is half written must not look finished.
     (out / "pack.json").unlink(missing_ok=True)
     start = 0
@@ -115,6 +124,16 @@ def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 
 def _require_apart(source: Path, out: Path) -> None:
     if out.resolve() == source.resolve():
         raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
+
+
+def _require_plausible(index: AnnotationIndex, doubts: list[Doubt]) -> None:
+    """Most labels of a data set are right: who doubts that has predicted other pictures, or is no judge."""
+    labels, dropped = (index.column("visibility") > 0).sum(), sum(int(doubted.dropped.sum()) for doubted in doubts)
+    if dropped > _MOST_DROPPED * labels:
+        raise ConfigError(
+            f"the model contradicts {dropped:,} of {labels:,} labels, far more than can be wrong: are its predictions"
+            " of these very pictures (a packed split's, not those that it was packed from), and is it any good?"
+        )
 
 
 def _canonical(opinion: Predictions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

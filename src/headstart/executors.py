@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
+from headstart.experiment import as_json, require_same
 from headstart.results import RunResult, write_atomically
 from headstart.study import Cell, Study
 from headstart.study_plan import experiment, require_budget
@@ -44,7 +45,8 @@ class Folders:
 def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False) -> RunResult:
     """Train, score and file one cell, or return what an earlier or simultaneous run of it left.
 
-    ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept.
+    ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, and
+    for a working folder in which another plan has left a run.
     """
     from headstart.samples import write_samples
     from headstart.train import run
@@ -57,7 +59,11 @@ def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str
         training = work / "run"
         # A run that was killed while filing its result has nothing left to train.
         own = training / "result.json"
-        result = RunResult.load(own) if own.is_file() else run(plan, training, resume=True)
+        if own.is_file():
+            result = RunResult.load(own)
+            require_same(result.config, as_json(plan), own)
+        else:
+            result = run(plan, training, resume=True)
         if os.environ.get("RANK", "0") != "0":
             return result
         step = record["flops_per_sample"] * study.batch_size

@@ -101,4 +101,7 @@ def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> N
         if name not in FREE_FIELDS and saved.get(name) != value
     ]
     if different:
-        raise ConfigError(f"{path} was made by another configuration: {'; '.join(different)}")
+        raise ConfigError(
+            f"{path} was made by another configuration: {'; '.join(different)}. Go back to it, or delete"
+            f" {path.parent} to begin anew"
+        )

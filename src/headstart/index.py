@@ -12,7 +12,6 @@ only).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,9 @@ from headstart import datasets
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
+from headstart.index_cache import cached_file
 from headstart.records import Annotation, Visibility
+from headstart.results import digest_of
 from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
 
 _JOINTS = len(CANONICAL)
@@ -102,6 +103,10 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def __len__(self) -> int:
         return int(self._starts[-1])
+
+    def digest(self) -> str:
+        """Changes with any label, and with any picture of a packed split."""
+        return digest_of(self.files)
 
     def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
         """Person ``row`` in canonical joints."""
@@ -221,7 +226,7 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
     root = Path(root)
     if packed := packed_folder(dataset, root, split):
         return open_packed(packed)
-    file = (cache or _default_cache()) / f"{dataset}-{split}-{_cache_key(dataset, root, split)}.arrow"
+    file = cached_file(dataset, root, split, _VERSION, cache)
     if not file.is_file():
         people = (to_row(unify(person, datasets.skeleton(dataset)), root) for person in _checked(dataset, root, split))
         write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
@@ -254,22 +259,6 @@ def _checked(dataset: str, root: Path, split: str) -> Iterator[Annotation]:
         yield person
     if not seen:
         raise DataError(root, f"people in split {split} of {dataset}", found="none")
-
-
-def _default_cache() -> Path:
-    base = os.environ.get("HEADSTART_CACHE")
-    return Path(base) if base else Path.home() / ".cache" / "headstart"
-
-
-def _cache_key(dataset: str, root: Path, split: str) -> str:
-    """Changes when the code of any adapter, the joints, or the folder of the data set changes."""
-    digest = hashlib.sha256(f"{_VERSION} {dataset} {split} {root.resolve()}".encode())
-    package = Path(datasets.__file__).parent
-    for source in [*sorted(package.glob("*.py")), package.parent / "skeleton.py"]:
-        digest.update(source.read_bytes())
-    for path in [root, *sorted(root.glob("*"))] if root.is_dir() else []:
-        digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
 
 
 def _relative(image: Path, root: Path) -> str:

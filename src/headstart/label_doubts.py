@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.records import Annotation, Visibility
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, Skeleton, conversion
 
 #: Limb -> canonical joints (6,) of both sides.
 _LIMBS = {
@@ -63,10 +63,12 @@ def doubt(
     predicted: NDArray[np.floating],
     confidence: NDArray[np.floating],
     config: DoubtConfig = DoubtConfig(),
+    source: Skeleton = CANONICAL,
 ) -> Doubt:
     """Compare labels with a prediction (J, 2) image px, NaN where there is none, and its confidence (J,) in 0..1.
 
-    Joints are canonical. What the model does not predict, or nobody labelled, is not doubted.
+    Joints are canonical. What the model does not predict, or nobody labelled, is not doubted. Midpoints that the
+    data set's own joints (``source``) lack go with the joints that they were made from.
     """
     size = trunk_size(person)
     order = np.arange(len(CANONICAL))
@@ -76,7 +78,15 @@ def doubt(
     distance = np.linalg.norm(predicted - person.keypoints[order], axis=-1) / size
     labelled = person.visibility[order] > 0
     # NaN compares as False: what is not predicted is kept.
-    return Doubt(order, labelled & (distance > config.distance) & (confidence >= config.confidence))
+    dropped = labelled & (distance > config.distance) & (confidence >= config.confidence)
+    return Doubt(order, dropped | (labelled & _made_from(dropped, source)))
+
+
+def _made_from(joints: NDArray[np.bool_], source: Skeleton) -> NDArray[np.bool_]:
+    """Canonical joints (J,) that are, or are midpoints of, any of ``joints`` (J,), where labels have those of
+    ``source``."""
+    chosen = [name in CANONICAL.names and joints[CANONICAL.index(name)] for name in source.names]
+    return np.asarray(conversion(source, CANONICAL)[:, chosen].any(1))
 
 
 def without_doubt(person: Annotation, doubted: Doubt) -> Annotation:

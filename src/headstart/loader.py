@@ -151,8 +151,15 @@ class Mixture:
 
 
 def open_mixture(data: tuple[Data, ...], seed: int) -> Mixture:
-    """Open every data set; ``limit`` picks people at random by the seed."""
+    """Open every data set; ``limit`` picks people at random by the seed.
+
+    Raises :class:`DataError` for one without a single labelled joint in its pictures: nothing would be learnt from it.
+    """
     indexes = [open_index(one.dataset, Path(one.root), one.split) for one in data]
+    for one, index in zip(data, indexes):
+        if not index.column("visibility").any():
+            found = f"none among {len(index):,} people of split {one.split}"
+            raise DataError(one.root, f"joints labelled in the pictures of {one.dataset}", found=found)
     rows: list[NDArray[np.int64] | None] = []
     for one, index in zip(data, indexes):
         if one.limit is None or one.limit >= len(index):

@@ -58,9 +58,10 @@ def pack(
     A shard is written again if a picture that it had to leave out can be read now.
 
     ``source`` (data set, split) goes into the manifest, which is returned. Raises :class:`DataError` if ``out`` was
-    begun with other settings, or if more than 1 % of the pictures cannot be read; fewer are left out and named.
+    begun with other settings or labels, or if more than 1 % of the pictures cannot be read; fewer are left out and
+    named.
     """
-    settings = {**source, **asdict(config), "people": len(index)}
+    settings = {**source, **asdict(config), "people": len(index), "labels": index.digest()}
     claim(out / "settings.json", settings)
     starts = range(0, len(index), config.rows_per_shard)
     shards, unreadable = [], []

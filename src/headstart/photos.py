@@ -136,8 +136,8 @@ def _turned(picture: Image) -> Image:
     try:
         orientation = picture.getexif().get(_ORIENTATION)
     except _BROKEN:
-        orientation = None
-    turn = _TURNS.get(orientation)
+        orientation = 1
+    turn = _TURNS.get(orientation or 1)
     return picture if turn is None else picture.transpose(Transpose(turn))
 
 

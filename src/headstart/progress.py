@@ -21,6 +21,8 @@ class Progress:
     updates: int = 0
     """Steps done in all stages."""
     best: float | None = None
+    best_of: str = ""
+    """What scored it: the first validation of the experiment."""
     unreadable: list[str] = field(default_factory=list)
     costs: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)

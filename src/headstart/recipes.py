@@ -32,6 +32,8 @@ _PROTOCOL = {
     "synthetic_studio": "synthetic_studio",
     "synthetic_occluded": "synthetic_occluded",
 }
+# Where 3D labels are learnt, those are what is scored.
+_PROTOCOL_3D = {"synthetic_wild": "synthetic_wild"}
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,23 @@ class Sources:
             raise ConfigError(f"unknown data set {name!r}; known: {', '.join(datasets.DATASETS)}")
         return self.roots.get(name, f"data/{name}")
 
-    def validation(self, names: tuple[str, ...]) -> tuple[Validation, ...]:
-        """The usual protocol of each data set, 1,000 people while training."""
-        return tuple(Validation(_PROTOCOL[name], self.root(name), limit=1000) for name in names)
+    def validation_2d(self) -> tuple[Validation, ...]:
+        """The usual protocol of each data set with 2D labels, 1,000 people while training."""
+        return tuple(self._checked(name, protocol_of(name)) for name in self.two_d)
+
+    def validation_3d(self) -> tuple[Validation, ...]:
+        """The same of those with 3D labels."""
+        return tuple(self._checked(name, _PROTOCOL_3D.get(name, protocol_of(name))) for name in self.three_d)
+
+    def _checked(self, name: str, protocol: str) -> Validation:
+        return Validation(protocol, self.root(name), limit=1000)
+
+
+def protocol_of(name: str) -> str:
+    """The usual protocol of a data set; raises :class:`ConfigError` for one that is not known."""
+    if name not in _PROTOCOL:
+        raise ConfigError(f"unknown data set {name!r}; known: {', '.join(_PROTOCOL)}")
+    return _PROTOCOL[name]
 
 
 def train_split(name: str) -> str:
@@ -106,11 +122,10 @@ def zhou2017(sources: Sources) -> Experiment:
         contrast=0.0,
         colour=0.2,
     )
-    validation = (
-        *(Validation("h36m_zhou2017", sources.root("h36m"), limit=1000) for name in sources.three_d if name == "h36m"),
-        *sources.validation(tuple(name for name in sources.three_d if name != "h36m")),
-        *sources.validation(sources.two_d),
-    )
+    in_3d = [
+        replace(one, protocol="h36m_zhou2017") if "h36m" in one.protocol else one for one in sources.validation_3d()
+    ]
+    validation = (*in_3d, *sources.validation_2d())
     return Experiment("zhou2017", model, stages, validation, augment, average_decay=None, flip_test=True)
 
 
@@ -121,7 +136,7 @@ def pretrain_2d(sources: Sources) -> Experiment:
     pretrain_2d --two-d lsp_extended --root lsp_extended=DIR --out runs/2d``. Cost: 200,000 samples.
     Measured: see README, "Results".
     """
-    return Experiment("pretrain_2d", _model(), (_stage_2d(sources, Budget(samples=200_000)),), _validation_2d(sources))
+    return Experiment("pretrain_2d", _model(), (_stage_2d(sources, Budget(samples=200_000)),), sources.validation_2d())
 
 
 def scratch_3d(sources: Sources) -> Experiment:
@@ -131,7 +146,7 @@ def scratch_3d(sources: Sources) -> Experiment:
     --out runs/scratch``. Cost: 400,000 samples. Measured: not on real data yet.
     """
     stage = Stage("3d", sources.data(sources.three_d), Budget(samples=400_000), _LOSSES, schedule=_WARM_COSINE)
-    return Experiment("scratch_3d", _model(), (stage,), _validation_3d(sources))
+    return Experiment("scratch_3d", _model(), (stage,), sources.validation_3d())
 
 
 def pretrain_2d_then_3d(sources: Sources) -> Experiment:
@@ -151,7 +166,7 @@ def pretrain_2d_then_3d(sources: Sources) -> Experiment:
     )
     together = Stage("2d+3d", mixed, Budget(samples=160_000), _LOSSES, schedule=_WARM_COSINE)
     stages = (_stage_2d(sources, Budget(samples=200_000)), together, geometric)
-    return Experiment("pretrain_2d_then_3d", _model(), stages, _validation_3d(sources))
+    return Experiment("pretrain_2d_then_3d", _model(), stages, (*sources.validation_3d(), *sources.validation_2d()))
 
 
 def integral(sources: Sources) -> Experiment:
@@ -163,7 +178,7 @@ def integral(sources: Sources) -> Experiment:
     model = replace(_model(), head=HeadConfig(kind="integral"))
     mixed = (*sources.data(sources.two_d), *sources.data(sources.three_d))
     stage = Stage("2d+3d", mixed, Budget(samples=400_000), {"integral_l1": 1.0}, schedule=_WARM_COSINE)
-    return Experiment("integral", model, (stage,), _validation_3d(sources))
+    return Experiment("integral", model, (stage,), (*sources.validation_3d(), *sources.validation_2d()))
 
 
 def ship(sources: Sources) -> Experiment:
@@ -203,7 +218,7 @@ def ship(sources: Sources) -> Experiment:
         schedule=Schedule("constant", warmup=0.02),
         input_size=(192, 192),
     )
-    validation = (*sources.validation(sources.two_d), *sources.validation(sources.three_d))
+    validation = (*sources.validation_2d(), *sources.validation_3d())
     augment = AugmentConfig(scale=0.3, rotation_degrees=40.0, rotation_probability=0.8)
     return Experiment(
         "ship",
@@ -273,11 +288,3 @@ def _model() -> ModelConfig:
 def _stage_2d(sources: Sources, budget: Budget) -> Stage:
     data = sources.data(sources.two_d, use_3d=False)
     return Stage("2d", data, budget, {"heatmap_cross_entropy": 1.0}, schedule=_WARM_COSINE)
-
-
-def _validation_2d(sources: Sources) -> tuple[Validation, ...]:
-    return sources.validation(sources.two_d)
-
-
-def _validation_3d(sources: Sources) -> tuple[Validation, ...]:
-    return (*sources.validation(sources.three_d), *sources.validation(sources.two_d))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -93,6 +94,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     with atomic_file(path) as stream:
         stream.write(content)
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """16 hexadecimal digits that change with the content of any of the files."""
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

@@ -21,8 +21,9 @@ logger = logging.getLogger("headstart")
 UNREADABLE_LIMIT, UNREADABLE_SAMPLES = 0.01, 500
 
 
-def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture, batch_size: int) -> None:
-    """Count and name pictures that could not be read; more than 1 % of them stops the run."""
+def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture) -> None:
+    """Count and name pictures that this process could not read; more than 1 % of its samples, in all stages so far,
+    stops the run."""
     if bool(batch.readable.all()):
         return
     for dataset, row in zip(batch.dataset[~batch.readable].tolist(), batch.row[~batch.readable].tolist()):
@@ -30,7 +31,7 @@ def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture, batch_si
         if str(person.image) not in progress.unreadable:
             progress.unreadable.append(str(person.image))
             logger.warning("unreadable image %s (%s): left out", person.image, person.key)
-    seen = max((progress.step + 1) * batch_size, UNREADABLE_SAMPLES)
+    seen = max((progress.updates + 1) * len(batch.row), UNREADABLE_SAMPLES)
     if len(progress.unreadable) > UNREADABLE_LIMIT * seen:
         raise TrainingError(
             f"more than {UNREADABLE_LIMIT:.0%} of images cannot be read: {len(progress.unreadable)} among {seen}"

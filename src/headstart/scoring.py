@@ -113,7 +113,8 @@ def _load(path: Path) -> tuple[Forward, HeatmapCodec, torch.device]:
     device = PartialState().device
     if device.type == "cpu":
         keep_freed_memory()
-    return model.to(device, memory_format=torch.channels_last), model.codec, device
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(device), model.codec, device
 
 
 def picture_of_predictions(

@@ -26,6 +26,7 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
         "flops_per_sample": flops_per_sample(model_of(study, cell)),
         "batch_size": study.batch_size,
         "settings": _settings_digest(study),
+        "plan": _plan_digest(study, cell),
     }
 
 
@@ -34,6 +35,13 @@ def _settings_digest(study: Study) -> str:
     shared = [asdict(study.optimiser), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
     rest = [study.batch_size, study.average_decay, study.geometric_share, study.geometric_loss, study.precision]
     return hashlib.sha256(json.dumps([*shared, *rest], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _plan_digest(study: Study, cell: Cell) -> str:
+    """Of what else decides a cell's numbers: its whole network and its first weights, splits, tests. Not of folders."""
+    splits = {name: study.splits[name] for name in (cell.two_d or "", cell.three_d) if name in study.splits}
+    plan = [asdict(model_of(study, cell)), splits, study.tests]
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def study_record(study: Study) -> dict[str, Any]:
@@ -64,7 +72,8 @@ def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:
     if not (folder / "result.json").is_file():
         return None
     saved = json.loads((folder / "cell.json").read_text())
-    different = [name for name, value in record.items() if saved.get(name) != value]
+    # What an earlier version did not write down is not held against its results.
+    different = [name for name, value in record.items() if name in saved and saved[name] != value]
     if different:
         raise ConfigError(
             f"{folder}: made by another plan ({', '.join(f'{n} {saved.get(n)} != {record[n]}' for n in different)}):"

@@ -48,7 +48,7 @@ from headstart.results import RunResult, StageCost
 from headstart.safeguards import note_unreadable, require_finite
 from headstart.sampling import MixtureSampler
 from headstart.targets import HeatmapCodec
-from headstart.validation import is_better, require_validation_data, validate
+from headstart.validation import is_better, rehearse, validate
 
 logger = logging.getLogger("headstart")
 
@@ -111,7 +111,10 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         for number, stage in enumerate(experiment.stages)
         if number >= progress.stage
     }
-    require_validation_data(experiment)
+    rehearse(experiment, network.skeleton)
+    first_check = repr(experiment.validation[:1])
+    if progress.best_of not in ("", first_check):
+        progress.best = None  # of another protocol, or other people
 
     def checkpoint(path: Path, everything: bool) -> None:
         """Best keeps weights only; last keeps all that a resumed run needs."""
@@ -188,7 +191,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                     asked = time.perf_counter()
                     batch: Batch = next(batches)
                     waited += time.perf_counter() - asked
-                    note_unreadable(progress, batch, mixture, experiment.batch_size)
+                    note_unreadable(progress, batch, mixture)
                     batch = batch.to(device)
                     targets = codec.encode(batch, heatmaps=needs_maps)
 
@@ -212,6 +215,9 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
 
                     finished = steps is not None and progress.step >= steps
                     due = {name: finished or progress.step % interval == 0 for name, interval in every.items()}
+                    stopping = interrupted()
+                    if steps is None or any(due.values()) or stopping:
+                        loss.item()  # the clock is read when the device has done what it was given, not before
                     now = time.perf_counter()
                     progress.seconds, began = progress.seconds + now - began, now
                     if steps is None:
@@ -220,7 +226,6 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                         progress.seconds = float(accelerator.reduce(clock, "mean"))
                         finished = progress.seconds >= (stage.budget.seconds or 0)
                         due = {name: finished or is_due for name, is_due in due.items()}
-                    stopping = interrupted()
                     if processes > 1:
                         # They must also agree on a signal, which reaches each at a step of its own.
                         stopping = due["log"] and bool(accelerator.reduce(torch.tensor(stopping, device=device).int()))
@@ -260,7 +265,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                             "%s: %s", stage.name, ", ".join(f"{s.protocol} {s.value:.2f} {s.unit}" for s in scores)
                         )
                         if is_better(scores[0], progress.best):
-                            progress.best = scores[0].value
+                            progress.best, progress.best_of = scores[0].value, first_check
                             if main:
                                 checkpoint(best, everything=False)
                     if due["checkpoint"] or due["validate"] or stopping:

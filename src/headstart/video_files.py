@@ -1,7 +1,8 @@
 """Users' videos: upright frames with their times from any file or camera, and videos with the same times out (PyAV).
 
 One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned, and pixels
-that camcorders store narrow are widened, as players do. Times are kept, not counted: variable frame rates come out as they went in.
+that camcorders store narrow are widened, as players do. Times are kept, not
+counted: variable frame rates come out as they went in.
 """
 
 from __future__ import annotations
@@ -214,13 +215,9 @@ def _open(source: str, live: bool) -> InputContainer:
         raise DataError(source, expected, found=reason) from error
 
 
-def _widened(picture: VideoFrame, width: int) -> RGB:
-    return picture.reformat(width=width, height=picture.height, format="rgb24").to_ndarray()
-
-
 def _upright(picture: VideoFrame, pixel_width: float) -> RGB:
     """As players show it: pixels that are stored ``pixel_width`` times as wide as high become square."""
     width = max(round(picture.width * pixel_width), 1)
-    image = picture.to_ndarray(format="rgb24") if width == picture.width else _widened(picture, width)
+    image = picture.to_ndarray(format="rgb24", width=width, height=picture.height)
     # The display matrix turns counterclockwise, as numpy does.
     return np.ascontiguousarray(np.rot90(image, round(picture.rotation / 90)))

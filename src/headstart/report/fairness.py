@@ -86,20 +86,27 @@ def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> 
         return [Mismatch(first.id, expected, budgets, unfinished=not others)]
     baseline = study.variants[partner]
     theirs = next(iter(baseline.values()))
-    checks = [
-        ("seeds", sorted(cells), sorted(baseline), True),
-        ("FLOPs a sample", first.flops_per_sample, theirs.flops_per_sample, False),
-        ("samples a step", first.batch_size, theirs.batch_size, False),
-        ("losses, optimiser and augmentation (digest)", first.settings, theirs.settings, False),
-        ("a model", first.result.config.get("model"), theirs.result.config.get("model"), False),
-    ]
-    found = [
-        Mismatch(first.id, f"{what} as in its partner {theirs.id} ({expected})", str(here), later)
-        for what, here, expected, later in checks
+    found = []
+    if sorted(cells) != sorted(baseline):
+        expected = f"seeds as in its partner {theirs.id} ({sorted(baseline)})"
+        found.append(Mismatch(first.id, expected, str(sorted(cells)), unfinished=True))
+    # The partner's own cells too: each seed of both must have been made and scored alike.
+    every = (*cells.values(), *baseline.values())
+    return found + [one for cell in every for one in (*_made_alike(cell, theirs), *_scored_alike(cell, theirs))]
+
+
+def _made_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
+    checks = (
+        ("FLOPs a sample", cell.flops_per_sample, partner.flops_per_sample),
+        ("samples a step", cell.batch_size, partner.batch_size),
+        ("losses, optimiser and augmentation (digest)", cell.settings, partner.settings),
+        ("a model", cell.result.config.get("model"), partner.result.config.get("model")),
+    )
+    return [
+        Mismatch(cell.id, f"{what} as in its partner {partner.id} ({expected})", str(here))
+        for what, here, expected in checks
         if here != expected
     ]
-    # The partner's own cells too: each seed of both must have been scored alike.
-    return found + [one for cell in (*cells.values(), *baseline.values()) for one in _scored_alike(cell, theirs)]
 
 
 def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:

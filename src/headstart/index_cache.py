@@ -1,0 +1,48 @@
+"""Where the index of a split is cached: under a name that changes with everything that the index was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from headstart import datasets
+
+# Of the data sets that there are adapters for.
+_LABEL_SUFFIXES = frozenset({".json", ".mat", ".pkl", ".h5", ".csv", ".xml"})
+_PICTURE_FOLDERS = frozenset({"images", "imageFiles", "imageSequence", "train2017", "val2017"})
+
+
+def cached_file(dataset: str, root: Path, split: str, version: int, cache: Path | None = None) -> Path:
+    """The file, which need not exist yet; ``version`` is that of its format.
+
+    ``cache`` defaults to ``$HEADSTART_CACHE`` or ``~/.cache/headstart``.
+    """
+    return (cache or _default_cache()) / f"{dataset}-{split}-{_key(dataset, root, split, version)}.arrow"
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("HEADSTART_CACHE")
+    return Path(base) if base else Path.home() / ".cache" / "headstart"
+
+
+def _key(dataset: str, root: Path, split: str, version: int) -> str:
+    """Changes when the code of any adapter, the joints, or the folder of the data set with its labels changes."""
+    digest = hashlib.sha256(f"{version} {dataset} {split} {root.resolve()}".encode())
+    package = Path(datasets.__file__).parent
+    for source in [*sorted(package.glob("*.py")), package.parent / "skeleton.py"]:
+        digest.update(source.read_bytes())
+    for path in [root, *sorted(root.glob("*"))] if root.is_dir() else []:
+        digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
+    for path in _label_files(root):
+        digest.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _label_files(root: Path) -> Iterator[Path]:
+    """Files below ``root`` that hold labels; folders of pictures, which may have millions, are not entered."""
+    for folder, inside, names in os.walk(root):
+        inside[:] = sorted(name for name in inside if name not in _PICTURE_FOLDERS)
+        paths = (Path(folder, name) for name in sorted(names))
+        yield from (path for path in paths if path.suffix.lower() in _LABEL_SUFFIXES and path.is_file())

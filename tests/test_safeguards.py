@@ -1,0 +1,54 @@
+"""When a run stops by itself: unreadable pictures, by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from headstart.errors import TrainingError
+from headstart.index import AnnotationIndex
+from headstart.loader import Mixture
+from headstart.progress import Progress
+from headstart.records import Batch
+from headstart.safeguards import note_unreadable
+
+
+def batch(size: int, unreadable: int) -> Batch:
+    """``size`` samples of the first people of the first data set, the first of them unreadable."""
+    nothing = torch.zeros(size)
+    fields = dict.fromkeys(Batch.__dataclass_fields__, nothing)
+    rows = torch.arange(size) % 20
+    return Batch(**{**fields, "row": rows, "dataset": nothing.long(), "readable": torch.arange(size) >= unreadable})
+
+
+@pytest.fixture
+def mixture(index_2d: AnnotationIndex) -> Mixture:
+    return Mixture([index_2d], [None], ())
+
+
+@pytest.mark.parametrize(
+    ("updates", "size", "listed", "stops"),
+    [
+        (0, 32, 4, False),  # five of at least 500
+        (0, 32, 5, True),
+        (699, 32, 223, False),  # 224 of 22,400 samples in all stages so far
+        (699, 32, 224, True),
+        (699, 8, 55, False),  # one of four processes: 56 of its own 5,600
+        (699, 8, 56, True),
+    ],
+)
+def test_one_in_a_hundred_samples_of_all_stages_may_be_unreadable(
+    mixture: Mixture, updates: int, size: int, listed: int, stops: bool
+) -> None:
+    """Whatever the step in the stage, which begins at 0 again."""
+    progress = Progress(stage=1, step=3, updates=updates, unreadable=[f"{n}.jpg" for n in range(listed)])
+    if stops:
+        with pytest.raises(TrainingError, match=f"{listed + 1} among"):
+            note_unreadable(progress, batch(size, 1), mixture)
+    else:
+        note_unreadable(progress, batch(size, 1), mixture)
+        note_unreadable(progress, batch(size, 1), mixture)
+        assert len(progress.unreadable) == listed + 1
+        assert Path(progress.unreadable[-1]) == mixture.indexes[0][0].image
