@@ -234,7 +234,7 @@ def test_configurations_that_cannot_run(stick_people_2d: Path, trained: tuple[Pa
     assert "budget: expected exactly one of samples, epochs, flops, seconds" in fails(*two_units)
     assert "holds another run; give --resume" in fails(*training(root, trained[0]))
     line = fails(*training(root, trained[0], "--resume", "--stages.0.budget.samples", "16", "--seed", "7"))
-    assert line.endswith("was made by another configuration: seed was 0, is 7")
+    assert "was made by another configuration: seed was 0, is 7. Go back to it, or delete" in line
     assert "--root: expected NAME=DIR" in fails("train", "pretrain_2d", "--root", "lsp", "--out", tmp_path / "a")
     assert "joints.mat" in fails(*training(root, root / "joints.mat" / "run"))
     assert not (tmp_path / "a").exists()

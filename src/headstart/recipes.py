@@ -1,4 +1,9 @@
-"""Recipes: named functions that return a whole Experiment. Each says its claim, command, cost and measured result."""
+"""Recipes: named functions that return a whole Experiment. Each says its claim, command, cost and measured result.
+
+Backbones are ResNet-50 with random weights, which need no network, but in ``ship`` and ``finetune``; ``--model.weights
+microsoft/resnet-50`` takes ImageNet's from the hub, ``--model.backbone efficientnet_lite0 --model.weights pip`` those
+of a package.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +88,11 @@ def train_split(name: str) -> str:
 
 
 def zhou2017(sources: Sources) -> Experiment:
-    """The published scheme, exactly: Zhou et al. 2017 in its three stages.
+    """The published scheme: Zhou et al. 2017 in its three stages, from ImageNet's weights if ``--model.weights`` is given.
 
     Claim: 64.9 mm (paper), 64.55 mm (authors' PyTorch code) and < 64.5 mm (the 2D pre-training study) on Human3.6M
-    under ``h36m_zhou2017``. Command: ``headstart train zhou2017 --root mpii=DIR --root h36m=DIR --out runs/zhou``.
+    under ``h36m_zhou2017``. Command: ``headstart train zhou2017 --root mpii=DIR --root h36m=DIR --model.weights
+    microsoft/resnet-50 --out runs/zhou`` (weights from the hub, as published; random ones without).
     Cost: ResNet-50, 256 px; about 3.1M samples in stage 1, then 70 epochs of MPII and Human3.6M together.
     Measured: not run yet (the data lie behind a form); only its mechanics are tested, on files in official format.
     """
@@ -172,8 +178,9 @@ def pretrain_2d_then_3d(sources: Sources) -> Experiment:
 def integral(sources: Sources) -> Experiment:
     """Integral regression (Sun et al. 2018): soft-argmax over a volume, 2D and 3D data one to one, L1.
 
-    Claim: Human3.6M 86.5 mm alone, 62.2 mm with MPII (ResNet-50, ECCV-18 split). Command: ``headstart train integral
-    --root mpii=DIR --root h36m=DIR --out runs/integral``. Cost: 400,000 samples. Measured: not on real data yet.
+    Claim: Human3.6M 86.5 mm alone, 62.2 mm with MPII (ResNet-50 from ImageNet, the paper's schedule, ECCV-18 split,
+    which is none of our protocols). Command: ``headstart train integral --root mpii=DIR --root h36m=DIR
+    --model.weights microsoft/resnet-50 --out runs/integral``. Cost: 400,000 samples. Measured: not on real data yet.
     """
     model = replace(_model(), head=HeadConfig(kind="integral"))
     mixed = (*sources.data(sources.two_d), *sources.data(sources.three_d))

@@ -23,7 +23,8 @@ def serve(
     Args:
         host: address to listen on; 0.0.0.0 lets everybody in who can reach this machine.
         port: port to listen on.
-        model: checkpoint, folder of a run, or hub id; the model that ships if not given.
+        model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
+            if not given.
         detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
             rough; none: the whole photo is one person, on whom the model closes in, unless boxes are drawn; auto: the
             default detector if its weights are on this machine, else none.

@@ -8,7 +8,7 @@ index opens by itself; pictures that are not there yet cannot be read, so this a
 * Coordinates: pixel centres 0-based; camera axes in mm, absolute; a pinhole camera with extrinsics for each picture.
 * Visibility: OCCLUDED by the person's own body or by something else (column ``state`` keeps them apart); joints
   outside the picture are unlabelled in 2D and keep their 3D.
-* Box: the whole body as projected, hidden parts included, clipped to the picture.
+* Box: tight around the joints that photographs label (the 14 of LSP), hidden ones included, clipped to the picture.
 """
 
 from collections.abc import Iterator
