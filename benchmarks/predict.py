@@ -23,9 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from headstart.export import Images, blobs, write_graph
+from headstart.memory import keep_freed_memory
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.onnx_network import IMAGE, JOINTS
+from headstart.predict import TorchNetwork
 from headstart.quantisation import quantise
 
 HeadKind = Literal["heatmap_depth", "pyramid"]
@@ -63,12 +65,12 @@ def onnx_runner(path: Path, threads: int) -> Predict:
 
 
 def torch_runner(model: PoseNet, threads: int) -> Predict:
-    """Pictures to joints by PyTorch, decoding included."""
+    """Pictures to joints by PyTorch, decoding included, as ``headstart predict`` has it."""
+    network = TorchNetwork(model, "cpu")
 
     def run(images: Images) -> object:
         torch.set_num_threads(threads)
-        with torch.inference_mode():
-            return model.codec.decode(model(torch.from_numpy(images)))
+        return network(images.transpose(0, 2, 3, 1))
 
     return run
 
@@ -107,6 +109,7 @@ def exported(model: PoseNet, folder: Path) -> tuple[Path, Path]:
 def main() -> None:
     """Print both tables."""
     torch.manual_seed(0)
+    keep_freed_memory()
     one = Table("network", "crop px", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", f"< {GOAL_MS} ms")
     many = Table("threads", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", "int8 / fp32")
     with tempfile.TemporaryDirectory() as folder:

@@ -3,8 +3,9 @@
     python benchmarks/second_reader.py draw ../shared/data/lspet OUT     # crops with a grid, without labels, to read
     python benchmarks/second_reader.py compare ../shared/data/lspet      # labels, reader and model against each other
 
-``second_reader.json`` holds what one reader, a language model, saw on people drawn at random from the held-back photographs: the twelve
-joints from shoulders to ankles, in percent of the crop (the box with a quarter around it), guessed where hidden.
+``second_reader.json`` holds what one reader, a language model, saw on people drawn at random from the held-back
+photographs: the twelve joints from shoulders to ankles, in percent of the crop (the box with a quarter around it),
+guessed where hidden.
 ``draw`` takes the people who come next. ``compare`` prints, for the joints that are labelled, which share of one's
 joints lie within 0.2, 0.3 and 0.5 torsos (left shoulder to right hip, by the label) of the other's, with a 95 %
 interval by bootstrap over people. Where the reader and the model agree more than either does with the label, it is the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -226,6 +227,18 @@ def test_broken_checkpoints(stick_people_2d: Path, trained: tuple[Path, str], tm
     options = ("--root", stick_people_2d, "--split", "all", "--protocol", "lsp_extended_pck")
     assert "cut.safetensors: expected a checkpoint" in fails("eval", tmp_path / "cut.safetensors", *options)
     assert "expected best.safetensors or last.safetensors" in fails("eval", tmp_path, *options)
+
+
+def test_a_split_that_is_there_and_damaged_is_not_passed_over(stick_people_3d: Path, tmp_path: Path) -> None:
+    """Without --split every split that lies there is read, and of the others it is said why they are not."""
+    root = shutil.copytree(stick_people_3d, tmp_path / "h36m")
+    whole = headstart("data", "h36m", "--root", root)
+    assert whole.returncode == 0, whole.stderr
+    broken = sorted(root.glob("annotations/*subject1_joint_3d.json"))[0]
+    broken.write_text(broken.read_text()[:200])
+    done = headstart("data", "h36m", "--root", root)
+    assert f"h36m train left out: {broken}: expected" in done.stderr
+    assert "h36m test: " in done.stdout
 
 
 def test_configurations_that_cannot_run(stick_people_2d: Path, trained: tuple[Path, str], tmp_path: Path) -> None:

@@ -274,6 +274,38 @@ def test_joints_are_read_from_maps_in_full_precision(index_2d: AnnotationIndex) 
     np.testing.assert_array_equal(mixed.keypoints, full.keypoints)
 
 
+# --- what a form of a data set lacks ---
+
+
+def changed(folder: Path, index: AnnotationIndex, **fields: Any) -> AnnotationIndex:
+    """The same people with other ``fields``; their pictures are not looked at."""
+    people = [replace(index[row], image=folder / "a.jpg", **fields) for row in range(len(index))]
+    return index_of(folder, people)
+
+
+def test_3d_without_camera_or_labels_in_the_picture_says_so(tmp_path: Path, index_3d: AnnotationIndex) -> None:
+    """Human3.6M as the challenge gave it: no scale can be known, and it is not the model's fault."""
+    index = changed(tmp_path, index_3d, camera=None, visibility=np.zeros(len(CANONICAL), np.uint8))
+    with pytest.raises(DataError, match=r"a camera or joints labelled in the picture.*found neither"):
+        score(truth(index), index, STANDARD, all_rows(index))
+
+
+def test_the_description_says_what_this_form_has_not(tmp_path: Path, index_3d: AnnotationIndex) -> None:
+    rows = all_rows(index_3d)
+    assert "Here without" not in score(truth(index_3d), index_3d, STANDARD, rows).description
+    poor = changed(tmp_path, index_3d, camera=None, frame=-1)
+    found = score(truth(poor), poor, STANDARD, rows).description
+    assert "Here without a camera" in found
+    assert "Here without frame numbers: all frames are scored." in found
+
+
+def test_a_mean_over_actions_needs_actions(tmp_path: Path, index_3d: AnnotationIndex) -> None:
+    nameless = changed(tmp_path, index_3d, action="")
+    with pytest.raises(DataError, match="an action for each person, over which h36m_standard_actions takes its mean"):
+        score(truth(nameless), nameless, protocol("h36m_standard_actions"), all_rows(nameless))
+    assert score(truth(nameless), nameless, STANDARD, all_rows(nameless)).value < 1e-3
+
+
 # --- keys, rows, groups ---
 
 

@@ -17,10 +17,9 @@ import pytest
 
 from headstart.errors import ConfigError, TrainingError
 from headstart.executors import Folders, Task, is_held, run_cell, run_here
-from headstart.experiment import as_json
 from headstart.results import RunResult
 from headstart.study import cells
-from headstart.study_plan import experiment
+from headstart.study_records import cell_record
 from studies_in_small import EVERYTHING, study_of
 
 pytestmark = pytest.mark.slow
@@ -186,13 +185,18 @@ def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], object], 
     return found
 
 
-def test_a_run_that_another_plan_left_in_the_working_folder_is_not_filed(tmp_path: Path) -> None:
-    """Kept weights, or a kill between training and filing, and then another loss: not the numbers of before."""
+@pytest.mark.parametrize("change", [{"losses": {"heatmap_cross_entropy": 2.0}}, {"tests": ("h36m_protocol1",)}, None])
+def test_a_run_that_another_plan_left_in_the_working_folder_is_not_filed(tmp_path: Path, change: dict | None) -> None:
+    """Kept weights, or a kill between training and filing, and then other losses or tests: not the numbers of before.
+
+    None: a run of an earlier version, which did not say whose it was.
+    """
     study = study_of(EVERYTHING)
     cell, folders = cells(study)[0], Folders(tmp_path / "results", tmp_path / "work")
-    before = as_json(experiment(replace(study, losses={"heatmap_cross_entropy": 2.0}), cell, {}))
-    left = RunResult("cell", 0, before, "sha", "cpu", [], [])
-    left.save(tmp_path / "work" / cell.name / "run" / "result.json")
-    with pytest.raises(ConfigError, match=r"result\.json was made by another configuration: stages .* begin anew"):
+    work = tmp_path / "work" / cell.name
+    RunResult("cell", 0, {}, "sha", "cpu", [], []).save(work / "run" / "result.json")
+    if change is not None:
+        (work / "cell.json").write_text(json.dumps(cell_record(replace(study, **change), cell)))
+    with pytest.raises(ConfigError, match=r"holds a run of another plan .* choose another --work"):
         run_cell(study, cell, folders, {})
     assert not (tmp_path / "results").exists()

@@ -329,6 +329,16 @@ class TestOpenIndex:
         open_index("lsp", root, "train", tmp_path / "cache")
         assert len(calls) == before + 1
 
+    def test_one_folder_has_one_cache_however_it_is_named(
+        self, root: Path, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (root / "a.json").write_text("1")
+        (root / "round").symlink_to(root)
+        monkeypatch.chdir(root.parent)
+        for name in (root, Path(root.name)):
+            open_index("lsp", name, "train", tmp_path / "cache")
+        assert calls == ["train"]
+
     def test_another_folder_is_read_by_itself(self, root: Path, calls: list[str], tmp_path: Path):
         open_index("lsp", root, "train", tmp_path / "cache")
         other = tmp_path / "other"

@@ -248,6 +248,15 @@ class TestPack:
             pack(crowd, tmp_path / "out", config, source=source)
         assert (tmp_path / "out" / "shard-00000.arrow").read_bytes() == before
 
+    def test_a_folder_begun_by_an_earlier_version_is_gone_on_with(self, crowd: AnnotationIndex, tmp_path: Path):
+        """Which did not write down whose labels it holds."""
+        pack(crowd, tmp_path / "out", PackConfig(), source=SOURCE)
+        settings = tmp_path / "out" / "settings.json"
+        before = json.loads(settings.read_text())
+        settings.write_text(json.dumps({name: value for name, value in before.items() if name != "labels"}))
+        pack(crowd, tmp_path / "out", PackConfig(), source=SOURCE)
+        assert json.loads(settings.read_text()) == before
+
     def test_other_labels_need_another_folder(self, crowd: AnnotationIndex, tmp_path: Path):
         """Shards that are there would stay as they are, with the labels of before."""
         pack(crowd, tmp_path / "out", PackConfig(), source=SOURCE)

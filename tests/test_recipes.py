@@ -16,7 +16,7 @@ from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import PROTOCOLS, protocol
-from headstart.recipes import RECIPES, Sources, build, train_split
+from headstart.recipes import RECIPES, Sources, build, protocol_of, train_split
 
 ALL = Sources(two_d=("mpii", "lsp_extended"), three_d=("h36m", "mpi_inf_3dhp"))
 
@@ -74,10 +74,14 @@ def test_people_are_scored_by_what_is_learnt_from_them() -> None:
     assert [one.protocol for one in build("zhou2017", Sources()).validation] == ["h36m_zhou2017", "mpii_pckh"]
 
 
-def test_unknown_data_sets_are_named() -> None:
-    for names in ({"two_d": ("nobody",)}, {"three_d": ("nobody",)}):
-        with pytest.raises(ConfigError, match="unknown data set 'nobody'; known: mpii"):
-            build("pretrain_2d_then_3d", Sources(**names))
+def test_a_network_with_the_published_joints_is_scored_where_it_can_be() -> None:
+    sources = Sources(two_d=("lsp_extended",), three_d=("synthetic_wild", "h36m"))
+    assert [one.protocol for one in build("zhou2017", sources).validation] == ["h36m_zhou2017", "lsp_extended_pck12"]
+
+
+def test_a_data_set_without_a_protocol_says_where_one_is_missing() -> None:
+    with pytest.raises(ConfigError, match=r"'new' has no protocol in recipes\._PROTOCOL"):
+        protocol_of("new")
 
 
 def test_zhou2017_is_the_published_scheme() -> None:

@@ -19,7 +19,7 @@ from headstart import plots, study, study_records
 from headstart.errors import DataError
 from headstart.report import check_matched, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
-from headstart.report.curves import error_against_compute
+from headstart.report.curves import _range_of, error_against_compute
 from headstart.report.dials import budget, model_size
 from headstart.report.document import Table
 from headstart.results import RunResult, Scores, StageCost
@@ -416,6 +416,22 @@ def test_a_step_too_many_in_each_of_two_stages_is_not_within_one_step(pair: Path
     cell = replace(PAIR[1], changes={"stages": stages})
     write_cell(pair / "results" / cell.name, cell)
     assert "FLOPs spent, to within one step" in refused(pair)
+
+
+def test_one_seed_is_no_test_and_is_not_called_one(tmp_path: Path) -> None:
+    text = write_report(write_study(tmp_path, [cell for cell in PAIR if cell.seed == 0]), unfinished=True)[
+        0
+    ].read_text()
+    assert "not tested, for want of seeds" in text
+    assert "not significantly different" not in text
+
+
+def test_a_panel_shows_the_arms_that_beat_the_baseline() -> None:
+    """Both where lower and where higher is better: from the worst of the baseline to the best of all, and 3 % room."""
+    x = np.array([1.0, 2.0])
+    baseline, other = (plots.Series(n, "arm", x, np.array(y)) for n, y in (("a", [10.0, 60.0]), ("b", [5.0, 80.0])))
+    assert _range_of([baseline, other], "higher") == pytest.approx((10 - 2.1, 80 + 2.1))
+    assert _range_of([baseline, other], "lower") == pytest.approx((5 - 1.65, 60 + 1.65))
 
 
 def test_other_seeds_are_refused_unless_told_otherwise(tmp_path: Path) -> None:

@@ -102,6 +102,14 @@ class TestWriteAtomically:
         write_atomically(tmp_path / ("x" * 255), b"new")
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
+    def test_a_link_stays_one(self, tmp_path: Path):
+        (tmp_path / "far").mkdir()
+        (tmp_path / "link").symlink_to("far/file")
+        for content in (b"new", b"newer"):
+            write_atomically(tmp_path / "link", content)
+            assert (tmp_path / "far" / "file").read_bytes() == content
+        assert (tmp_path / "link").is_symlink()
+
     def test_a_pipe_is_written_to_and_stays_one(self, tmp_path: Path):
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)

@@ -79,6 +79,14 @@ def test_errors_come_before_any_work(checkpoint: Path, stick_people_2d: Path, tm
         evaluate_checkpoint(checkpoint, "mpii_pckh", tmp_path / "mpii")
 
 
+def test_what_cannot_be_scored_is_said_before_anybody_is_predicted(
+    checkpoint: Path, stick_people_2d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.scoring.predict", lambda *_, **__: pytest.fail("predicted"))
+    with pytest.raises(DataError, match="labels that protocol mpii_pckh scores, found none"):
+        evaluate_checkpoint(checkpoint, "mpii_pckh", stick_people_2d, dataset="lsp_extended", split="all", workers=0)
+
+
 def test_picture_shows_each_label_with_its_prediction(index_2d: AnnotationIndex) -> None:
     joints = ("left_wrist", "right_wrist")
     nothing = Predictions(

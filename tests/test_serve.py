@@ -488,6 +488,7 @@ def test_the_installed_command(checkpoint: Path, tmp_path: Path) -> None:
         port = probe.getsockname()[1]
     # A proxy, as in companies: it must not be asked for the page itself. This one is not there.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path), "HTTP_PROXY": "http://127.0.0.1:9"}
+    environment["ALL_PROXY"] = "socks5://127.0.0.1:9"
     server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert server.stdout is not None

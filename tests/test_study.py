@@ -45,6 +45,13 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         load_study("mine")
 
 
+def test_another_file_than_study_py_is_not_run_as_if_it_were(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text("STUDY = None")
+    (tmp_path / "study_v2.py").write_text("STUDY = None")
+    with pytest.raises(ConfigError, match=r"study_v2\.py.*: expected a file named study\.py"):
+        load_study(str(tmp_path / "study_v2.py"))
+
+
 def test_unknown_arms_and_backbones_name_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="expected one of 3d_alone, 2d_then_3d"):
         cells(study_of(replace(EVERYTHING, arms=("scratch",))))

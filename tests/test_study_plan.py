@@ -116,6 +116,13 @@ def test_a_study_may_train_on_another_split() -> None:
     assert splits == {("flic", "full_train"), ("h36m", "train")}
 
 
+def test_pictures_are_of_tests() -> None:
+    """Or every cell would fail once it has been trained."""
+    study = study_of(EVERYTHING, sheets=("lsp_pck",))
+    with pytest.raises(ConfigError, match="sheets: expected some of its tests, got lsp_pck"):
+        check_matched(study, cells(study))
+
+
 def test_unequal_seeds_are_refused() -> None:
     grids = (replace(EVERYTHING, arms=("3d_alone",), seeds=(0, 1, 2)), replace(EVERYTHING, arms=("2d3d",)))
     study = study_of(*grids)

@@ -88,12 +88,14 @@ def test_another_generator_does_not_go_on_with_a_folder(folder, monkeypatch):
     [
         (SynthConfig("moon", "train", 1), "domain: expected one of wild"),
         (SynthConfig("wild", "dev", 1), "split: expected one of train"),
-        (SynthConfig("wild", "train", 0), "count and size"),
+        (SynthConfig("wild", "train", 0), "count, size and seed"),
+        (SynthConfig("wild", "train", 1, seed=-1), "at least 1, 32 and 0, got 1, .* and -1"),
     ],
 )
 def test_bad_settings_are_named(config, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         synthesize(config, tmp_path)
+    assert list(tmp_path.iterdir()) == []  # nothing is claimed for settings that cannot be
 
 
 def test_the_adapter_says_how_to_make_what_is_not_there(tmp_path):

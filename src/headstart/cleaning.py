@@ -75,7 +75,7 @@ def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, wo
         parts.append(Predictions.load(path))
         found = parts[-1].about
         if any(found.get(name) != mark for name, mark in marks.items()):
-            what = f"those of {found.get('checkpoint')} as it was, or of other pictures"
+            what = f"those of {found.get('checkpoint')} as it was, of other pictures, or by an earlier version"
             raise DataError(path, f"predictions of {wanted} as it is", found=what, fix="Remove them")
     return join_predictions(parts)
 

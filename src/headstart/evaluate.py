@@ -120,6 +120,9 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     if np.isnan(values).all():
         raise DataError(index.root, f"labels that protocol {protocol.name} scores", found="none")
     groups = [people.groups(name, protocol) for name in protocol.group_by]
+    if protocol.average == "groups" and not any(groups[0]):
+        expected = f"an {protocol.group_by[0]} for each person, over which {protocol.name} takes its mean"
+        raise DataError(index.root, expected, found="none in this form of the data set")
     rule = protocol.companion_scale_rule or protocol.scale_rule
     others = {}
     # A network with the 16 joints of Zhou et al. 2017 has the published figure, and not the joints of those beside it.
@@ -129,7 +132,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
     return Scores(
         protocol=protocol.name,
-        description=protocol.describe(),
+        description=protocol.describe() + _notes(protocol, people),
         metric=protocol.metric,
         unit=protocol.unit,
         value=metrics.summarise(values, protocol.average, *groups[:1]),
@@ -140,6 +143,16 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         strata=_strata(values, people, joints),
         others=others,
     )
+
+
+def _notes(protocol: Protocol, people: _People) -> str:
+    """What this form of the data set has not, where the protocol's own description takes it to be there."""
+    notes = ""
+    if protocol.is_3d and any(one.camera is None and one.camera_xyz is not None for one in people.annotations):
+        notes += " Here without a camera: the scale is that of the label's own joints in the picture."
+    if protocol.frame_stride > 1 and all(one.frame < 0 for one in people.annotations):
+        notes += " Here without frame numbers: all frames are scored."
+    return notes
 
 
 @dataclass(frozen=True)
@@ -227,6 +240,7 @@ def lift(
     """Poses (N, J, 3) in mm by a protocol's scale rule (protocols.SCALE_RULES says each in a sentence)."""
     pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
     if rule == "root_depth":
+        _require_scale(people)
         return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
     bones = _bones(predictions.joints, protocol)
     if rule == "bone_sum":
@@ -251,6 +265,13 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     assert person.camera_xyz is not None
     root_depth = float(person.camera_xyz[CANONICAL.index("pelvis"), 2])
     return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
+
+
+def _require_scale(people: Sequence[Annotation]) -> None:
+    for person in people:
+        if person.camera_xyz is not None and image_pixels_per_mm(person) == 0:
+            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
+            raise DataError(person.image, expected, record=person.key, found="neither")
 
 
 def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:

@@ -23,9 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
-from headstart.experiment import as_json, require_same
 from headstart.results import RunResult, write_atomically
-from headstart.study import Cell, Study
+from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
 from headstart.study_records import cell_record, finished
 
@@ -57,25 +56,36 @@ def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str
             return done
         plan = experiment(study, cell, roots)
         training = work / "run"
+        _claim(work, record)
         # A run that was killed while filing its result has nothing left to train.
         own = training / "result.json"
-        if own.is_file():
-            result = RunResult.load(own)
-            require_same(result.config, as_json(plan), own)
-        else:
-            result = run(plan, training, resume=True)
+        result = RunResult.load(own) if own.is_file() else run(plan, training, resume=True)
         if os.environ.get("RANK", "0") != "0":
             return result
         step = record["flops_per_sample"] * study.batch_size
         require_budget(cell, sum(stage.flops for stage in result.stages), record["budget_flops"], step)
         kept.mkdir(parents=True, exist_ok=True)
-        if study.sheets and cell.seed == 0:
+        if study.sheets and cell.seed == min(one.seed for one in cells(study)):
             write_samples(training / "last.safetensors", plan, study.sheets, kept / "samples.npz")
         write_atomically(kept / "cell.json", json.dumps(record, indent=1).encode())
         result.save(kept / "result.json")
         if not keep:
             shutil.rmtree(training)
         return result
+
+
+def _claim(work: Path, record: Mapping[str, Any]) -> None:
+    """Remember which plan's run lies in a working folder, so that its numbers are filed under no other."""
+    path = work / "cell.json"
+    # On a cluster of several processes the first writes, and the others may come before it.
+    if path.is_file() or (work / "run" / "result.json").is_file():
+        saved = json.loads(path.read_text()) if path.is_file() else {}
+        if different := [name for name, value in record.items() if saved.get(name) != value]:
+            names = ", ".join(different)
+            raise ConfigError(
+                f"{work} holds a run of another plan ({names} differ): delete it, or choose another --work"
+            )
+    write_atomically(path, json.dumps(record, indent=1).encode())
 
 
 @contextmanager

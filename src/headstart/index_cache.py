@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from headstart import datasets
 
 # Of the data sets that there are adapters for.
-_LABEL_SUFFIXES = frozenset({".json", ".mat", ".pkl", ".h5", ".csv", ".xml"})
-_PICTURE_FOLDERS = frozenset({"images", "imageFiles", "imageSequence", "train2017", "val2017"})
+_LABEL_SUFFIXES = (".json", ".mat", ".pkl", ".h5", ".csv", ".xml", ".c3d", ".calibration")
+# Folders of pictures, which may have millions. Human3.6M's crops lie in one such folder a recording.
+_PICTURES = re.compile(r"images|imageFiles|imageFrames|imageSequence|IMG|train2017|val2017|videos|s_\d+_act_.*")
 
 
 def cached_file(dataset: str, root: Path, split: str, version: int, cache: Path | None = None) -> Path:
@@ -36,13 +38,18 @@ def _key(dataset: str, root: Path, split: str, version: int) -> str:
     for path in [root, *sorted(root.glob("*"))] if root.is_dir() else []:
         digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
     for path in _label_files(root):
-        digest.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+        digest.update(f"{path.relative_to(root)} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
 
 
 def _label_files(root: Path) -> Iterator[Path]:
-    """Files below ``root`` that hold labels; folders of pictures, which may have millions, are not entered."""
-    for folder, inside, names in os.walk(root):
-        inside[:] = sorted(name for name in inside if name not in _PICTURE_FOLDERS)
-        paths = (Path(folder, name) for name in sorted(names))
-        yield from (path for path in paths if path.suffix.lower() in _LABEL_SUFFIXES and path.is_file())
+    """Files below ``root`` that hold labels; folders of pictures are not entered, links are followed."""
+    seen: set[str] = set()
+    for folder, inside, names in os.walk(root, followlinks=True):
+        if (place := os.path.realpath(folder)) in seen:  # a link that leads back up
+            inside.clear()
+            continue
+        seen.add(place)
+        inside[:] = sorted(name for name in inside if not _PICTURES.fullmatch(name))
+        labels = (Path(folder, name) for name in sorted(names) if name.lower().endswith(_LABEL_SUFFIXES))
+        yield from (path for path in labels if path.is_file())

@@ -62,7 +62,7 @@ def pack(
     named.
     """
     settings = {**source, **asdict(config), "people": len(index), "labels": index.digest()}
-    claim(out / "settings.json", settings)
+    claim(out / "settings.json", settings, later=("labels",))
     starts = range(0, len(index), config.rows_per_shard)
     shards, unreadable = [], []
     for number, start in enumerate(starts):
@@ -182,10 +182,11 @@ def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str,
     return packed_row(moved, image, config.quality, index.root)
 
 
-def claim(path: Path, settings: dict[str, Any]) -> None:
+def claim(path: Path, settings: dict[str, Any], later: tuple[str, ...] = ()) -> None:
     """Remember what a folder is being filled with; who goes on with it must want the same.
 
-    Raises :class:`DataError` for other settings and for a file that holds none.
+    ``later``: settings that earlier versions did not write down; a folder without them is gone on with. Raises
+    :class:`DataError` for other settings and for a file that holds none.
     """
     if path.is_file():
         content = path.read_bytes().decode(errors="replace")
@@ -194,7 +195,7 @@ def claim(path: Path, settings: dict[str, Any]) -> None:
         except ValueError as error:
             fix = "Remove it if the folder was made with these settings, else choose another --out"
             raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
-        if found != settings:
+        if found != {name: value for name, value in settings.items() if name in found or name not in later}:
             raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
     write_atomically(path, json.dumps(settings).encode())
 

@@ -17,8 +17,9 @@ from headstart.errors import ConfigError
 from headstart.experiment import SHIPPED, Experiment, Stage, Validation
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
-from headstart.models.pose_net import ModelConfig
+from headstart.models.pose_net import ModelConfig, model_skeleton
 from headstart.optimisation import Optimiser, Schedule
+from headstart.protocols import protocol
 
 # The split of each data set that training uses, and the protocol that scores it.
 _TRAIN_SPLIT = {"coco": "train2017", "h36m": "train"}
@@ -76,9 +77,10 @@ class Sources:
 
 
 def protocol_of(name: str) -> str:
-    """The usual protocol of a data set; raises :class:`ConfigError` for one that is not known."""
+    """The usual protocol of a data set; raises :class:`ConfigError` for one that has none yet."""
     if name not in _PROTOCOL:
-        raise ConfigError(f"unknown data set {name!r}; known: {', '.join(_PROTOCOL)}")
+        known = ", ".join(_PROTOCOL)
+        raise ConfigError(f"data set {name!r} has no protocol in recipes._PROTOCOL; those that have: {known}")
     return _PROTOCOL[name]
 
 
@@ -88,7 +90,7 @@ def train_split(name: str) -> str:
 
 
 def zhou2017(sources: Sources) -> Experiment:
-    """The published scheme: Zhou et al. 2017 in its three stages, from ImageNet's weights if ``--model.weights`` is given.
+    """The published scheme: Zhou et al. 2017 in its three stages; as published if ``--model.weights`` is given.
 
     Claim: 64.9 mm (paper), 64.55 mm (authors' PyTorch code) and < 64.5 mm (the 2D pre-training study) on Human3.6M
     under ``h36m_zhou2017``. Command: ``headstart train zhou2017 --root mpii=DIR --root h36m=DIR --model.weights
@@ -131,7 +133,8 @@ def zhou2017(sources: Sources) -> Experiment:
     in_3d = [
         replace(one, protocol="h36m_zhou2017") if "h36m" in one.protocol else one for one in sources.validation_3d()
     ]
-    validation = (*in_3d, *sources.validation_2d())
+    # Its 16 joints are those of MPII: other 3D sets, scored with a spine or a nose, are trained on all the same.
+    validation = tuple(one for one in (*in_3d, *sources.validation_2d()) if _has_joints(model, one))
     return Experiment("zhou2017", model, stages, validation, augment, average_decay=None, flip_test=True)
 
 
@@ -286,6 +289,11 @@ def build(name: str, sources: Sources) -> Experiment:
 # Depths in crop widths give smooth-L1 values near 0.001 where the cross-entropy is near 5: hence the weight.
 _LOSSES = {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 20.0}
 _WARM_COSINE = Schedule("cosine", warmup=0.02)
+
+
+def _has_joints(model: ModelConfig, check: Validation) -> bool:
+    """Whether a model predicts all that a protocol scores (``h36m_zhou2017`` reads MPII's joints)."""
+    return check.protocol == "h36m_zhou2017" or set(protocol(check.protocol).joints) <= set(model_skeleton(model).names)
 
 
 def _model() -> ModelConfig:

@@ -24,6 +24,9 @@ from headstart.results import Scores
 from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.targets import Decoding, HeatmapCodec
+from headstart.validation import rehearse_scoring
+
+_Network = tuple[Forward, HeatmapCodec, torch.device]
 
 #: Joints below this confidence are left out of pictures (never out of scores).
 _DRAWN_CONFIDENCE = 0.03
@@ -54,7 +57,10 @@ def evaluate_checkpoint(
     path = find_checkpoint(checkpoint)
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
-    predictions = predict_people(
+    network = _load(path)
+    rehearse_scoring(index, wanted, rows, network[1].skeleton.names)
+    predictions = _predict(
+        network,
         path,
         index,
         rows,
@@ -85,7 +91,22 @@ def predict_people(
     workers: int = 2,
 ) -> Predictions:
     """Poses of ``rows`` by a model's file (:func:`find_checkpoint`), its progress under ``title``."""
-    forward, codec, device = _load(path)
+    network = _load(path)
+    return _predict(network, path, index, rows, title, flip_test, decode, batch_size, workers)
+
+
+def _predict(
+    network: _Network,
+    path: Path,
+    index: AnnotationIndex,
+    rows: NDArray[np.int64],
+    title: str,
+    flip_test: bool,
+    decode: Decoding,
+    batch_size: int,
+    workers: int,
+) -> Predictions:
+    forward, codec, device = network
     with ProgressDisplay(title, len(rows), "people") as display:
         predictions = predict(
             forward,
@@ -102,7 +123,7 @@ def predict_people(
     return replace(predictions, about={**predictions.about, "checkpoint": str(path)})
 
 
-def _load(path: Path) -> tuple[Forward, HeatmapCodec, torch.device]:
+def _load(path: Path) -> _Network:
     """A network with what decodes its output, and the device that it wants its images on."""
     if path.suffix == ".onnx":
         network = OnnxNetwork(path)

@@ -130,6 +130,10 @@ def load_study(name: str) -> Study:
 
     Raises :class:`ConfigError` if there is none or it sets no ``STUDY``.
     """
+    if Path(name).suffix == ".py" and Path(name).name != "study.py":
+        raise ConfigError(
+            f"study {name!r}: expected a file named study.py; a variant of a study has a folder of its own"
+        )
     path = study_folder(name) / "study.py"
     if not path.is_file():
         raise ConfigError(f"study {name!r}: expected {path} to exist, or give the path of a study.py")

@@ -136,8 +136,11 @@ def check_matched(study: Study, planned: Sequence[Cell]) -> None:
     """Raises :class:`ConfigError` for a table that would be unfair.
 
     Within one backbone, 3D set, amount of 3D data and budget, every arm must have the same seeds, and every cell must
-    spend the same FLOPs to within one step; losses, optimiser, augmentation and batch size must agree.
+    spend the same FLOPs to within one step; losses, optimiser, augmentation and batch size must agree. Pictures are
+    of tests, or they could not be made once all is trained.
     """
+    if others := [name for name in study.sheets if name not in study.tests]:
+        raise ConfigError(f"study {study.name}: sheets: expected some of its tests, got {', '.join(others)}")
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in planned:
         groups.setdefault((cell.backbone, cell.three_d, cell.three_d_limit, cell.budget), []).append(cell)
@@ -154,7 +157,7 @@ def require_budget(cell: Cell, spent: float, wanted: float, step: float) -> None
     if not matched(spent, wanted, step):
         raise ConfigError(
             f"cell {cell.name} spends {spent:.6g} training FLOPs, its budget is {wanted:.6g}: the comparison would"
-            " be unfair. Delete its results and run it again"
+            " be unfair. Delete its results and its working folder, and run it again"
         )
 
 

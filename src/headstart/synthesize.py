@@ -136,8 +136,9 @@ def _check(config: SynthConfig) -> None:
         raise ConfigError(f"domain: expected one of {', '.join(DOMAINS)}, got {config.domain!r}")
     if config.split not in SPLITS:
         raise ConfigError(f"split: expected one of {', '.join(SPLITS)}, got {config.split!r}")
-    if config.count < 1 or config.size < 32:
-        raise ConfigError(f"count and size: expected at least 1 and 32, got {config.count} and {config.size}")
+    if config.count < 1 or config.size < 32 or config.seed < 0:
+        got = f"{config.count}, {config.size} and {config.seed}"
+        raise ConfigError(f"count, size and seed: expected at least 1, 32 and 0, got {got}")
 
 
 def _counted(

@@ -112,7 +112,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         if number >= progress.stage
     }
     rehearse(experiment, network.skeleton)
-    first_check = repr(experiment.validation[:1])
+    first_check = " ".join(f"{one.protocol} {one.dataset} {one.split} {one.limit}" for one in experiment.validation[:1])
     if progress.best_of not in ("", first_check):
         progress.best = None  # of another protocol, or other people
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
+from numpy.typing import NDArray
 
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
@@ -16,25 +17,30 @@ from headstart.optimisation import AveragedWeights
 from headstart.predictions import Predictions, join_predictions
 from headstart.protocols import Protocol, protocol
 from headstart.results import Scores
+from headstart.sampling import evenly_spread
 from headstart.skeleton import Skeleton
 from headstart.targets import HeatmapCodec
 
-#: People whose labels are looked at before a run, where all are scored.
+#: People whose labels are looked at before.
 _REHEARSED = 1000
 
 
 def rehearse(experiment: Experiment, skeleton: Skeleton) -> None:
     """Score made-up poses: what a validation lacks (data, labels, joints of the model) shows now, not after hours."""
-    rng = np.random.default_rng(0)
     for one in experiment.validation:
         wanted, index = _open(one)
-        rows = protocol_rows(index, wanted, one.limit or _REHEARSED)
-        poses = rng.normal(size=(len(rows), len(skeleton), 3)).astype(np.float32)
-        keys, about = index.column("key")[rows].tolist(), {"decode": wanted.decode}
-        made_up = Predictions(
-            keys, skeleton.names, poses[..., :2], poses[..., 2], np.ones(poses.shape[:2], np.float32), about
-        )
-        score(made_up, index, wanted, rows)
+        rehearse_scoring(index, wanted, protocol_rows(index, wanted, one.limit), skeleton.names)
+
+
+def rehearse_scoring(
+    index: AnnotationIndex, wanted: Protocol, rows: NDArray[np.int64], joints: tuple[str, ...]
+) -> None:
+    """Score made-up poses of at most a thousand of the people, evenly spread; raises what scoring would."""
+    some = rows[evenly_spread(len(rows), _REHEARSED)]
+    poses = np.random.default_rng(0).normal(size=(len(some), len(joints), 3)).astype(np.float32)
+    keys, sure = index.column("key")[some].tolist(), np.ones(poses.shape[:2], np.float32)
+    made_up = Predictions(keys, joints, poses[..., :2], poses[..., 2], sure, {"decode": wanted.decode})
+    score(made_up, index, wanted, some)
 
 
 def validate(

@@ -102,7 +102,7 @@ class VideoReader:
             time_s = stamp - first if number == 0 or stamp - first > time_s else time_s + 1 / float(self.rate)
             yield Frame(number, time_s, _upright(picture, self._pixel_width))
             number += 1
-            shown_s = time_s + max(float((picture.duration or 0) * (picture.time_base or 0)), 1 / float(self.rate))
+            shown_s = time_s + max(_held_s(picture), 1 / float(self.rate))
         if not number:
             raise DataError(self.source, "a video with pictures", found="not a single frame")
         self._check_end(number, shown_s)
@@ -213,6 +213,11 @@ def _open(source: str, live: bool) -> InputContainer:
         reason = getattr(error, "strerror", None) or str(error)
         expected = "a camera that this machine has" if live else "a whole video file"
         raise DataError(source, expected, found=reason) from error
+
+
+def _held_s(picture: VideoFrame) -> float:
+    """How long a frame is shown, where the file says so (and PyAV, which does from 14.4 on); else 0."""
+    return float((getattr(picture, "duration", 0) or 0) * (picture.time_base or 0))
 
 
 def _upright(picture: VideoFrame, pixel_width: float) -> RGB:

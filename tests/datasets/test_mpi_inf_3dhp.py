@@ -165,13 +165,14 @@ def shuffle_listing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "iterdir", lambda self: iter(random.Random(1).sample(x := list(original(self)), len(x))))  # type: ignore[call-overload]
 
 
-def test_frames_with_gaps_keep_their_labels(tmp_path: Path) -> None:
+def test_frames_with_gaps_keep_their_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = write_train(tmp_path, frames=10)
     frames = folder / "imageFrames" / "video_0"
     frames.mkdir(parents=True)
     for number in (1, 6):
         (frames / f"frame_{number:06d}.jpg").touch()
     assert [(p.frame, p.image.name) for p in train(tmp_path)][:2] == [(0, "frame_000001.jpg"), (5, "frame_000006.jpg")]
+    assert f"{frames}: 2 pictures for 10 labelled frames" in caplog.text
 
 
 def test_frames_whose_count_is_unclear_are_refused(tmp_path: Path) -> None:

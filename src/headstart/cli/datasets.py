@@ -36,19 +36,21 @@ def data(
     from headstart.index import open_index
     from headstart.inspection import summarise
 
-    found, last_error = {}, None
+    found, left_out = {}, dict[str, HeadstartError]()
     for one in [split] if split else datasets.splits(name):
         try:
             index = open_index(name, root, one)
         except HeadstartError as error:
             if split:
                 raise
-            last_error = error
+            left_out[one] = error
             continue
         with ProgressDisplay(f"{name} {one}", len(index), "images") as display:
             found[one] = summarise(index, check, display.update)
-    if not found and last_error:
-        raise last_error
+    if not found:
+        raise list(left_out.values())[-1]
+    for one, error in left_out.items():
+        print(f"headstart: {name} {one} left out: {error}", file=sys.stderr)
     if json_output:
         print(json.dumps({one: asdict(summary) for one, summary in found.items()}))
     for one, summary in found.items() if not json_output else ():

@@ -27,8 +27,8 @@ def export(
         checkpoint: file, or folder of a run (its best); the model that ships if not given.
         out: file to write, e.g. model.onnx.
         format: onnx.
-        precision: fp16 halves the file, int8 up to quarters it (deconvolutions stay in fp32: it halves the model that ships);
-            measure what they lose: headstart eval model.onnx.
+        precision: fp16 halves the file, int8 up to quarters it (deconvolutions stay in fp32: it halves the model that
+            ships); measure what they lose: headstart eval model.onnx.
         calibrate: data set on whose people int8 measures its ranges, and on which the file is compared with PyTorch.
         root: folder of that data set, or a packed one.
         split: its split (that for training if not given).

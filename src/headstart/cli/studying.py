@@ -71,6 +71,8 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
     from headstart.study import load_study
     from headstart.study_plan import check_matched
 
+    if min(given.jobs, given.threads, given.processes) < 1:
+        raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
     plan = load_study(given.name)
     cells = [cell for cell in cells_of(plan) if not given.seeds or cell.seed in given.seeds]
     cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
@@ -131,7 +133,8 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
             run_on_ray(tasks, given.address, given.cpus, given.gpus, on_done)
         else:
             run_here(tasks, given.jobs, on_done)
-    print(f"{folders.results}: {done} of {len(cells)} cells. Now: headstart report {given.out or given.name}")
+    where = given.out or (folders.results.parent if given.name.endswith(".py") else given.name)
+    print(f"{folders.results}: {done} of {len(cells)} cells. Now: headstart report {where}")
 
 
 def _task(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> Task:

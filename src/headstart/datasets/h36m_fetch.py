@@ -3,8 +3,9 @@
 Rows are frames of up to four cameras one after another: ``pose/2d`` (N, 32, 2) px, ``pose/3d`` (N, 32, 3) mm in camera
 axes, ``frame`` (N,) from 1, ``camera``, ``subject``, ``action``, ``subaction`` (N,); ``intrinsics/<camera>`` =
 [fx, x0, fy, y0]. ``pose/3d-univ`` is the same motion on a skeleton of one size and is not read. Pictures:
-``imageSequence/<camera>/img_%06d.jpg`` beside the file. The tool keeps every fifth frame (0, 5, 10 ... here), so that
-"every 64th frame" finds every 320th.
+``imageSequence/<camera>/img_%06d.jpg`` beside the file. The tool keeps every 64th frame of S9 and S11
+(0, 64, 128 ... here), all that the standard protocol scores, and of the others those in which some joint has moved by
+40 mm.
 
 ``pose/2d`` is used as it is. It knows the lens distortion; the intrinsics are a linear fit that does not: projecting
 ``pose/3d`` with them gives ``pose/2d`` up to some pixels.

@@ -22,6 +22,7 @@ the pelvis.
 unlabelled in 2D; the files do not say which are occluded. Pixels are taken as written.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ from headstart.errors import DataError
 from headstart.geometry import Camera
 from headstart.records import Annotation
 from headstart.skeleton import Skeleton
+
+_logger = logging.getLogger("headstart")
 
 Array = NDArray[np.float64]
 
@@ -155,7 +158,12 @@ def _train_images(folder: Path, camera: int, labelled: int) -> list[tuple[int, P
     """(frame, picture or video) for the frames that have both a label and a picture, in order."""
     frames = folder / "imageFrames" / f"video_{camera}"
     if frames.is_dir():
-        return [pair for pair in _numbered_frames(frames) if pair[0] < labelled]
+        found = [pair for pair in _numbered_frames(frames) if pair[0] < labelled]
+        if len(found) < labelled:
+            _logger.warning(
+                "%s: %d pictures for %d labelled frames; the others are left out", frames, len(found), labelled
+            )
+        return found
     video = require_file(folder / "imageSequence" / f"video_{camera}.avi", f"video, or frames in {frames}")
     last = _SHORT_VIDEOS.get((*folder.parts[-2:], camera), labelled)  # type: ignore[arg-type]
     return [(frame, video) for frame in range(min(labelled, last))]

@@ -129,6 +129,7 @@ FLIC_PCK = Protocol(
     "test",
     "pck",
     _both_sides("elbow", "wrist"),
+    subset="each person's own left and right; the authors' tool can exchange those of people seen from behind",
     reference="torso",
     threshold=0.2,
     average="joints",
@@ -202,13 +203,13 @@ OCCLUSION_PERSON = Protocol(
 )
 
 #: Nibali et al. 2021; test at 10 of 50 frames/s, as in the authors' evaluation script (aspset510). 16 of its 17
-#: joints: our skeleton has no centre of the head; its "neck", between the shoulders, is our thorax.
+#: joints: our skeleton has no centre of the head.
 ASPSET = Protocol(
     "aspset",
     "aspset",
     "test",
     "mpjpe",
-    ("pelvis", "spine", "thorax", "head_top", *_LIMBS),
+    ("pelvis", "spine", "neck", "head_top", *_LIMBS),
     frame_stride=5,
     root="pelvis",
     scale_rule="root_depth",

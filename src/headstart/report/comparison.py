@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import isfinite, isnan
 from typing import NamedTuple
 
 from headstart.report.cells import Cell, Study, Variant
@@ -125,8 +125,9 @@ def compare(
                 difference = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
                 found.append((first, second, score, seeds, difference))
     adjusted = holm([difference.p for *_, difference in found])
+    tested = sum(map(isfinite, adjusted))
     return [
-        Comparison(first, second, score.protocol, score.unit, score.better, seeds, difference, float(p), len(found))
+        Comparison(first, second, score.protocol, score.unit, score.better, seeds, difference, float(p), tested)
         for (first, second, score, seeds, difference), p in zip(found, adjusted)
     ]
 
@@ -134,18 +135,21 @@ def compare(
 def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
     """The same comparisons as one family under Holm's correction."""
     adjusted = holm([one.difference.p for one in comparisons])
-    return [replace(one, p=float(p), comparisons=len(comparisons)) for one, p in zip(comparisons, adjusted)]
+    tested = sum(map(isfinite, adjusted))
+    return [replace(one, p=float(p), comparisons=tested) for one, p in zip(comparisons, adjusted)]
 
 
 def counts(found: list[Comparison]) -> str:
     """``significantly better in 1 and not significantly different in 3 of 4 comparisons``."""
     better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
     worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
-    rest = len(found) - len(better) - len(worse)
+    untested = sum(isnan(one.p) for one in found)
+    rest = len(found) - len(better) - len(worse) - untested
     parts = [
         f"significantly better in {len(better)}" if better else "",
         f"significantly worse in {len(worse)}" if worse else "",
         f"not significantly different in {rest}" if rest else "",
+        f"not tested, for want of seeds, in {untested}" if untested else "",
     ]
     cases = "comparison" if len(found) == 1 else "comparisons"
     return f"{listed([part for part in parts if part])} of {len(found)} {cases}"

@@ -39,7 +39,7 @@ def error_against_compute(study: Study) -> Section | None:
         series, variants = _series(study, usual_in(study, setting), protocol)
         if series:
             title = setting.title
-            label, limits = test_title(study, protocol), _range_of(series)
+            label, limits = test_title(study, protocol), _range_of(series, any_score(study, protocol).better)
             panels.append(plots.lines(series, title, "training FLOPs", label, x_scale="log", y_range=limits))
             shown += variants
             tests.append(protocol)
@@ -47,7 +47,7 @@ def error_against_compute(study: Study) -> Section | None:
         return None
     caption = (
         "Mean over seeds; bands are ± one standard deviation; a ring marks the start of a new stage. "
-        "A first stage without 3D labels may lie above the panel: its depth is untrained. "
+        "A first stage without 3D labels may lie outside the panel: its depth is untrained. "
         f"{_ABOUT} {provenance(study, shown, list(dict.fromkeys(tests)), along=True)}"
     )
     return Section("compute", "Error against compute", [], [Figure("compute", panels, caption)])
@@ -95,10 +95,11 @@ def _series(study: Study, variants: Sequence[Variant], protocol: str) -> tuple[l
     return found, shown
 
 
-def _range_of(series: Sequence[plots.Series]) -> tuple[float, float]:
+def _range_of(series: Sequence[plots.Series], better: Better) -> tuple[float, float]:
     """From the best of all arms to the worst of the baseline, which comes first, bands included; a little room."""
-    low = min(float(np.min(one.y if one.low is None else one.low)) for one in series)
-    high = float(np.max(series[0].y if series[0].high is None else series[0].high))
+    lows = [float(np.min(one.y if one.low is None else one.low)) for one in series]
+    highs = [float(np.max(one.y if one.high is None else one.high)) for one in series]
+    low, high = (min(lows), highs[0]) if better == "lower" else (lows[0], max(highs))
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isnan
 
 import numpy as np
 
@@ -201,14 +202,15 @@ def _where_it_pays(study: Study, dial: Dial, turn: Turn, found: list[Comparison]
         "significantly better": [],
         "significantly worse": [],
         "not significantly different": [],
+        "not tested, for want of seeds,": [],
     }
     for value in turn.values:
         one = next((one for one in found if value in line and one.first == line[value]), None)
         if one is not None:
             better = is_better(one.difference.mean, one.better)
-            state = (
-                f"significantly {'better' if better else 'worse'}" if one.significant else "not significantly different"
-            )
+            state = "not tested, for want of seeds," if isnan(one.p) else "not significantly different"
+            if one.significant:
+                state = f"significantly {'better' if better else 'worse'}"
             states[state].append(f"{dial.name(value)} ({one.entry.text})")
     parts = [f"{state} at {listed(values)}" for state, values in states.items() if values]
     return f"{plain(turn.protocol)}: {arm_title(study.main)} is {'; '.join(parts)}" if parts else ""

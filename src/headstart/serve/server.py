@@ -35,17 +35,16 @@ def serve(
     limits = limits or Limits()
     with _stop_in_order(), tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        _prepare_gradio(folder, host)
+        _prepare_gradio(folder)
         from headstart.serve.page import build_page, launch_options
 
         page, uploads = build_page(estimator, limits, folder)
         options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits, uploads)]}}
         try:
-            _, address, _ = page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
+            with _without_proxies():
+                _, address, _ = page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
         except OSError as error:
             raise ConfigError(f"port {port} of {host} cannot be used; name another with --port") from error
-        except ValueError as error:  # Gradio's, which would have its page shared through a server of its own
-            raise ConfigError(f"the page at {host}:{port} does not answer this machine; is a proxy between?") from error
         if ready is not None:
             ready(address)
         try:
@@ -69,13 +68,18 @@ def _stop_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _prepare_gradio(folder: Path, host: str) -> None:
-    """Gradio reads its settings as it is imported: files go to ``folder``, and nobody is called.
+@contextmanager
+def _without_proxies() -> Iterator[None]:
+    """Gradio asks its own page whether it is there as it starts, which no proxy of the network's could answer."""
+    proxies = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
+    try:
+        yield
+    finally:
+        os.environ.update(proxies)
 
-    At its start it asks its own page whether it is there, which no proxy of the network's could answer.
-    """
-    direct = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "localhost,127.0.0.1", host]
-    os.environ["no_proxy"] = ",".join(filter(None, direct))
+
+def _prepare_gradio(folder: Path) -> None:
+    """Gradio reads its settings as it is imported: files go to ``folder``, and nobody is called."""
     os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
     try:
         import gradio  # noqa: F401

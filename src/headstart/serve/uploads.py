@@ -76,7 +76,7 @@ class Uploads:
 
     def sweep(self, age_s: float) -> None:
         """Delete what is older, whoever it belongs to, and the folders that Gradio makes for each photo."""
-        for path in self.folder.rglob("*"):
+        for path in list(self.folder.rglob("*")):
             try:
                 if time.time() - path.stat().st_mtime <= age_s:
                     continue
@@ -84,7 +84,7 @@ class Uploads:
                     self._delete(path, even_held=True)
                 elif not any(path.iterdir()):
                     path.rmdir()
-            except FileNotFoundError:
+            except OSError:  # gone already, or a photo has just come into the folder
                 continue
 
     def _delete(self, path: Path, even_held: bool = False) -> None:
