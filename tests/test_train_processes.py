@@ -110,7 +110,8 @@ def test_a_signal_saves_and_exits_with_130(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     endless = ("--stages.0.budget.samples", "1000000", "--batch-size", "4", "--checkpoint-samples", "400")
-    arguments = command(stick_people_2d, stick_people_3d, tmp_path / "run", *endless)
+    options = (*endless, "--validation.1.split", "all")
+    arguments = command(stick_people_2d, stick_people_3d, tmp_path / "run", *options)
     code, text = stop_during(arguments, tmp_path / "run", number, 0.5)
     assert code == 130, text
     line = text.splitlines()[-1]

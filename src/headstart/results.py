@@ -115,7 +115,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with path.open("wb") as stream:
             yield stream
         return
-    path = Path(os.path.realpath(path))  # a link stays one
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         # Not named after the file, whose name may be as long as names can be.

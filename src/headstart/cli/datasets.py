@@ -49,8 +49,8 @@ def data(
             found[one] = summarise(index, check, display.update)
     if not found:
         raise list(left_out.values())[-1]
-    for one, error in left_out.items():
-        print(f"headstart: {name} {one} left out: {error}", file=sys.stderr)
+    for one, reason in left_out.items():
+        print(f"headstart: {name} {one} left out: {reason}", file=sys.stderr)
     if json_output:
         print(json.dumps({one: asdict(summary) for one, summary in found.items()}))
     for one, summary in found.items() if not json_output else ():

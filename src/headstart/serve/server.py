@@ -35,16 +35,16 @@ def serve(
     limits = limits or Limits()
     with _stop_in_order(), tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        _prepare_gradio(folder)
-        from headstart.serve.page import build_page, launch_options
+        with _without_proxies():
+            _prepare_gradio(folder)
+            from headstart.serve.page import build_page, launch_options
 
-        page, uploads = build_page(estimator, limits, folder)
-        options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits, uploads)]}}
-        try:
-            with _without_proxies():
+            page, uploads = build_page(estimator, limits, folder)
+            options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits, uploads)]}}
+            try:
                 _, address, _ = page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
-        except OSError as error:
-            raise ConfigError(f"port {port} of {host} cannot be used; name another with --port") from error
+            except OSError as error:
+                raise ConfigError(f"port {port} of {host} cannot be used; name another with --port") from error
         if ready is not None:
             ready(address)
         try:
@@ -70,7 +70,10 @@ def _stop_in_order() -> Iterator[None]:
 
 @contextmanager
 def _without_proxies() -> Iterator[None]:
-    """Gradio asks its own page whether it is there as it starts, which no proxy of the network's could answer."""
+    """Gradio asks its own page whether it is there as it starts, which no proxy of the network's could answer.
+
+    Its client prepares for proxies as it is imported, even for one (SOCKS) that it lacks a package for.
+    """
     proxies = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
     try:
         yield
