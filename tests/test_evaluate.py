@@ -288,6 +288,11 @@ def test_3d_without_camera_or_labels_in_the_picture_says_so(tmp_path: Path, inde
     index = changed(tmp_path, index_3d, camera=None, visibility=np.zeros(len(CANONICAL), np.uint8))
     with pytest.raises(DataError, match=r"a camera or joints labelled in the picture.*found neither"):
         score(truth(index), index, STANDARD, all_rows(index))
+    # The published figure needs no scale; those beside it do, and are left out.
+    made = truth(index_3d, decode="argmax")
+    found = score(made, index, ZHOU, all_rows(index))
+    assert found.value == pytest.approx(score(made, index_3d, ZHOU, all_rows(index_3d)).value)
+    assert found.others == {}
 
 
 def test_the_description_says_what_this_form_has_not(tmp_path: Path, index_3d: AnnotationIndex) -> None:

@@ -329,6 +329,16 @@ class TestOpenIndex:
         open_index("lsp", root, "train", tmp_path / "cache")
         assert len(calls) == before + 1
 
+    def test_frames_extracted_later_are_looked_for(self, root: Path, calls: list[str], tmp_path: Path):
+        """MPI-INF-3DHP's videos become folders of pictures, below folders that do not change with them."""
+        frames = root / "S1" / "Seq1" / "imageFrames" / "video_0"
+        frames.mkdir(parents=True)
+        for number, asked in ((0, 1), (0, 1), (1, 2)):
+            (frames / f"frame_{number:06d}.jpg").touch()
+            os.utime(frames, ns=(number, number))
+            open_index("lsp", root, "train", tmp_path / "cache")
+            assert len(calls) == asked
+
     def test_one_folder_has_one_cache_however_it_is_named(
         self, root: Path, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):

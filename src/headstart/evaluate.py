@@ -125,9 +125,10 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         raise DataError(index.root, expected, found="none in this form of the data set")
     rule = protocol.companion_scale_rule or protocol.scale_rule
     others = {}
-    # A network with the 16 joints of Zhou et al. 2017 has the published figure, and not the joints of those beside it.
+    # With the 16 joints of Zhou et al. 2017, or without a camera, there is the published figure and none beside it.
     complete = set(protocol.joints) <= set(predictions.joints)
-    for metric in protocol.companions if complete else ():
+    scaled = rule != "root_depth" or protocol.scale_rule == rule or _first_without_scale(people.annotations) is None
+    for metric in protocol.companions if complete and scaled else ():
         companion = _values(metric, rule, predictions, people, protocol)
         others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
     return Scores(
@@ -240,7 +241,9 @@ def lift(
     """Poses (N, J, 3) in mm by a protocol's scale rule (protocols.SCALE_RULES says each in a sentence)."""
     pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
     if rule == "root_depth":
-        _require_scale(people)
+        if (person := _first_without_scale(people)) is not None:
+            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
+            raise DataError(person.image, expected, record=person.key, found="neither")
         return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
     bones = _bones(predictions.joints, protocol)
     if rule == "bone_sum":
@@ -267,11 +270,9 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
 
 
-def _require_scale(people: Sequence[Annotation]) -> None:
-    for person in people:
-        if person.camera_xyz is not None and image_pixels_per_mm(person) == 0:
-            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
-            raise DataError(person.image, expected, record=person.key, found="neither")
+def _first_without_scale(people: Sequence[Annotation]) -> Annotation | None:
+    """Somebody in 3D of whom nobody knows how large they are in the picture."""
+    return next((one for one in people if one.camera_xyz is not None and image_pixels_per_mm(one) == 0), None)
 
 
 def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:

@@ -37,19 +37,21 @@ def _key(dataset: str, root: Path, split: str, version: int) -> str:
         digest.update(source.read_bytes())
     for path in [root, *sorted(root.glob("*"))] if root.is_dir() else []:
         digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
-    for path in _label_files(root):
+    for path in _labels(root):
         digest.update(f"{path.relative_to(root)} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
 
 
-def _label_files(root: Path) -> Iterator[Path]:
-    """Files below ``root`` that hold labels; folders of pictures are not entered, links are followed."""
+def _labels(root: Path) -> Iterator[Path]:
+    """Files below ``root`` that hold labels, and folders of extracted frames; no folder of pictures is entered."""
     seen: set[str] = set()
     for folder, inside, names in os.walk(root, followlinks=True):
         if (place := os.path.realpath(folder)) in seen:  # a link that leads back up
             inside.clear()
             continue
         seen.add(place)
+        # Adapters take the frames that have been extracted from a video: a folder's own time changes with those.
+        yield from (path for path in sorted(Path(folder, "imageFrames").glob("*")) if path.is_dir())
         inside[:] = sorted(name for name in inside if not _PICTURES.fullmatch(name))
         labels = (Path(folder, name) for name in sorted(names) if name.lower().endswith(_LABEL_SUFFIXES))
         yield from (path for path in labels if path.is_file())
