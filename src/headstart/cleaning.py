@@ -93,7 +93,8 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     predicted, confidence = _canonical(opinion)
     own = skeleton(manifest["dataset"])
     doubts = [doubt(index[row], predicted[row], confidence[row], config, own) for row in range(len(index))]
-    _require_plausible(index, doubts)
+    found = _counted(index, doubts)
+    _require_plausible(found)
     # What is half written must not look finished.
     (out / "pack.json").unlink(missing_ok=True)
     start = 0
@@ -104,7 +105,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
         write_picture(str(out / "doubts.png"), picture_of_doubts(index, doubts))
     about = {"source": str(source), "predictions": opinion.about, **asdict(config)}
     write_atomically(out / "pack.json", json.dumps({**manifest, "cleaned": about}, indent=1).encode())
-    return _counted(index, doubts)
+    return found
 
 
 def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 12) -> NDArray[np.uint8]:
@@ -126,13 +127,13 @@ def _require_apart(source: Path, out: Path) -> None:
         raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
 
 
-def _require_plausible(index: AnnotationIndex, doubts: list[Doubt]) -> None:
+def _require_plausible(found: Cleaned) -> None:
     """Most labels of a data set are right: who doubts that has predicted other pictures, or is no judge."""
-    labels, dropped = (index.column("visibility") > 0).sum(), sum(int(doubted.dropped.sum()) for doubted in doubts)
-    if dropped > _MOST_DROPPED * labels:
+    if found.joints_dropped > _MOST_DROPPED * found.joints:
         raise ConfigError(
-            f"the model contradicts {dropped:,} of {labels:,} labels, far more than can be wrong: are its predictions"
-            " of these very pictures (a packed split's, not those that it was packed from), and is it any good?"
+            f"the model contradicts {found.joints_dropped:,} of {found.joints:,} labels, far more than can be wrong:"
+            " are its predictions of these very pictures (a packed split's, not those that it was packed from), and is"
+            " it any good?"
         )
 
 

@@ -127,7 +127,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     others = {}
     # With the 16 joints of Zhou et al. 2017, or without a camera, there is the published figure and none beside it.
     complete = set(protocol.joints) <= set(predictions.joints)
-    scaled = rule != "root_depth" or protocol.scale_rule == rule or _first_without_scale(people.annotations) is None
+    scaled = rule != "root_depth" or protocol.scale_rule == rule or _have_scale(people.annotations)
     for metric in protocol.companions if complete and scaled else ():
         companion = _values(metric, rule, predictions, people, protocol)
         others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
@@ -241,9 +241,6 @@ def lift(
     """Poses (N, J, 3) in mm by a protocol's scale rule (protocols.SCALE_RULES says each in a sentence)."""
     pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
     if rule == "root_depth":
-        if (person := _first_without_scale(people)) is not None:
-            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
-            raise DataError(person.image, expected, record=person.key, found="neither")
         return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
     bones = _bones(predictions.joints, protocol)
     if rule == "bone_sum":
@@ -261,6 +258,9 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     Without a camera (some distributions have none) by the label's own px per mm, as in weak perspective.
     """
     pixels_per_mm = image_pixels_per_mm(person)
+    if pixels_per_mm == 0 and person.camera_xyz is not None:
+        expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
+        raise DataError(person.image, expected, record=person.key, found="neither")
     if pixels_per_mm == 0:
         return np.full_like(pose, np.nan)
     if person.camera is None:
@@ -270,9 +270,9 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
 
 
-def _first_without_scale(people: Sequence[Annotation]) -> Annotation | None:
-    """Somebody in 3D of whom nobody knows how large they are in the picture."""
-    return next((one for one in people if one.camera_xyz is not None and image_pixels_per_mm(one) == 0), None)
+def _have_scale(people: Sequence[Annotation]) -> bool:
+    """Whether it is known of everybody in 3D how large they are in the picture."""
+    return all(one.camera_xyz is None or image_pixels_per_mm(one) > 0 for one in people)
 
 
 def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:

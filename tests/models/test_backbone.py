@@ -192,7 +192,7 @@ class TestEfficientNetLite:
         """Of its 17 layers larger than 1x1 the five of stride 2 pad right and below alone: only before them."""
         fast = build_backbone("efficientnet_lite0", "pip", SIZE).eval()
         with monkeypatch.context() as patch:
-            patch.setattr(backbone_module, "_pad_in_convolutions", lambda network: 0)
+            patch.setattr(backbone_module, "_pad_in_convolutions", lambda network: None)
             packaged = build_backbone("efficientnet_lite0", "pip", SIZE).eval()
         padded = [[isinstance(m, nn.ZeroPad2d) for m in one.modules()].count(True) for one in (packaged, fast)]
         assert padded == [17, 5]

@@ -88,9 +88,8 @@ def predict(
     lens = _camera(camera, field_of_view)
     outcome = Outcome()
     files = files_of(inputs, outcome)
-    check_outputs(
-        [*files, *(str(one) for one in (boxes, model) if one)], {"--json": json_output, "--csv": csv, "--npz": npz}, out
-    )
+    read = [*files, *(str(one) for one in (boxes, model) if one)]
+    check_outputs(read, {"--json": json_output, "--csv": csv, "--npz": npz}, out)
     outcome.spare(files, out)
     pictures, videos = _apart(files)
     if (bvh or trc) and not videos:

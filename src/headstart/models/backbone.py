@@ -104,20 +104,17 @@ class _EfficientNetLite(nn.Module):
         return _FeatureMaps([*maps[1:], features])
 
 
-def _pad_in_convolutions(network: nn.Module) -> int:
-    """Let the package's convolutions pad by themselves where they pad alike on both sides; returns how many do now.
+def _pad_in_convolutions(network: nn.Module) -> None:
+    """Let the package's convolutions pad by themselves where they pad alike on both sides.
 
     To the bit the same result; a layer that pads before them copies their whole input, an eighth of a training step.
     """
-    changed = 0
     for convolution in network.modules():
         padding = getattr(convolution, "static_padding", None)
         if isinstance(convolution, nn.Conv2d) and isinstance(padding, nn.ZeroPad2d):
             left, right, top, bottom = padding.padding
             if (left, top) == (right, bottom):
                 convolution.padding, convolution.static_padding = (top, left), nn.Identity()
-                changed += 1
-    return changed
 
 
 def _packaged_weights(name: str) -> str:
