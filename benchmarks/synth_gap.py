@@ -22,8 +22,9 @@ from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser
-from headstart.recipes import Sources, build
+from headstart.recipes import build
 from headstart.results import RunResult, Scores, write_atomically
+from headstart.sources import Sources
 from headstart.train import run
 
 PROTOCOL, PIXELS = "lsp_extended_pck12", 64

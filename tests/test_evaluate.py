@@ -13,11 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headstart import metrics
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import (
     forward_with_flip,
-    lift,
     predict,
     protocol_rows,
     score,
@@ -386,13 +384,6 @@ def test_visible_and_occluded_apart(tmp_path: Path) -> None:
     scores = score(wrong, index, protocol("lsp_pck"), all_rows(index))
     assert scores.strata == {"visible": 100, "occluded": 0}
     assert scores.value == pytest.approx(100 * 8 / 14)  # six left joints, six right ones, neck, head top
-
-
-def test_lift_by_a_bone_sum(index_3d: AnnotationIndex) -> None:
-    made = truth(index_3d)
-    people = [index_3d[row] for row in range(len(index_3d))]
-    lifted = lift(made, people, "bone_sum", replace(ZHOU, joints=H36M_17.names))[:, BODY_18.indices(H36M_17.names)]
-    np.testing.assert_allclose(metrics.bone_sum(lifted, H36M_17.edges), 4000, rtol=1e-5)
 
 
 # --- files ---

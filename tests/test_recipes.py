@@ -16,7 +16,8 @@ from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import PROTOCOLS, protocol
-from headstart.recipes import RECIPES, Sources, build, protocol_of, train_split
+from headstart.recipes import RECIPES, build
+from headstart.sources import Sources, protocol_of, train_split
 
 ALL = Sources(two_d=("mpii", "lsp_extended"), three_d=("h36m", "mpi_inf_3dhp"))
 

@@ -17,13 +17,14 @@ from torch import Tensor
 from headstart import metrics
 from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
-from headstart.loader import CropDataset, build_eval_loader, image_pixels_per_mm
+from headstart.loader import CropDataset, build_eval_loader
 from headstart.predictions import Predictions, in_order
 from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
-from headstart.skeleton import CANONICAL, H36M_17, MPII_16, Skeleton
+from headstart.scale_rules import have_scale, lift_by_rule
+from headstart.skeleton import CANONICAL, H36M_17, MPII_16
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
 Forward = Callable[[Tensor], PoseOutput]
@@ -127,7 +128,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     others = {}
     # With the 16 joints of Zhou et al. 2017, or without a camera, there is the published figure and none beside it.
     complete = set(protocol.joints) <= set(predictions.joints)
-    scaled = rule != "root_depth" or protocol.scale_rule == rule or _have_scale(people.annotations)
+    scaled = rule != "root_depth" or protocol.scale_rule == rule or have_scale(people.annotations)
     for metric in protocol.companions if complete and scaled else ():
         companion = _values(metric, rule, predictions, people, protocol)
         others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
@@ -208,7 +209,7 @@ def _values(
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
     needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
     columns = _columns(predictions, needed)
-    pose = lift(predictions, people.annotations, rule, protocol)[:, columns]
+    pose = lift_by_rule(predictions, people.annotations, rule, protocol)[:, columns]
     truth = people.xyz[:, CANONICAL.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
     scored = np.array([joint in protocol.joints for joint in needed])
@@ -233,53 +234,6 @@ def _values_2d(predictions: Predictions, people: _People, protocol: Protocol) ->
     pose = predictions.keypoints[:, _columns(predictions, protocol.joints)]
     assert protocol.threshold is not None
     return metrics.pck(pose, people.keypoints[:, joints], labelled[:, joints], reference, protocol.threshold) * 100
-
-
-def lift(
-    predictions: Predictions, people: Sequence[Annotation], rule: ScaleRule, protocol: Protocol
-) -> NDArray[np.float64]:
-    """Poses (N, J, 3) in mm by a protocol's scale rule (protocols.SCALE_RULES says each in a sentence)."""
-    pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
-    if rule == "root_depth":
-        return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
-    bones = _bones(predictions.joints, protocol)
-    if rule == "bone_sum":
-        assert protocol.bone_sum_mm is not None
-        wanted: NDArray[np.float64] | float = protocol.bone_sum_mm
-    else:
-        truth = np.array([p.camera_xyz for p in people])[:, CANONICAL.indices(predictions.joints)]
-        wanted = metrics.bone_sum(truth, bones)
-    return pixels * (wanted / metrics.bone_sum(pixels, bones))[:, None, None]
-
-
-def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.float64]:
-    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis.
-
-    Without a camera (some distributions have none) by the label's own px per mm, as in weak perspective.
-    """
-    pixels_per_mm = image_pixels_per_mm(person)
-    if pixels_per_mm == 0 and person.camera_xyz is not None:
-        expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
-        raise DataError(person.image, expected, record=person.key, found="neither")
-    if pixels_per_mm == 0:
-        return np.full_like(pose, np.nan)
-    if person.camera is None:
-        return pose / pixels_per_mm
-    assert person.camera_xyz is not None
-    root_depth = float(person.camera_xyz[CANONICAL.index("pelvis"), 2])
-    return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
-
-
-def _have_scale(people: Sequence[Annotation]) -> bool:
-    """Whether it is known of everybody in 3D how large they are in the picture."""
-    return all(one.camera_xyz is None or image_pixels_per_mm(one) > 0 for one in people)
-
-
-def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:
-    """Bones between the protocol's joints, as index pairs into the prediction's."""
-    names = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
-    scored = Skeleton(protocol.name, names)
-    return [(joints.index(names[parent]), joints.index(names[child])) for parent, child in scored.edges]
 
 
 def _columns(predictions: Predictions, joints: Sequence[str]) -> list[int]:

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.checkpoint import load_model
-from headstart.evaluate import lift, predict, protocol_rows
+from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
 from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
 from headstart.results import write_atomically
+from headstart.scale_rules import lift_by_rule
 from headstart.skeleton import CANONICAL
 
 #: Pictures a protocol, their side in px, and the quality of their JPEGs: some 50 kB a protocol.
@@ -60,7 +61,7 @@ def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
     label_3d = np.stack([_relative(person.camera_xyz, columns, len(found.joints)) for person in people])
     predicted_3d = np.full_like(label_3d, np.nan)
     if np.isfinite(label_3d).any():
-        predicted_3d = lift(found, people, wanted.scale_rule, wanted)
+        predicted_3d = lift_by_rule(found, people, wanted.scale_rule, wanted)
         predicted_3d -= predicted_3d[:, [found.joints.index("pelvis")]]
     return {
         "jpegs": [_jpeg(index, int(row), crop) for row, crop in zip(rows, crops)],

@@ -16,7 +16,7 @@ from headstart.memory import keep_freed_memory
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Schedule
 from headstart.protocols import protocol
-from headstart.recipes import Sources, train_split
+from headstart.sources import Sources, train_split
 from headstart.study import ARMS, Cell, Study, model_of, samples_of
 
 #: Pictures of a step that is timed on a CPU.

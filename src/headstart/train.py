@@ -13,6 +13,10 @@ from typing import Any
 import accelerate
 import numpy as np
 import torch
+
+# Before any process group: its functions keep the group of their import as a default argument, and so for good. A group
+# whose threads outlive the interpreter aborts the process.
+import torch.distributed.nn
 import transformers
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState

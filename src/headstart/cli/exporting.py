@@ -46,7 +46,7 @@ def export(
     checkpoint = checkpoint or shipped_weights()
     images = None
     if calibrate is not None and root is not None:
-        from headstart.recipes import train_split
+        from headstart.sources import train_split
 
         images = crops_of(calibrate, root, split or train_split(calibrate), count, checkpoint)
     header = export_onnx(checkpoint, out, precision, images)

@@ -45,7 +45,8 @@ def show(
         for protocol in PROTOCOLS.values():
             print(f"{protocol.name}\n    {protocol.describe()}\n")
     elif what == "config":
-        from headstart.recipes import Sources, build
+        from headstart.recipes import build
+        from headstart.sources import Sources
 
         print(json.dumps(asdict(build(name, Sources())), indent=1))
     else:
@@ -58,8 +59,8 @@ def _show_pictures(
     from headstart.augment import AugmentConfig
     from headstart.index import open_index
     from headstart.inspection import picture_of_samples, write_picture
-    from headstart.recipes import train_split
     from headstart.skeleton import BODY_18
+    from headstart.sources import train_split
 
     if root is None:
         raise ConfigError("show samples|targets: expected --root, the folder of the data set")

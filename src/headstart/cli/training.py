@@ -12,8 +12,8 @@ import tyro
 from headstart.cli.roots import parse_roots
 
 if TYPE_CHECKING:
-    from headstart.recipes import Sources
     from headstart.results import Scores
+    from headstart.sources import Sources
 
 Name = tyro.conf.Positional[str]
 
@@ -76,7 +76,7 @@ def _has_recipe(arguments: list[str]) -> bool:
 
 
 def _sources(given: TrainArguments) -> Sources:
-    from headstart.recipes import Sources
+    from headstart.sources import Sources
 
     return Sources(given.two_d, given.three_d, parse_roots(given.root))
 

@@ -1,0 +1,75 @@
+"""Predicted pixels to mm by what a protocol grants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart import metrics
+from headstart.geometry import Camera
+from headstart.predictions import Predictions
+from headstart.protocols import protocol
+from headstart.records import Annotation
+from headstart.scale_rules import have_scale, lift_by_rule
+from headstart.skeleton import CANONICAL, H36M_17
+
+STANDARD = protocol("h36m_standard")
+CAMERA = Camera(1000.0, 1000.0, 320.0, 240.0)
+JOINTS = H36M_17.names
+
+
+def person(xyz: np.ndarray, camera: Camera | None = CAMERA) -> Annotation:
+    """The canonical joints at ``xyz`` (J, 3), seen through the camera, or at 0.25 px per mm."""
+    keypoints = 0.25 * xyz[:, :2] if camera is None else camera.project(xyz)
+    box = np.array([0, 0, 100, 100], np.float32)
+    visible = np.full(len(CANONICAL), 2, np.uint8)
+    return Annotation("one", Path("one.png"), box, keypoints, visible, xyz.astype(np.float32), camera)
+
+
+def some_pose() -> np.ndarray:
+    """Joints (J, 3) within half a metre, the pelvis 4 m away."""
+    xyz = np.random.default_rng(3).uniform(-500, 500, (len(CANONICAL), 3)) + np.array([0, 0, 4000.0])
+    xyz[CANONICAL.index("pelvis"), 2] = 4000
+    return xyz
+
+
+def predicted(keypoints: np.ndarray, depth: np.ndarray) -> Predictions:
+    """One person's Human3.6M joints: (17, 2) px and (17,) px of depth."""
+    return Predictions(["one"], JOINTS, keypoints[None], depth[None], np.ones((1, 17), np.float32), {})
+
+
+def test_by_a_bone_sum_only_the_shape_of_the_prediction_counts() -> None:
+    xyz = some_pose()
+    own = xyz[CANONICAL.indices(JOINTS)]
+    wanted = replace(protocol("h36m_zhou2017"), joints=JOINTS)
+    for scale in (0.1, 3.0):
+        seen = predicted(scale * own[:, :2], scale * own[:, 2])
+        lifted = lift_by_rule(seen, [person(xyz)], "bone_sum", wanted)
+        np.testing.assert_allclose(metrics.bone_sum(lifted, H36M_17.edges), 4000, rtol=1e-5)
+
+
+@pytest.mark.parametrize("camera", [None, CAMERA])
+def test_by_the_depth_of_the_root_the_true_pose_comes_back(camera: Camera | None) -> None:
+    """0.25 px per mm without a camera, and 1000 px / 4000 mm = 0.25 px per mm of depth with it."""
+    xyz = some_pose()
+    one = person(xyz, camera)
+    own = CANONICAL.indices(JOINTS)
+    seen = predicted(one.keypoints[own], 0.25 * (xyz[own, 2] - 4000))
+    assert have_scale([one])
+    pose = lift_by_rule(seen, [one], "root_depth", STANDARD)[0]
+    truth = xyz[own] if camera else xyz[own] - np.array([0, 0, 4000.0])
+    np.testing.assert_allclose(pose, truth, atol=0.5)
+
+
+def test_by_the_depth_of_the_root_an_error_in_depth_is_that_error_in_mm() -> None:
+    xyz = some_pose()
+    own = CANONICAL.indices(JOINTS)
+    one = person(xyz, None)
+    depth = 0.25 * (xyz[own, 2] - 4000)
+    exact, off = (
+        lift_by_rule(predicted(one.keypoints[own], d), [one], "root_depth", STANDARD) for d in (depth, depth + 5)
+    )
+    np.testing.assert_allclose(off - exact, np.broadcast_to([0, 0, 20.0], (1, 17, 3)), atol=1e-3)
