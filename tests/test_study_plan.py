@@ -25,6 +25,11 @@ def test_steps_of_the_stages_add_up_exactly(total: int, first: float, last: floa
     assert all(abs(count - total * share) <= 1 for count, share in zip(steps, shares))
 
 
+def test_nothing_may_be_left_for_a_stage() -> None:
+    """1 - 0.9 - 0.1 is not 0 in floating point."""
+    assert split_steps(100, (0.9, 1 - 0.9 - 0.1, 0.1)) == [90, 0, 10]
+
+
 def test_shares_must_be_parts_of_one() -> None:
     with pytest.raises(ConfigError, match=r"parts of 1, got 0\.5, 0\.6"):
         split_steps(10, (0.5, 0.6))
@@ -56,6 +61,12 @@ def test_stages_of_each_arm() -> None:
         ("2d+3d", 592, ["mpii", "h36m"]),
         ("geometric", 104, ["mpii", "h36m"]),
     ]
+    assert stages_of("2d_then_3d", True, 0.3) == [
+        ("2d", 304, ["mpii"]),
+        ("3d", 592, ["h36m"]),
+        ("geometric", 104, ["mpii", "h36m"]),
+    ]
+    assert stages_of("3d_alone", True) == [("3d", 896, ["h36m"]), ("geometric", 104, ["h36m"])]
 
 
 def test_arms_share_all_but_their_data_and_stages() -> None:

@@ -30,7 +30,9 @@ class Arm:
     """The other stage draws 2D and 3D data one to one; else 3D data alone."""
 
 
-#: Name -> arm. Every arm can end in a geometric stage.
+#: Name -> arm. Every arm can end in a geometric stage: 2D and 3D data one to one at a tenth of the rate, with the
+#: geometric loss on what has no depth labels. Without 2D data there is none such: 3D alone with the stage is what the
+#: lower rate does by itself.
 ARMS = {
     "3d_alone": Arm("3D data alone, from the start to the end", pretrains=False, mixes=False),
     "2d_then_3d": Arm("2D data first, then 3D data alone", pretrains=True, mixes=False),

@@ -105,9 +105,10 @@ def _stages(study: Study, cell: Cell, sources: Sources) -> tuple[Stage, ...]:
     parts = [
         Stage("2d", two_d, _unset, losses, study.optimiser, study.schedule),
         Stage("2d+3d" if arm.mixes else "3d", last, _unset, losses, study.optimiser, study.schedule),
+        # The geometric loss speaks of pictures without depth labels, so that these come back where they had gone.
         Stage(
             "geometric",
-            last,
+            (*two_d, *three_d),
             _unset,
             {**losses, "bone_ratio": study.geometric_loss},
             replace(study.optimiser, learning_rate=study.optimiser.learning_rate / 10),
@@ -125,8 +126,12 @@ _unset = Budget(samples=1)
 
 
 def split_steps(total: int, shares: Sequence[float]) -> list[int]:
-    """Steps of each stage: they add up to ``total`` exactly, so that no arm gains a step by rounding."""
-    if abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
+    """Steps of each stage: they add up to ``total`` exactly, so that no arm gains a step by rounding.
+
+    Raises :class:`ConfigError` for shares that are not parts of 1.
+    """
+    # 1 - 0.9 - 0.1 is -3e-17.
+    if abs(sum(shares) - 1) > 1e-9 or min(shares) < -1e-9:
         raise ConfigError(f"shares of the budget: expected parts of 1, got {', '.join(f'{s:g}' for s in shares)}")
     ends = [round(total * end) for end in itertools.accumulate(shares)]
     return [end - start for start, end in zip([0, *ends], ends)]
