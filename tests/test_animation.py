@@ -102,7 +102,8 @@ def read_trc(path: Path) -> tuple[dict[str, Values], Values, float]:
     assert lines[4].split("\t")[2:5] == ["X1", "Y1", "Z1"]
     rows = np.array([[float(word) for word in line.split("\t")] for line in lines[6:] if line])
     assert len(rows) == int(about["NumFrames"])
-    np.testing.assert_array_equal(rows[:, 0], np.arange(len(rows)) + 1)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(len(rows)) + int(about["OrigDataStartFrame"]))
+    assert rows[0, 0] == round(rows[0, 1] * float(about["DataRate"])) + 1
     markers = {name: rows[:, 2 + 3 * i : 5 + 3 * i] for i, name in enumerate(names)}
     return markers, rows[:, 1], float(about["DataRate"])
 
@@ -179,6 +180,21 @@ def test_at_rest_nothing_is_turned(tmp_path: Path) -> None:
     write_bvh(tmp_path / "t.bvh", [frame(points)], 30.0)
     last = (tmp_path / "t.bvh").read_text().strip().splitlines()[-1]
     np.testing.assert_allclose([float(word) for word in last.split()], 0, atol=1e-4)
+
+
+def test_who_turns_away_turns_on(tmp_path: Path) -> None:
+    """Known defect: angles jumped by 360 degrees where somebody's back is to the camera."""
+    poses = [person(degrees) for degrees in np.arange(170.0, 191.0, 2.0)]
+    write_bvh(tmp_path / "a.bvh", [frame(pose) for pose in poses], 30.0)
+    text = (tmp_path / "a.bvh").read_text()
+    motion = np.array(
+        [[float(word) for word in line.split()] for line in text.split("Frame Time:")[1].splitlines()[1:]]
+    )
+    assert np.abs(np.diff(motion[:, 3:], axis=0)).max() < 2.1
+    assert np.ptp(motion[:, 5]) == pytest.approx(20, abs=0.5)
+    for pose, back in zip(poses, read_bvh(tmp_path / "a.bvh")[0], strict=True):
+        for joint, point in zip(BODY_18.names, pose * Y_UP):
+            np.testing.assert_allclose(back[joint] * 10, point, atol=1e-3, err_msg=joint)
 
 
 @pytest.mark.parametrize("turned", [0, 90])

@@ -159,10 +159,10 @@ def test_a_model_of_another_version_is_named(tmp_path: Path, header: dict[str, A
         load_model(tmp_path / "a.safetensors")
 
 
-def test_find_checkpoint_prefers_the_best(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"best\.safetensors or last\.safetensors"):
+def test_find_checkpoint_prefers_the_last(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"last\.safetensors or best\.safetensors"):
         find_checkpoint(tmp_path)
-    for name in ("last.safetensors", "best.safetensors"):
+    for name in ("best.safetensors", "last.safetensors"):
         (tmp_path / name).touch()
         assert find_checkpoint(tmp_path) == tmp_path / name
     assert find_checkpoint(tmp_path / "last.safetensors") == tmp_path / "last.safetensors"

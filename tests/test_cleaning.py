@@ -210,6 +210,10 @@ def test_the_command(packed: Path, checkpoint: Path, stick_people_2d: Path, tmp_
     again = succeeds(*common, "--out", tmp_path / "b", "--predictions", kept)
     assert again.replace(str(tmp_path / "b"), str(tmp_path / "a")) == printed
     assert "20 people" in succeeds("data", "lsp_extended", "--root", tmp_path / "a", "--split", "all")
+    # A packed folder itself is the one split that it holds, and no other.
+    assert list(json.loads(succeeds("data", "lsp_extended", "--root", packed, "--json"))) == ["all"]
+    train = ("clean", "lsp_extended", "--root", packed, "--split", "train", "--out", tmp_path / "c")
+    assert "expected lsp_extended-train, packed, found lsp_extended-all" in fails(*train)
     assert "packed; run headstart pack" in fails(
         *("clean", "lsp_extended", "--root", stick_people_2d, "--split", "all", "--out", tmp_path / "c")
     )

@@ -226,7 +226,7 @@ def test_broken_checkpoints(stick_people_2d: Path, trained: tuple[Path, str], tm
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
     options = ("--root", stick_people_2d, "--split", "all", "--protocol", "lsp_extended_pck")
     assert "cut.safetensors: expected a checkpoint" in fails("eval", tmp_path / "cut.safetensors", *options)
-    assert "expected best.safetensors or last.safetensors" in fails("eval", tmp_path, *options)
+    assert "expected last.safetensors or best.safetensors" in fails("eval", tmp_path, *options)
 
 
 def test_a_split_that_is_there_and_damaged_is_not_passed_over(stick_people_3d: Path, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class TestInputs:
     def test_a_person_has_exactly_these_keys(self, here: Path):
         succeeds("a.png", "--json", "people.json")
         (one,) = people()
-        assert list(one) == ["image", "bbox", "score", "joints2d", "joints3d_mm"]
+        assert list(one) == ["image", "bbox", "score", "joints2d", "joints3d_mm", "height_mm"]
         assert one["bbox"] == [0.0, 0.0, 100.0, 80.0]
         assert list(one["joints2d"]) == list(one["joints3d_mm"]) == list(BODY_18.names)
 
@@ -244,8 +244,16 @@ class TestBoxes:
         assert line == "clip.mp4: expected a picture, with --boxes, found a video. Call it again without --boxes"
         assert [one["image"] for one in people()] == ["a.png"]
 
+    def test_accents_may_be_spelt_in_another_way(self, here: Path):
+        composed, apart = "caf\u00e9.png", "cafe\u0301.png"
+        Path("a.png").rename(apart)
+        succeeds(apart, "--boxes", self.write({composed: [[10, 5, 50, 60]]}), "--json", "people.json")
+        assert [(one["image"], one["bbox"]) for one in people()] == [(apart, [10, 5, 50, 60])]
+        (line,) = fails(apart, "--boxes", self.write({composed: [], apart: []}), "--json", "people.json")
+        assert "expected each file name once" in line
+
     @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": [], "a.png": []}'])
-    def test_a_file_that_is_none(self, here: Path, content: str):
+    def test_a_file_that_is_no_such_object(self, here: Path, content: str):
         Path("boxes.json").write_text(content)
         (line,) = fails("a.png", "--boxes", "boxes.json")
         assert line.startswith("boxes.json")
@@ -289,14 +297,32 @@ class TestOutputs:
 
     def test_a_file_that_cannot_be_written_is_named_as_it_was_given(self, here: Path):
         Path("file").write_text("a file")
-        assert fails("a.png", "--json", "file/people.json") == ["file: File exists"]
+        (line,) = fails("a.png", "--json", "file/people.json")
+        assert line == f"--json file/people.json: cannot be written: {here / 'file'} is a file, not a folder"
+
+    @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+    def test_json_has_standard_output_for_itself(self, here: Path, name: str):
+        Path("a.png").rename("ä.png")
+        done = predict("ä.png", "none.jpg", "b.jpg", "--json", name, "--csv", "people.csv", "--out", "out")
+        assert done.returncode == 2
+        assert [one["image"] for one in json.loads(done.stdout)] == ["ä.png", "b.jpg"]
+        assert [line.partition(":")[0] for line in plainly(done.stderr)] == [
+            *("headstart", "ä.png", "b.jpg"),
+            *(f"2 pictures, 2 people -> {path}" for path in ("standard output", "people.csv")),
+        ]
+        assert done.stdout.isascii()
+        assert not Path("-").exists()
+
+    def test_nobody_to_standard_output(self, here: Path):
+        assert json.loads(predict("none.jpg", "--json", "-").stdout) == []
 
 
 class TestSettings:
     def test_a_camera_adds_positions(self, here: Path):
         succeeds("a.png", "--camera", "500,49.5,39.5", "--json", "people.json")
         (one,) = people()
-        assert list(one)[5:] == ["joints3d_camera_mm"]
+        assert list(one)[5:] == ["joints3d_camera_mm", "height_mm", "camera"]
+        assert one["camera"] == {"fx": 500, "fy": 500, "cx": 49.5, "cy": 39.5, "assumed": False}
         x, y, _ = one["joints2d"]["nose"]
         across, down, away = one["joints3d_camera_mm"]["nose"]
         assert (500 * across / away + 49.5, 500 * down / away + 39.5) == pytest.approx((x, y), abs=1e-2)
@@ -317,6 +343,8 @@ class TestSettings:
             (("--csv", "a.png"), "would replace an input"),
             (("--csv", "boxes.json", "--boxes", "boxes.json"), "would replace an input"),
             (("--csv", "./people.json"), "--json and --csv both name people.json"),
+            (("--csv", "a.png/x.csv"), "--csv a.png/x.csv: cannot be written"),
+            (("--out", "people.json"), "--json and --out both name people.json"),
             (("--camera", "500,1,2", "--field-of-view", "50"), "not both"),
             (("--height-mm", "0"), "height_mm"),
             (("--batch-size", "0"), "batch_size >= 1"),
@@ -360,6 +388,19 @@ class TestSettings:
         assert "--detector PekingU/rtdetr_v2_r18vd" in line
         assert "--detector search" in line
         assert "--boxes" in line
+
+
+@pytest.mark.slow
+def test_as_installed_json_goes_into_the_file_that_a_shell_has_opened(here: Path) -> None:
+    """A file that another takes the place of would get the shell's ``end``, and no JSON."""
+    command = f"{Path(sys.executable).with_name('headstart')} predict a.png --model tiny.safetensors --detector none"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    script = f"({command} --json /dev/stdout && echo end) > all.txt"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    said, _, end = Path("all.txt").read_text().rpartition("]\n")
+    assert [one["image"] for one in json.loads(f"{said}]")] == ["a.png"]
+    assert end == "end\n"
 
 
 @pytest.mark.slow

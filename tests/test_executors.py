@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from headstart import executors
 from headstart.errors import ConfigError, TrainingError
-from headstart.executors import Folders, Task, is_held, run_cell, run_here
+from headstart.executors import Folders, Task, _gpus, run_cell, run_here, visible_devices
+from headstart.locks import is_held, try_lock
 from headstart.results import RunResult
 from headstart.study import cells
 from headstart.study_records import cell_record
@@ -99,6 +102,9 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(tmp_path: Path
         for study in ("first", "second")
     ]
     assert scores[0] == scores[1]
+    # A cell alone, as in a job array, leaves what the report reads.
+    assert json.loads((tmp_path / "second/study.json").read_text()) == record
+    assert RunResult.load(tmp_path / "second/results" / name / "result.json").processes == 1
 
 
 def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, stick_people_3d: Path) -> None:
@@ -122,23 +128,121 @@ def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, s
 def test_a_cell_spans_processes_by_torchrun(tmp_path: Path, stick_people_3d: Path) -> None:
     """``--processes 2``: as many FLOPs and steps' worth of samples as alone, one result, filed once."""
     command = write_study(tmp_path / "study", stick_people_3d, 48)
-    done = run([*command, "--processes", "2", "--only", NAMES[1]], ACCELERATE_USE_CPU="true")
+    command[4:6] = ["cell", command[5], NAMES[1]]
+    done = run([*command, "--processes", "2"], ACCELERATE_USE_CPU="true")
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{NAMES[1]}: h36m_standard ")
     (path,) = (tmp_path / "study/results").glob("*/result.json")
     result = RunResult.load(path)
     assert [stage.samples for stage in result.stages] == [24, 24]
     assert [stage.steps for stage in result.stages] == [6, 6]
+    assert [stage.people for stage in result.stages] == [[16], [16]]
+    assert result.processes == 2
     record = json.loads(path.with_name("cell.json").read_text())
     assert sum(stage.flops for stage in result.stages) == record["budget_flops"]
     assert path.with_name("samples.npz").is_file()
 
 
 def test_a_failed_cell_does_not_stop_the_others_and_is_named(tmp_path: Path) -> None:
-    tasks = [Task(name, (verb,), tmp_path / f"{name}.txt") for name, verb in (("bad", "fly"), ("good", "--help"))]
+    tasks = [Task(name, (verb,), tmp_path / name) for name, verb in (("bad", "fly"), ("good", "--help"))]
     done: list[str] = []
     with pytest.raises(TrainingError, match="1 cells failed: bad"):
         run_here(tasks, 1, lambda task: done.append(task.name))
     assert done == ["good"]
+
+
+class Program(Task):
+    """A task that runs a line of Python instead of a verb."""
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", *self.arguments]
+
+
+def test_cells_that_another_process_runs_come_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two executors on one file system share the cells, instead of one waiting for the cell that the other runs.
+
+    The first is held until the free one is done, then begun; the second meanwhile finished by its holder.
+    """
+    monkeypatch.setattr(executors, "LOOK_AGAIN", 0.1)
+    tasks = [Program(name, ("pass",), tmp_path / name) for name in ("held", "finished elsewhere", "free")]
+    locks = {task.name: try_lock(task.work) for task in tasks[:2]}
+    done: list[str] = []
+
+    def on_done(task: Task) -> None:
+        done.append(task.name)
+        if (lock := locks["held"]) is not None:
+            lock.close()
+
+    run_here(tasks, 1, on_done, lambda task: task.name == "finished elsewhere" and "free" in done)
+    assert sorted(done) == sorted(task.name for task in tasks)
+    assert done[0] == "free"
+    assert tasks[0].log.is_file()
+    assert not tasks[1].log.exists()
+
+
+def test_a_cell_is_locked_by_who_starts_it_and_for_as_long_as_it_runs(tmp_path: Path) -> None:
+    """Before its own process could: those of a torchrun must not race for it."""
+    task = Program("cell", ("import time; time.sleep(100)",), tmp_path / "cell")
+    process = task.start()
+    assert process is not None
+    try:
+        assert is_held(task.work)
+        assert task.start() is None
+    finally:
+        process.kill()
+        process.wait()
+    assert not is_held(task.work)
+
+
+def test_a_cell_runs_where_its_task_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Ray worker's directory is where its raylet was started; the study's data folders may be relative."""
+    monkeypatch.chdir(tmp_path)
+    task = Program("cell", ("import os; print(os.getcwd())",), tmp_path / "work")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    process = task.start()
+    assert process is not None
+    assert process.wait() == 0
+    assert task.log.read_text() == f"{tmp_path}\n"
+
+
+@pytest.mark.parametrize(
+    ("slot", "processes", "gpus", "devices"),
+    [
+        (0, 1, [], None),
+        (0, 1, ["0", "1"], "0"),
+        (1, 1, ["0", "1"], "1"),
+        (2, 1, ["0", "1"], "0"),
+        (1, 2, ["4", "5", "6", "7"], "6,7"),
+        (1, 2, ["0", "1", "2"], "2,0"),
+        (1, 2, ["0"], "0"),
+        (1, 1, ["GPU-a", "GPU-b"], "GPU-b"),
+    ],
+)
+def test_each_slot_has_gpus_of_its_own(slot: int, processes: int, gpus: list[str], devices: str | None) -> None:
+    assert visible_devices(slot, processes, gpus) == devices
+
+
+@pytest.mark.parametrize(
+    ("named", "count", "gpus"),
+    [(None, 0, []), (None, 2, ["0", "1"]), ("3, 5", 2, ["3", "5"]), ("", 0, []), ("2,-1", 1, ["2"])],
+)
+def test_only_gpus_that_may_be_used_are_dealt_out(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, count: int, gpus: list[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert _gpus() == gpus
+
+
+def test_jobs_see_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "_gpus", lambda: ["0", "1"])
+    line = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)"
+    tasks = [Program(name, (line,), tmp_path / name) for name in ("a", "b")]
+    run_here(tasks, 2, lambda task: None)
+    assert sorted(task.log.read_text() for task in tasks) == ["0\n", "1\n"]
 
 
 def test_ray_runs_every_cell_once_though_a_worker_is_killed(

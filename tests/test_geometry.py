@@ -95,6 +95,51 @@ class TestCamera:
         np.testing.assert_allclose(back, points, atol=1e-3)
         np.testing.assert_allclose(camera.project(back), pixels, atol=1e-6)
 
+    def test_a_lens_that_stretches_the_corners_is_undone_beyond_them(self):
+        """Known defect: at 1.2 times the corner's distance the radius came out as 0.444, not 0.938."""
+        camera = Camera(700, 700, 639.5, 359.5, (0.3, 0.1, 0, 0, 0))
+        corner = np.array([1279.5, 719.5])
+        pixels = np.array([camera.cx, camera.cy]) + 1.2 * (corner - (camera.cx, camera.cy))
+        ray = camera.unproject(pixels, np.ones(1))
+        assert np.hypot(*ray[0, :2]) == pytest.approx(0.938277, abs=1e-6)
+        np.testing.assert_allclose(camera.project(ray), [pixels], atol=1e-6)
+
+    def test_where_a_lens_turns_back_the_last_ray_before_is_taken(self):
+        """The radial polynomial is highest at radius 1.7776 (its derivative, 1 - 0.78 s + 0.39 s^2 - 0.077 s^3 with
+        s = r^2, is 0 at s = 3.1598): there it shows 1.0847, 631.28 px of the 734 to the corner."""
+        camera = Camera(582, 582, 639.5, 359.5, (-0.26, 0.078, 0, 0, -0.011))
+        centre, corner = np.array([639.5, 359.5]), np.array([1279.5, 719.5])
+        shares = np.array([0.0, 0.5, 0.85, 0.859, 0.861, 0.9, 1.0, 1.2, 100.0, 1e6])
+        pixels = centre + shares[:, None] * (corner - centre)
+        rays = camera.unproject(pixels, np.ones(len(shares)))
+        np.testing.assert_allclose(camera.project(rays[:4]), pixels[:4], atol=1e-5)
+        np.testing.assert_allclose(np.hypot(*rays[4:, :2].T), 1.7776, atol=0.01)
+        edge = camera.project(rays[4:]) - centre
+        np.testing.assert_allclose(np.hypot(*edge.T), 631.28, atol=0.01)
+        np.testing.assert_allclose(edge[:, 1] / edge[:, 0], 360 / 640, rtol=1e-6)
+
+    def test_pixels_without_a_number_stay_so_and_leave_the_others_alone(self):
+        pixels = np.array([[np.nan, 1.0], [700.0, 400.0], [1e30, -1e30]])
+        rays = H36M_CAMERA.unproject(pixels, np.full(3, 4000.0))
+        assert np.isnan(rays[0, :2]).all()
+        np.testing.assert_allclose(H36M_CAMERA.project(rays[1:2]), pixels[1:2], atol=1e-6)
+        assert np.isfinite(rays[1:]).all()
+        assert H36M_CAMERA.unproject(np.zeros((0, 2)), np.zeros(0)).shape == (0, 3)
+
+    @quick
+    @given(
+        st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(-0.01, 0.01), st.floats(-0.01, 0.01), st.floats(-1, 1)),
+        st.tuples(st.floats(-3000, 3000), st.floats(-3000, 3000)),
+    )
+    def test_any_lens_gives_a_ray_whose_pixel_is_on_the_way_to_the_one_wanted(
+        self, distortion: tuple[float, float, float, float, float], pixel: tuple[float, float]
+    ):
+        camera = Camera(600, 600, 0, 0, distortion)
+        found = camera.project(camera.unproject(np.array(pixel), np.ones(1)))[0]
+        share = np.hypot(*found) / max(np.hypot(*pixel), 1e-9)
+        assert share <= 1 + 1e-6
+        np.testing.assert_allclose(found, share * np.array(pixel), atol=0.1)
+
 
 class TestPixelCentres:
     @pytest.mark.parametrize("size", [(256, 256), (192, 256), (65, 33)])

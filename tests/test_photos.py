@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
+from io import BytesIO, UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image
 
 from headstart.errors import DataError
-from headstart.photos import as_photo, decode_photo, read_photo
+from headstart.photos import as_photo, decode_photo, names_of, read_photo
 
 #: (48, 64, 3) RGB: a red left half, a blue top right and a green bottom right quarter.
 SCENE = np.zeros((48, 64, 3), np.uint8)
@@ -154,6 +156,87 @@ def test_arrays_that_are_no_picture(array: np.ndarray) -> None:
 def test_other_things() -> None:
     with pytest.raises(DataError, match="found dict"):
         as_photo({"not": "a picture"})
+
+
+class Whole(Image.Image):
+    """As other packages derive pictures of their own."""
+
+
+def test_pictures_of_a_class_derived_from_that_of_pil() -> None:
+    picture = Whole()
+    picture.__dict__.update(Image.fromarray(SCENE).__dict__)
+    np.testing.assert_array_equal(as_photo(picture), SCENE)
+
+
+def test_paths_of_any_class(tmp_path: Path) -> None:
+    class Upload:
+        def __fspath__(self) -> str:
+            return str(tmp_path / "scene.png")
+
+    Image.fromarray(SCENE).save(tmp_path / "scene.png")
+    np.testing.assert_array_equal(as_photo(Upload()), SCENE)
+    assert names_of([Upload(), SCENE, tmp_path, "a.jpg"]) == [
+        *(str(tmp_path / "scene.png"), "picture 1", str(tmp_path), "a.jpg")
+    ]
+
+
+class Download(BytesIO):
+    """Cannot go back."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise UnsupportedOperation("seek")
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, BytesIO, Download])
+def test_content_and_open_files(wrap: Callable[[bytes], Any]) -> None:
+    encoded = cv2.imencode(".png", SCENE[..., ::-1])[1].tobytes()
+    np.testing.assert_array_equal(as_photo(wrap(encoded)), SCENE)
+    with pytest.raises(DataError, match=r"upload: expected a picture .*found something else"):
+        as_photo(wrap(b"not a picture"), "upload")
+    with pytest.raises(DataError, match="found an empty file"):
+        as_photo(wrap(b""))
+
+
+def test_files_that_are_open_for_text_or_closed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with (tmp_path / "a.txt").open() as file, pytest.raises(DataError, match=r"found text\. Open it with mode 'rb'"):
+        as_photo(file)
+    with pytest.raises(DataError, match="closed"):
+        as_photo(file)
+
+
+@pytest.mark.parametrize(("largest", "shown"), [(255, 255), (256, 1), (65535, 255)])
+def test_mode_i_holds_8_or_16_bits(largest: int, shown: int) -> None:
+    values = np.zeros((20, 20), np.int32)
+    values[3, 4] = largest
+    picture = Image.fromarray(values)
+    assert picture.mode == "I"
+    assert as_photo(picture)[3, 4].tolist() == [shown] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)),
+        ("renamed.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0" + bytes(100)),
+        ("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0" + bytes(100)),
+        ("broken.HEIF", b"broken"),
+    ],
+)
+def test_pictures_of_telephones_that_are_not_read_say_what_to_do(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match="found HEIC or AVIF") as error:
+        read_photo(tmp_path / name)
+    assert one_line(error).endswith("convert them to JPEG")
+
+
+def test_a_film_is_no_picture_of_a_telephone(tmp_path: Path) -> None:
+    (tmp_path / "film.jpg").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0" + bytes(100))
+    with pytest.raises(DataError, match=r"found something else$"):
+        read_photo(tmp_path / "film.jpg")
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,12 @@ def someone(image: str = "a.jpg", shift: float = 0.0, camera: bool = False, join
     mm = {name: (100.0, -200.0 - i, 3.0) for i, name in enumerate(joints)}
     away = {name: (100.0, -200.0 - i, 4003.0) for i, name in enumerate(joints)}
     return Prediction(image, (1.0, 2.0, 30.5, 40.0), 0.875, points, mm, away if camera else None)
+
+
+def filmed() -> list[Prediction]:
+    """Two people in a frame of a video, of whom the second is in the next frame too."""
+    seen = (("a.mp4", 3, 0.12, 1), ("a.mp4", 3, 0.12, 2), ("a.mp4", 4, 1 / 6, 2))
+    return [replace(someone(name), extra={"frame": f, "time_s": t, "track": n}) for name, f, t, n in seen]
 
 
 class TestJson:
@@ -57,6 +64,21 @@ class TestJson:
         (plain,) = json.loads((tmp_path / "a.json").read_text())
         assert (plain["frame"], plain["time_s"]) == (7, 0.28)
         assert read_json(tmp_path / "a.json")[0].keypoints == someone().keypoints
+
+    def test_what_millimetres_assume_is_read_back(self, tmp_path: Path):
+        camera = {"fx": 640.0, "fy": 641.0, "cx": 639.5, "cy": 359.5, "assumed": True}
+        people = [replace(someone(camera=given), extra={"height_mm": 1650.0, "camera": camera}) for given in (0, 1)]
+        write_json(tmp_path / "a.json", people)
+        far, near = json.loads((tmp_path / "a.json").read_text())
+        assert (far["height_mm"], near["height_mm"], near["camera"]) == (1650.0, 1650.0, camera)
+        # The camera that was assumed tells nothing about a pose that is relative to the pelvis.
+        assert "camera" not in far
+        assert [one.extra for one in read_json(tmp_path / "a.json")] == [{"height_mm": 1650.0}, people[1].extra]
+
+    def test_who_and_when_of_a_video_are_read_back(self, tmp_path: Path):
+        when = {"frame": 7, "time_s": 0.28, "track": 2}
+        write_json(tmp_path / "a.json", [someone().to_dict() | when])
+        assert read_json(tmp_path / "a.json")[0].extra == when
 
     def test_nothing_is_left_where_it_cannot_be_written(self, tmp_path: Path):
         with pytest.raises(ValueError, match="JSON"):
@@ -101,6 +123,17 @@ class TestCsv:
         rows = self.read(tmp_path / "a.csv")
         assert [row["camera_z_mm"] for row in rows] == ["", "", "4003.0", "4003.0"]
 
+    def test_people_of_a_video_can_be_told_apart_and_put_in_time(self, tmp_path: Path):
+        write_csv(tmp_path / "a.csv", [*filmed(), someone("b.jpg")])
+        rows = self.read(tmp_path / "a.csv")[::2]
+        assert list(rows[0])[:6] == ["image", "person", "frame", "time_s", "track", "score"]
+        assert [tuple(row[name] for name in ("person", "frame", "time_s", "track")) for row in rows] == [
+            ("0", "3", "0.12", "1"),
+            ("1", "3", "0.12", "2"),
+            ("0", "4", "0.1667", "2"),
+            ("0", "", "", ""),
+        ]
+
     def test_a_file_name_that_is_no_text(self, tmp_path: Path):
         write_csv(tmp_path / "a.csv", [someone(os.fsdecode(b"bad\xff.jpg"))])
         assert "\nbad\\udcff.jpg,0," in (tmp_path / "a.csv").read_text()
@@ -120,6 +153,15 @@ class TestNpz:
             np.testing.assert_array_equal(file["keypoints_px"][1], [[6.5, 2.25, 0.5], [7.5, 2.25, 0.5]])
             np.testing.assert_array_equal(file["xyz_mm"][0], [[100, -200, 3], [100, -201, 3]])
             np.testing.assert_array_equal(file["camera_xyz_mm"][..., 2], np.full((2, 2), 4003))
+
+    def test_people_of_a_video_can_be_told_apart_and_put_in_time(self, tmp_path: Path):
+        write_npz(tmp_path / "a.npz", [*filmed(), someone("b.jpg")])
+        write_npz(tmp_path / "b.npz", [someone("b.jpg")])
+        with np.load(tmp_path / "a.npz") as file, np.load(tmp_path / "b.npz") as photo:
+            assert file["frame"].tolist() == [3, 3, 4, -1]
+            assert file["track"].tolist() == [1, 2, 2, -1]
+            np.testing.assert_array_equal(file["time_s"], [0.12, 0.12, 1 / 6, np.nan])
+            assert not {"frame", "time_s", "track"} & set(photo)
 
     def test_nobody_and_no_camera(self, tmp_path: Path):
         write_npz(tmp_path / "a.npz", [])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -178,6 +181,7 @@ class TestCrops:
         image = dotted(joints, (300, 400))
         Image.fromarray(image).save(tmp_path / "photo.png")
         pictures = [image, tmp_path / "photo.png", str(tmp_path / "photo.png"), Image.fromarray(image)]
+        pictures += [(tmp_path / "photo.png").read_bytes(), io.BytesIO((tmp_path / "photo.png").read_bytes())]
         for (found,) in PoseEstimator(DotReader()).estimate(pictures):
             np.testing.assert_allclose(points(found.keypoints)[:, :2], joints, atol=0.6)
 
@@ -207,6 +211,17 @@ class TestNetwork:
             assert mirrored.keypoints[mirrored_name(joint)] == pytest.approx(expected, abs=1e-3), joint
         for joint, (x, y, z) in seen.xyz_mm.items():
             assert mirrored.xyz_mm[mirrored_name(joint)] == pytest.approx((-x, y, z), abs=0.05), joint
+
+    def test_threads_may_share_one_and_processes_get_a_copy(self, network):
+        photo = np.random.default_rng(2).integers(0, 255, (90, 70, 3)).astype(np.uint8)
+        boxes = [[[[0, 0, 40, 60 + number]]] for number in range(16)]
+        estimator, copy = PoseEstimator(network), pickle.loads(pickle.dumps(PoseEstimator(network)))
+        alone = [estimator.estimate(photo, box)[0][0] for box in boxes]
+        with ThreadPoolExecutor(4) as pool:
+            together = list(pool.map(lambda box: estimator.estimate(photo, box)[0][0], boxes))
+        for one, other, copied in zip(alone, together, (copy.estimate(photo, box)[0][0] for box in boxes)):
+            np.testing.assert_allclose(points(other.keypoints), points(one.keypoints), atol=1e-3)
+            np.testing.assert_allclose(points(copied.keypoints), points(one.keypoints), atol=1e-3)
 
     def test_batches_do_not_change_results(self, network):
         rng = np.random.default_rng(1)
@@ -291,11 +306,13 @@ class TestBoxes:
 
 def test_to_dict_has_exactly_the_keys_that_are_promised() -> None:
     plain = estimate_turned(0, camera=None).to_dict()
-    assert list(plain) == ["image", "bbox", "score", "joints2d", "joints3d_mm"]
+    assert list(plain) == ["image", "bbox", "score", "joints2d", "joints3d_mm", "height_mm"]
     assert list(plain["joints2d"]) == list(plain["joints3d_mm"]) == list(BODY_18.names)
     assert len(plain["bbox"]) == 4
     assert [len(plain[key]["nose"]) for key in ("joints2d", "joints3d_mm")] == [3, 3]
-    assert list(estimate_turned(0).to_dict())[5:] == ["joints3d_camera_mm"]
+    assert list(estimate_turned(0).to_dict())[5:] == ["joints3d_camera_mm", "height_mm", "camera"]
+    lens = {"fx": 1100.0, "fy": 1100.0, "cx": 640.0, "cy": 360.0, "assumed": False}
+    assert estimate_turned(0).to_dict()["camera"] == lens
 
 
 @pytest.fixture(scope="module")
@@ -335,9 +352,24 @@ class TestLoading:
         assert "\n" not in str(error.value)
 
     @pytest.mark.parametrize(
-        "source", ["nowhere.safetensors", "/no/such/run", "a/b.onnx", "a/b/c.safetensors", "no-such-run/"]
+        "source",
+        [
+            *(
+                "nowhere.safetensors",
+                "/no/such/run",
+                "a/b.onnx",
+                "a/b/c.safetensors",
+                "no-such-run/",
+                "./run",
+                "../run",
+            ),
+            *("runs/nothere", "mine/nothere", "alone"),
+        ],
     )
-    def test_a_path_that_is_missing_is_not_asked_of_the_hub(self, source):
+    def test_a_path_that_is_missing_is_not_asked_of_the_hub(self, source, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: pytest.fail("asked of the hub"))
+        Path("mine").mkdir()
         with pytest.raises(ConfigError, match="expected a checkpoint"):
             load_network(source)
 

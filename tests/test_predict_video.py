@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -17,13 +18,19 @@ import pytest
 import torch
 
 from headstart.checkpoint import save_checkpoint
+from headstart.cli.animating import Animations
+from headstart.cli.filming import predict_one_video
+from headstart.cli.outcome import Outcome
 from headstart.models.pose_net import PoseNet
 from headstart.pose_files import JsonPeople, write_json
+from headstart.records import Prediction
+from headstart.video import VideoOptions
 from headstart.video_files import VideoReader, VideoWriter
 from test_cli import headstart, succeeds
+from test_cli_predict import plainly
 from tiny import MODEL
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +71,17 @@ def test_a_video_beside_a_picture(tmp_path: Path, model: Path) -> None:
         assert len(list(reader.frames())) == 6
     table = (tmp_path / "people.csv").read_text()
     assert f"{clip}#5," in table
+    with (tmp_path / "people.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["joint"] == "nose"]
+    assert [(row["frame"], row["track"]) for row in rows] == [("", "")] + [(str(number), "1") for number in range(6)]
+    assert [float(row["time_s"]) for row in rows[1:]] == pytest.approx([n / 25 for n in range(6)], abs=1e-4)
 
 
 def test_a_video_in_the_output_folder_is_not_overwritten(tmp_path: Path, model: Path) -> None:
     clip = film(tmp_path / "clip.mp4", 1)
     before = clip.read_bytes()
     printed = succeeds("predict", clip, "--model", model, "--detector", "none", "--out", tmp_path)
-    assert printed.splitlines()[0] == f"{clip}: 1 frame, 1 person -> {tmp_path / 'clip_2.mp4'}"
+    assert plainly(printed)[0] == f"{clip}: 1 frame, 1 person -> {tmp_path / 'clip_2.mp4'}"
     assert clip.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "clip_2.mp4"]
 
@@ -106,6 +117,44 @@ def test_a_broken_video_gives_one_line_and_the_others_are_done(tmp_path: Path, m
     assert found[str(good)] == 3
     assert 10 < found[str(cut)] < 90
     assert "Traceback" not in done.stderr
+
+
+def test_a_video_that_is_too_wide_to_be_written_stops_nobody(tmp_path: Path, model: Path) -> None:
+    wide, good, people = tmp_path / "wide.avi", film(tmp_path / "good.mp4", 2), tmp_path / "people.json"
+    with av.open(str(wide), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 17000, 16, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((16, 17000, 3), np.uint8), "rgb24")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    done = headstart(
+        *("predict", wide, good, "--model", model, "--detector", "none", "--json", people, "--out", tmp_path / "out")
+    )
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("headstart: ")]
+    assert f"{tmp_path / 'out' / 'wide.mp4'}: expected frames that can be written" in line
+    assert "Traceback" not in done.stderr
+    assert Counter(entry["image"] for entry in json.loads(people.read_text()))[str(good)] == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "says"), [((0.9, 0.01, 0.9), "1 person"), ((0.01, 0.02, 0.9), "1 person (unsure: score 0.02)")]
+)
+def test_a_video_without_anybody_says_so(
+    scores: tuple[float, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    clip, outcome = film(tmp_path / "clip.mp4", 3), Outcome()
+    seen = iter(scores)
+
+    class Scored:
+        detector = None
+
+        def estimate(self, images, boxes=None, camera=None, *, names):
+            return [[Prediction(names[0], (0, 0, 64, 48), next(seen), {"nose": (9, 9, 1)}, {"nose": (0, 0, 0)})]]
+
+    predict_one_video(Scored(), str(clip), None, None, VideoOptions(), outcome, False, Animations(False, False))
+    assert capsys.readouterr().out == f"{clip}: 3 frames, {says}\n"
 
 
 def test_a_camera_that_is_not_there(tmp_path: Path, model: Path) -> None:

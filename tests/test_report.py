@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -483,6 +484,136 @@ def test_another_network_in_a_later_seed_is_refused(tmp_path: Path, arm: str) ->
         return replace(cell, changes=other) if cell.arm == arm and cell.seed == 1 else cell
 
     assert "a model as in its partner" in refused(write_study(tmp_path, [changed(cell) for cell in PAIR]))
+
+
+def trained_on(cells: list[Fake], **changes: object) -> list[Fake]:
+    """The cells with their training data recorded; changes are of the main arm's 3D data, and how many people it has.
+
+    ``people=None``: their number is not recorded.
+    """
+
+    def recorded(cell: Fake) -> Fake:
+        data = {"dataset": "synthetic_studio", "split": "train", "root": "data", "use_3d": True, "people": 3000}
+        data |= changes if cell.arm == "2d_then_3d" and cell.seed == 1 else {}
+        people = data.pop("people")
+        two_d = {"dataset": "synthetic_wild", "split": cell.arm, "root": "data", "use_3d": False}
+        steps, everyone = STEPS * BATCH, [500, people] if people else []
+        stage = StageCost("2d+3d", STEPS, steps, steps * FLOPS_A_SAMPLE, 1.0, everyone)  # type: ignore[arg-type]
+        config = {"model": {}, "stages": [{"data": [two_d, data]}]}
+        return replace(cell, changes={"config": config, "stages": [stage]})
+
+    return [recorded(cell) for cell in cells]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"people": 2990}, r"expected people of synthetic_studio train as in .*\(3000\), found 2990"),
+        ({"split": "all"}, r"expected 3D training data as in .*\(synthetic_studio train\), found synthetic_studio all"),
+        ({"dataset": "h36m"}, r"expected 3D training data as in .*, found h36m train"),
+    ],
+)
+def test_other_3d_people_are_refused(tmp_path: Path, changes: dict, message: str) -> None:
+    """Of one seed too; what the 2D data are is up to the arm."""
+    assert re.search(message, refused(write_study(tmp_path, trained_on(PAIR, **changes))))
+
+
+@pytest.mark.parametrize("changes", [{}, {"root": "elsewhere"}, {"people": None}])
+def test_the_same_3d_people_elsewhere_or_not_counted_are_fair(tmp_path: Path, changes: dict) -> None:
+    check_matched(load_study(write_study(tmp_path, trained_on(PAIR, **changes))))
+
+
+def on(cells: list[Fake], seeds: tuple[int, ...], arms: tuple[str, ...], **changes: object) -> list[Fake]:
+    """The cells; those of the seeds and arms with other fields of their results."""
+    return [
+        replace(cell, changes={**cell.changes, **changes}) if cell.seed in seeds and cell.arm in arms else cell
+        for cell in cells
+    ]
+
+
+BOTH, ALL = ("3d_alone", "2d_then_3d"), (0, 1, 2)
+
+
+def test_another_device_or_number_of_processes_is_refused_within_a_pair(tmp_path: Path) -> None:
+    """Seeds may run on machines of their own; the two cells of a seed may not."""
+    other_machine = on(PAIR, (1,), BOTH, device="cpu", processes=2)
+    check_matched(load_study(write_study(tmp_path / "seed", on(other_machine, (0, 2), BOTH, processes=1))))
+    device = write_study(tmp_path / "device", on(PAIR, (1,), BOTH[1:], device="cpu"))
+    assert re.search(
+        r"-1: expected a device as in its partner 3d_alone-.*-1 \(NVIDIA H100\), found cpu", refused(device)
+    )
+    cells = on(on(PAIR, ALL, BOTH, processes=1), (2,), BOTH[:1], processes=4)
+    assert re.search(r"expected processes as in .*-2 \(4\), found 1", refused(write_study(tmp_path / "count", cells)))
+
+
+def test_a_number_of_processes_that_was_not_recorded_is_not_compared(tmp_path: Path) -> None:
+    check_matched(load_study(write_study(tmp_path, on(PAIR, (1,), BOTH[1:], processes=4))))
+
+
+def test_pairs_of_different_commits_are_counted_in_the_head(tmp_path: Path) -> None:
+    """Three seeds: one with both cells of another commit, one with one of them, one of an unknown commit."""
+    cells = on(on(PAIR, (0,), BOTH, git_sha="aaaa"), (1,), BOTH[:1], git_sha="bbbb")
+    folder = write_study(tmp_path / "mixed", on(cells, (2,), BOTH[:1], git_sha="unknown"))
+    text = write_report(folder)[0].read_text()
+    assert "Mixed commits: 1 of 2 pairs compare cells of different commits" in text
+    assert "Mixed commits" not in write_report(write_study(tmp_path / "one", PAIR))[0].read_text()
+
+
+def test_hours_are_counted_on_every_device(tmp_path: Path) -> None:
+    """Six cells of one hour, three of them on four devices, three on an unrecorded number: 3 * 4 + 3."""
+    stage = StageCost("3d", STEPS, STEPS * BATCH, STEPS * BATCH * FLOPS_A_SAMPLE, 3600.0)
+    cells = on(on(PAIR, ALL, BOTH, stages=[stage]), ALL, BOTH[:1], processes=4)
+    text = write_report(write_study(tmp_path, cells))[0].read_text()
+    assert "6 cells, 15.0 device-hours of training in all." in text
+
+
+TWO_D_BASELINE = {"baseline": "2d_then_3d", "main": "2d_then_2d3d"}
+
+
+def with_2d(sets: tuple[str, ...], shares: tuple[float, ...]) -> list[Fake]:
+    """3D alone, and two arms with 2D data of each set and share."""
+    cells = [Fake("3d_alone", seed, share_2d=0.0) for seed in ALL]
+    for two_d, share, seed in itertools.product(sets, shares, ALL):
+        cells += [Fake(arm, seed, two_d, share_2d=share) for arm in ("2d_then_3d", "2d_then_2d3d")]
+        cells += [Fake("2d3d", seed, two_d, share_2d=0.0)] if share == shares[0] else []
+    return cells
+
+
+def test_a_baseline_with_2d_data_is_that_of_the_same_2d_set_and_share(tmp_path: Path) -> None:
+    """Also where the first baseline in the study's order has another set or share."""
+    cells = with_2d(("lsp_extended", "synthetic_wild"), (0.3, 0.5, 0.7))
+    found = load_study(write_study(tmp_path, cells, **TWO_D_BASELINE))
+    for variant in found.variants:
+        partner = found.partner(variant)
+        if variant.two_d is None:
+            # Two baselines, and nothing says which.
+            assert partner is None
+        else:
+            share = 0.5 if variant.arm == "2d3d" else variant.share_2d
+            assert (partner.two_d, partner.share_2d) == (variant.two_d, share)  # type: ignore[union-attr]
+    assert mismatches(found) == []
+    for setting in settings(found):
+        assert {variant.two_d for variant in usual_in(found, setting)} == {setting.two_d, None}
+    write_report(found.folder)
+
+
+def test_3d_alone_is_compared_with_the_only_baseline_with_2d_data(tmp_path: Path) -> None:
+    found = load_study(write_study(tmp_path, with_2d(("lsp_extended",), (0.5,)), **TWO_D_BASELINE))
+    partners = [found.partner(variant) for variant in found.variants if variant.arm == "3d_alone"]
+    assert [partner.two_d for partner in partners if partner] == ["lsp_extended"]
+    check_matched(found)
+
+
+def test_a_2d_set_that_the_baseline_lacks_is_still_to_be_run(tmp_path: Path) -> None:
+    cells = [*with_2d(("lsp_extended",), (0.5,)), *(Fake("2d3d", seed, "synthetic_wild", share_2d=0.0) for seed in ALL)]
+    (one,) = mismatches(load_study(write_study(tmp_path, cells, **TWO_D_BASELINE)))
+    assert one.expected == "a partner of arm 2d_then_3d with the same backbone, 2D data, 3D data and budget"
+    assert (one.found, one.unfinished) == ("none", True)
+
+
+def test_the_committed_study_is_still_fair() -> None:
+    found = load_study(Path(__file__).parent.parent / "studies" / "pretraining")
+    assert [one for one in mismatches(found) if not one.unfinished] == []
 
 
 def test_a_fair_study_has_no_mismatch(full: tuple[Path, str, str]) -> None:

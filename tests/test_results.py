@@ -34,11 +34,12 @@ def run_result(name: str = "first") -> RunResult:
         config={"stages": [{"budget": {"samples": 64}}], "note": "größer"},
         git_sha="abc",
         device="cpu",
-        stages=[StageCost("2d", 2, 64, 1.5e9, 0.25)],
+        stages=[StageCost("2d", 2, 64, 1.5e9, 0.25, [8500, 3000])],
         scores=[score],
         history=[{"step": 1, "loss": 0.5}],
         versions={"torch": "2"},
         unreadable_images=["a.jpg"],
+        processes=2,
     )
 
 
@@ -55,6 +56,16 @@ class TestRunResult:
         expected = run_result()
         expected.scores[0].per_joint.pop("left_knee")
         assert loaded == expected
+
+    def test_what_an_earlier_version_did_not_record_is_unknown(self, tmp_path: Path):
+        path = tmp_path / "result.json"
+        run_result().save(path)
+        raw = json.loads(path.read_text())
+        del raw["processes"], raw["stages"][0]["people"]
+        path.write_text(json.dumps(raw))
+        loaded = RunResult.load(path)
+        assert loaded.processes is None
+        assert loaded.stages[0].people == []
 
     def test_a_field_of_a_later_version_is_ignored(self, tmp_path: Path):
         path = tmp_path / "result.json"

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from headstart import metrics
+from headstart.errors import DataError
 from headstart.geometry import Camera
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
 from headstart.records import Annotation
-from headstart.scale_rules import have_scale, lift_by_rule
+from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule
 from headstart.skeleton import CANONICAL, H36M_17
 
 STANDARD = protocol("h36m_standard")
@@ -62,6 +63,24 @@ def test_by_the_depth_of_the_root_the_true_pose_comes_back(camera: Camera | None
     pose = lift_by_rule(seen, [one], "root_depth", STANDARD)[0]
     truth = xyz[own] if camera else xyz[own] - np.array([0, 0, 4000.0])
     np.testing.assert_allclose(pose, truth, atol=0.5)
+
+
+def test_without_the_label_that_a_rule_takes_there_is_no_scale() -> None:
+    xyz = np.stack([some_pose(), some_pose(), some_pose()])
+    xyz[1, CANONICAL.index("pelvis")] = np.nan
+    xyz[2, CANONICAL.index("left_knee")] = np.nan
+    assert labels_give_scale(xyz, "root_depth", STANDARD).tolist() == [True, False, True]
+    assert labels_give_scale(xyz, "truth_scale", STANDARD).tolist() == [True, False, False]
+    assert labels_give_scale(xyz, "bone_sum", STANDARD).tolist() == [True, True, True]
+    # Somebody without a pelvis does not take the scale of others; labels that lie nowhere in the picture do.
+    nobody = replace(person(xyz[1]), keypoints=np.full((len(CANONICAL), 2), np.nan))
+    assert have_scale([person(xyz[0]), nobody])
+    assert not have_scale([person(xyz[0]), replace(nobody, camera=None)])
+    seen = predicted(np.zeros((17, 2)), np.zeros(17))
+    assert np.isnan(lift_by_rule(seen, [nobody], "root_depth", STANDARD)).all()
+    assert np.isnan(lift_by_rule(seen, [replace(nobody, camera_xyz=None)], "truth_scale", STANDARD)).all()
+    with pytest.raises(DataError, match="a camera or joints labelled"):
+        lift_by_rule(seen, [replace(nobody, camera=None)], "root_depth", STANDARD)
 
 
 def test_by_the_depth_of_the_root_an_error_in_depth_is_that_error_in_mm() -> None:

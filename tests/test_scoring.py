@@ -73,7 +73,7 @@ def test_a_limit_scores_fewer(checkpoint: Path, stick_people_2d: Path) -> None:
 def test_errors_come_before_any_work(checkpoint: Path, stick_people_2d: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unknown protocol 'nonsense'; known: h36m_standard"):
         evaluate_checkpoint(checkpoint, "nonsense", stick_people_2d)
-    with pytest.raises(DataError, match=r"best\.safetensors or last\.safetensors"):
+    with pytest.raises(DataError, match=r"last\.safetensors or best\.safetensors"):
         evaluate_checkpoint(tmp_path, "lsp_extended_pck", stick_people_2d)
     with pytest.raises(DataError, match="mpii"):
         evaluate_checkpoint(checkpoint, "mpii_pckh", tmp_path / "mpii")

@@ -348,7 +348,7 @@ class TestServer:
         (person,) = people
         assert person["bbox"] == [10, 20, 60, 100]
         assert person["image"] == "me.jpg"
-        assert set(person) == {"image", "bbox", "score", "joints2d", "joints3d_mm"}
+        assert set(person) == {"image", "bbox", "score", "joints2d", "joints3d_mm", "height_mm"}
         assert person["joints3d_mm"]["pelvis"] == pytest.approx([0, 0, 0], abs=1e-6)
         # The crop is 125 px square around the box: the pose's left wrist is 0.22 of that to the right of its middle.
         assert person["joints2d"]["left_wrist"][0] == pytest.approx(39.5 + 125 * 0.22, abs=0.6)

@@ -112,7 +112,7 @@ def test_upload_result_turn_download(page: Any) -> None:
     page.mouse.wheel(0, -300)
     assert pixels(page, ".hs-space") != turned
     (person,) = download_json(page)
-    assert set(person) == {"image", "bbox", "score", "joints2d", "joints3d_mm"}
+    assert set(person) == {"image", "bbox", "score", "joints2d", "joints3d_mm", "height_mm"}
     assert person["bbox"] == [0, 0, 300, 300]
     assert person["joints2d"]["left_wrist"][0] > person["joints2d"]["right_wrist"][0]
 

@@ -33,7 +33,17 @@ def test_a_short_gap_is_bridged_and_a_long_one_is_not() -> None:
     assert tracker.assign([box], 0.0) == [1]
     assert tracker.assign([], 0.5) == []
     assert tracker.assign([box], 1.0) == [1]
+    assert tracker.assign([], 2.0) == []
     assert tracker.assign([box], 2.5) == [2]
+
+
+def test_who_was_in_the_frame_just_before_is_known_however_far_apart_frames_are() -> None:
+    """Known defect: below a frame a second everybody was new in every frame."""
+    tracker = Tracker(patience_s=1.0)
+    box = (0.0, 0.0, 10.0, 10.0)
+    assert [tracker.assign([box], time_s) for time_s in (0.0, 2.0, 4.0)] == [[1], [1], [1]]
+    assert tracker.assign([], 6.0) == []
+    assert tracker.assign([box], 8.0) == [2]
 
 
 def test_a_newcomer_gets_a_number_of_their_own() -> None:

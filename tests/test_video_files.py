@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -133,6 +134,35 @@ def test_after_an_error_no_file_is_left(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="array"), VideoWriter(tmp_path / "a.mp4") as writer:  # noqa: PT012
         for image in (np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32, 7), np.uint8)):
             writer.write(image, 0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_refuses_is_named_and_leaves_no_file(tmp_path: Path) -> None:
+    """H.264 ends at 16,384 px."""
+    with pytest.raises(DataError, match=r"wide\.mp4: expected frames .* 17,000 x 16 px") as error:  # noqa: SIM117
+        with VideoWriter(tmp_path / "wide.mp4") as writer:
+            writer.write(np.zeros((16, 17000, 3), np.uint8), 0.0)
+    assert "Scale the video down" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_refuses_in_the_end_is_named_too(tmp_path: Path) -> None:
+    class Refuses:
+        width, height, codec_context = 32, 32, SimpleNamespace(name="libx264")
+
+        def encode(self, picture: object = None) -> list[object]:
+            raise av.error.ExternalError(1, "no more")
+
+    with pytest.raises(DataError, match=r"late\.mp4.*no more"), VideoWriter(tmp_path / "late.mp4") as writer:  # noqa: PT012
+        writer.write(np.zeros((32, 32, 3), np.uint8), 0.0)
+        writer._stream = Refuses()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_caller_that_goes_on_after_a_refusal_gets_no_part_of_a_video(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "wide.mp4") as writer, pytest.raises(DataError):
+        writer.write(np.zeros((16, 17000, 3), np.uint8), 0.0)
     assert list(tmp_path.iterdir()) == []
 
 

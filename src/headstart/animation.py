@@ -1,8 +1,9 @@
 """Poses of one person over time as BVH (animation tools) and TRC (OpenSim and other biomechanics tools).
 
 Both formats have y upwards; camera axes (x right, y down, z away) are turned by half a turn about x, so that someone
-who faces the camera faces +z and has his left at +x. Positions are relative to the camera if every frame has them,
-else to the pelvis. Poses must be consecutive frames; smooth them before, not here.
+who faces the camera faces +z and has his left at +x. Positions are relative to the camera if every frame has them:
+people then move through space, the camera is at the origin. Otherwise they are relative to the pelvis, which stays
+there. Poses must be consecutive frames; smooth them before, not here.
 """
 
 from __future__ import annotations
@@ -71,25 +72,27 @@ def write_bvh(path: Path, people: Sequence[Prediction], frames_per_second: float
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
-def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float) -> None:
+def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float, start_s: float = 0.0) -> None:
     """One person's frames as a TRC marker file in mm, a marker for every joint.
 
+    ``start_s``: time of the first, so that several people of one video keep one clock; frames count from 1 at 0 s.
     Raises :class:`ConfigError` for no frames or a rate that is none.
     """
     skeleton, points = _positions(people, frames_per_second)
     names, count, rate = skeleton.names, len(points), f"{frames_per_second:.6g}"
+    start = round(start_s * frames_per_second)
     axes = "\t".join(f"{axis}{number + 1}" for number in range(len(names)) for axis in "XYZ")
     lines = [
         f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"{rate}\t{rate}\t{count}\t{len(names)}\tmm\t{rate}\t1\t{count}",
+        f"{rate}\t{rate}\t{count}\t{len(names)}\tmm\t{rate}\t{start + 1}\t{count}",
         "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
         f"\t\t{axes}",
         "",
     ]
     for number, frame in enumerate(points):
         values = "\t".join(f"{value:.5f}" for value in frame.ravel())
-        lines.append(f"{number + 1}\t{number / frames_per_second:.6f}\t{values}")
+        lines.append(f"{start + number + 1}\t{start_s + number / frames_per_second:.6f}\t{values}")
     # The name of the file is within, and a name may have bytes that are no UTF-8.
     write_atomically(path, ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
@@ -209,10 +212,13 @@ def _rest_direction(name: str) -> Values:
 
 
 def _euler(rotation: Rotation) -> Values:
-    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels."""
+    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels; over time without jumps of a whole turn.
+
+    Tools that draw or filter curves, or put frames between these, take 179 to -179 degrees for a turn back.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gimbal lock: one of the equivalent triples is as good as another
-        return rotation.as_euler("ZXY", degrees=True)
+        return np.unwrap(rotation.as_euler("ZXY", degrees=True), axis=0, period=360)
 
 
 def _channels(node: _Node) -> Iterator[Values]:

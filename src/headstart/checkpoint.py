@@ -97,7 +97,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
 def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
     """The network of a checkpoint, in eval mode, with the averaged weights where there are any; and the header.
 
-    Nothing is fetched: the architecture is in the header. ``path`` may be a run's folder (its best, else its last).
+    Nothing is fetched: the architecture is in the header. ``path`` may be a run's folder (its last, else its best).
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path, ("model", "ema"))
@@ -111,13 +111,17 @@ def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """``path`` itself, or the best (else the last) checkpoint of a run's folder; raises :class:`DataError`."""
+    """``path`` itself, or the last (else the best) checkpoint of a run's folder; raises :class:`DataError`.
+
+    The last is what a run's ``result.json`` scores. The best was chosen by its validations, which may be of the very
+    people that are to be scored: whoever wants it names the file.
+    """
     if not path.is_dir():
         return path
-    for name in ("best.safetensors", "last.safetensors"):
+    for name in ("last.safetensors", "best.safetensors"):
         if (path / name).is_file():
             return path / name
-    raise DataError(path, "best.safetensors or last.safetensors", found="neither", fix="Train first")
+    raise DataError(path, "last.safetensors or best.safetensors", found="neither", fix="Train first")
 
 
 def shipped_weights() -> Path:

@@ -23,7 +23,7 @@ from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
-from headstart.scale_rules import have_scale, lift_by_rule
+from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule
 from headstart.skeleton import CANONICAL, H36M_17, MPII_16
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
@@ -134,7 +134,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
     return Scores(
         protocol=protocol.name,
-        description=protocol.describe() + _notes(protocol, people),
+        description=protocol.describe() + _notes(protocol, people, index),
         metric=protocol.metric,
         unit=protocol.unit,
         value=metrics.summarise(values, protocol.average, *groups[:1]),
@@ -147,14 +147,29 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     )
 
 
-def _notes(protocol: Protocol, people: _People) -> str:
+def _notes(protocol: Protocol, people: _People, index: AnnotationIndex) -> str:
     """What this form of the data set has not, where the protocol's own description takes it to be there."""
     notes = ""
     if protocol.is_3d and any(one.camera is None and one.camera_xyz is not None for one in people.annotations):
         notes += " Here without a camera: the scale is that of the label's own joints in the picture."
     if protocol.frame_stride > 1 and all(one.frame < 0 for one in people.annotations):
         notes += " Here without frame numbers: all frames are scored."
+    elif protocol.frame_stride > 1:
+        # Of all rows that the protocol scores, not of those that a quick look at a few of them takes.
+        step = _frame_step(index, protocol_rows(index, protocol))
+        if step > protocol.frame_stride:
+            held = _frame_step(index, np.arange(len(index)))
+            notes += f" Here frames lie {held} apart: one in {step} is scored, not one in {protocol.frame_stride}."
     return notes
+
+
+def _frame_step(index: AnnotationIndex, rows: NDArray[np.int64]) -> int:
+    """Least distance between two frames of one sequence among ``rows``; 0 where no sequence has two."""
+    numbered = rows[index.column("frame")[rows] >= 0]
+    _, sequence = np.unique(index.column("sequence")[numbered].astype(str), return_inverse=True)
+    places = np.unique(np.stack([sequence, index.column("frame")[numbered]], 1), axis=0)
+    steps = np.diff(places[:, 1])[np.diff(places[:, 0]) == 0]
+    return int(steps.min()) if len(steps) else 0
 
 
 @dataclass(frozen=True)
@@ -212,6 +227,7 @@ def _values(
     pose = lift_by_rule(predictions, people.annotations, rule, protocol)[:, columns]
     truth = people.xyz[:, CANONICAL.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
+    known &= labels_give_scale(people.xyz, rule, protocol)[:, None]
     scored = np.array([joint in protocol.joints for joint in needed])
     if metric == "pa_mpjpe":
         errors = metrics.pa_mpjpe(pose, truth, known, scored)

@@ -1,13 +1,12 @@
 """Running the cells of a study: here, one or a few at a time, or on a Ray cluster. A cell is a process of its own.
 
 A cell is finished when its ``result.json`` lies among the results, which is the last file written and appears in one
-step. Who runs a cell holds a lock on its working folder, so two executors (or a retry beside an orphan) never run it
-twice; a cell that was killed goes on from its checkpoint.
+step. Who starts a cell holds a lock on its working folder, and the cell with it, so two executors (or a retry beside an
+orphan) never run it twice; a cell that was killed goes on from its checkpoint.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -16,17 +15,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
+from headstart.locks import LOOK_AGAIN, alone, inherited, try_lock
 from headstart.results import RunResult, write_atomically
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
-from headstart.study_records import cell_record, finished
+from headstart.study_records import cell_record, claim, finished
 
 logger = logging.getLogger("headstart")
 
@@ -44,19 +44,19 @@ class Folders:
 def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False) -> RunResult:
     """Train, score and file one cell, or return what an earlier or simultaneous run of it left.
 
-    ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, and
-    for a working folder in which another plan has left a run.
+    ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, for
+    a working folder in which another plan has left a run, and in a process of torchrun for which nobody holds the lock.
     """
     from headstart.samples import write_samples
     from headstart.train import run
 
     record, work, kept = cell_record(study, cell), folders.work / cell.name, folders.results / cell.name
-    with _alone(work):
+    with alone(work):
         if (done := finished(folders.results, record)) is not None:
             return done
         plan = experiment(study, cell, roots)
         training = work / "run"
-        _claim(work, record)
+        claim(work, record)
         # A run that was killed while filing its result has nothing left to train.
         own = training / "result.json"
         result = RunResult.load(own) if own.is_file() else run(plan, training, resume=True)
@@ -74,51 +74,6 @@ def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str
         return result
 
 
-def _claim(work: Path, record: Mapping[str, Any]) -> None:
-    """Remember which plan's run lies in a working folder, so that its numbers are filed under no other."""
-    path = work / "cell.json"
-    # On a cluster of several processes the first writes, and the others may come before it.
-    if path.is_file() or (work / "run" / "result.json").is_file():
-        saved = json.loads(path.read_text()) if path.is_file() else {}
-        if different := [name for name, value in record.items() if saved.get(name) != value]:
-            names = ", ".join(different)
-            raise ConfigError(
-                f"{work} holds a run of another plan ({names} differ): delete it, or choose another --work"
-            )
-    write_atomically(path, json.dumps(record, indent=1).encode())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it when its holder dies, however it dies. Waits for another holder.
-
-    The processes of one torchrun share the work: their first takes the lock for all.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.environ.get("RANK", "0") != "0":
-        yield
-        return
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logger.info("%s is being run by another process; waiting for it", folder.name)
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process runs the cell whose working folder this is."""
-    if not (folder / "lock").is_file():
-        return False
-    with (folder / "lock").open("r") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
 @dataclass(frozen=True)
 class Task:
     """A cell to run, as a command."""
@@ -126,10 +81,18 @@ class Task:
     name: str
     arguments: tuple[str, ...]
     """Of ``headstart``."""
-    log: Path
+    work: Path
+    """The cell's working folder: its lock and its log."""
     processes: int = 1
     """More than one: torchrun, one process a GPU."""
     threads: int = 1
+    folder: Path = field(default_factory=Path.cwd)
+    """Where the command runs, on a cluster too: what relative paths of the study start from."""
+
+    @property
+    def log(self) -> Path:
+        """What the cell prints."""
+        return self.work / "log.txt"
 
     def command(self) -> list[str]:
         """With the interpreter of whoever runs it, which on a cluster is the worker's."""
@@ -138,17 +101,27 @@ class Task:
             launch += ["torch.distributed.run", "--standalone", f"--nproc-per-node={self.processes}", "-m"]
         return [*launch, "headstart.cli", *self.arguments]
 
-    def environment(self) -> dict[str, str]:
-        """Threads are set before any library starts its own."""
+    def environment(self, devices: str | None = None) -> dict[str, str]:
+        """Threads are set before any library starts its own; ``devices`` are the GPUs that the cell sees."""
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        return {**os.environ, **dict.fromkeys(names, str(self.threads))}
+        seen = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
+        return {**os.environ, **dict.fromkeys(names, str(self.threads)), **seen, **inherited(self.work)}
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """In its own session, so that a signal to us reaches it through us alone."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as stream:
+    def start(self, devices: str | None = None) -> subprocess.Popen[bytes] | None:
+        """In its own session, so that a signal to us reaches it through us alone; None if another process runs the
+        cell. Raises :class:`ConfigError` where the file system has no locks."""
+        lock = try_lock(self.work)
+        if lock is None:
+            return None
+        with lock, self.log.open("ab") as stream:
             return subprocess.Popen(
-                self.command(), stdout=stream, stderr=stream, env=self.environment(), start_new_session=True
+                self.command(),
+                stdout=stream,
+                stderr=stream,
+                env=self.environment(devices),
+                cwd=self.folder,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],  # held until the child ends, even if we do before
             )
 
     def last_words(self) -> str:
@@ -157,21 +130,54 @@ class Task:
         return lines[-1] if lines else "no output"
 
 
-def run_here(tasks: Sequence[Task], jobs: int, on_done: Callable[[Task], None]) -> None:
-    """Run tasks on this machine, ``jobs`` at a time, in their order.
+Running = tuple[Task, "subprocess.Popen[bytes]"]
 
-    A task that fails does not stop the others; raises :class:`TrainingError` naming every failed one at the end. On
+
+class _Queue:
+    """Tasks that wait. One that another process runs goes to the end, and is not looked at again for a while."""
+
+    def __init__(self, tasks: Iterable[Task], is_done: Callable[[Task], bool], on_done: Callable[[Task], None]) -> None:
+        self.due = dict.fromkeys(tasks, 0.0)
+        """Task -> when to look at it, in seconds of the monotonic clock."""
+        self.is_done, self.on_done = is_done, on_done
+
+    def start_next(self, devices: str | None) -> Running | None:
+        """The first task that nobody runs or has run, started."""
+        for task in [task for task, due in self.due.items() if due <= time.monotonic()]:
+            seen_before = self.due.pop(task) > 0
+            if self.is_done(task):
+                self.on_done(task)
+            elif (process := task.start(devices)) is not None:
+                return task, process
+            else:
+                self.due[task] = time.monotonic() + LOOK_AGAIN
+                if not seen_before:
+                    logger.info("cell %s is being run by another process; the others first", task.name)
+        return None
+
+
+def run_here(
+    tasks: Sequence[Task],
+    jobs: int,
+    on_done: Callable[[Task], None],
+    is_done: Callable[[Task], bool] = lambda task: False,
+) -> None:
+    """Run tasks on this machine, ``jobs`` at a time, in their order, but those that another process runs last.
+
+    ``is_done`` tells of a cell that was missing whether another executor has finished it since. GPUs are dealt out. A
+    task that fails does not stop the others; raises :class:`TrainingError` naming every failed one at the end. On
     SIGTERM or SIGINT the running cells save checkpoints first.
     """
-    waiting, running, failed = list(tasks), dict[Task, "subprocess.Popen[bytes]"](), list[Task]()
+    queue, running, failed = _Queue(tasks, is_done, on_done), dict[int, Running](), list[Task]()
+    gpus, processes = _gpus(), max((task.processes for task in tasks), default=1)
     with _signals_passed_on(running) as interrupted:
-        while running or (waiting and not interrupted()):
-            while waiting and len(running) < jobs and not interrupted():
-                task = waiting.pop(0)
-                running[task] = task.start()
+        while running or (queue.due and not interrupted()):
+            for slot in [slot for slot in range(jobs) if slot not in running and not interrupted()]:
+                if started := queue.start_next(visible_devices(slot, processes, gpus)):
+                    running[slot] = started
             time.sleep(0.2)
-            for task, process in [(task, process) for task, process in running.items() if process.poll() is not None]:
-                del running[task]
+            for slot, (task, process) in [one for one in running.items() if one[1][1].poll() is not None]:
+                del running[slot]
                 if process.returncode == 0:
                     on_done(task)
                 elif not interrupted():
@@ -180,6 +186,21 @@ def run_here(tasks: Sequence[Task], jobs: int, on_done: Callable[[Task], None]) 
         if interrupted():
             raise Interrupted("stopped; the same command goes on where it was")
     _require_none_failed(failed)
+
+
+def visible_devices(slot: int, processes: int, gpus: Sequence[str]) -> str | None:
+    """``CUDA_VISIBLE_DEVICES`` of the cell in a slot: its own GPUs as long as they last; None where there are none."""
+    if not gpus:
+        return None
+    return ",".join(dict.fromkeys(gpus[(slot * processes + k) % len(gpus)] for k in range(processes)))
+
+
+def _gpus() -> list[str]:
+    """Names of the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` has them."""
+    import torch
+
+    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [name.strip() for name in named.split(",")][:count] if named else [str(number) for number in range(count)]
 
 
 class Interrupted(TrainingError):
@@ -193,13 +214,13 @@ def _require_none_failed(failed: Sequence[Task]) -> None:
 
 
 @contextmanager
-def _signals_passed_on(running: Mapping[Task, subprocess.Popen[bytes]]) -> Iterator[Callable[[], bool]]:
+def _signals_passed_on(running: Mapping[int, Running]) -> Iterator[Callable[[], bool]]:
     """SIGTERM and SIGINT go to the running cells as SIGTERM; the function says whether one has come."""
     received: list[int] = []
 
     def pass_on(number: int, frame: Any) -> None:
         received.append(number)
-        for process in running.values():
+        for _, process in running.values():
             process.terminate()
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -211,13 +232,20 @@ def _signals_passed_on(running: Mapping[Task, subprocess.Popen[bytes]]) -> Itera
 
 
 def run_on_ray(
-    tasks: Sequence[Task], address: str, cpus: float, gpus: float, on_done: Callable[[Task], None], retries: int = 10
+    tasks: Sequence[Task],
+    address: str,
+    cpus: float,
+    gpus: float,
+    on_done: Callable[[Task], None],
+    is_done: Callable[[Task], bool] = lambda task: False,
+    retries: int = 10,
 ) -> None:
     """Run tasks on a Ray cluster, as many at once as ``cpus`` and ``gpus`` a cell leave room for.
 
     A worker or a node that dies has its cell begun again elsewhere (at most ``retries`` times), from its last
-    checkpoint. Raises :class:`ConfigError` without Ray or without a cluster at ``address``, :class:`TrainingError`
-    naming the cells that failed by themselves.
+    checkpoint. A cell that another process runs is looked at again later, as in :func:`run_here`. Raises
+    :class:`ConfigError` without Ray or without a cluster at ``address``, :class:`TrainingError` naming the cells that
+    failed by themselves.
     """
     try:
         import ray
@@ -241,8 +269,10 @@ def run_on_ray(
             except ray.exceptions.RayError as error:
                 logger.error("cell %s: %s", task.name, error)
                 returned = 1
-            if returned == 0:
+            if returned == 0 or (returned is None and is_done(task)):
                 on_done(task)
+            elif returned is None:
+                pending[submit.remote(task)] = task
             else:
                 failed.append(task)
     finally:
@@ -250,9 +280,13 @@ def run_on_ray(
     _require_none_failed(failed)
 
 
-def _run_task(task: Task) -> int:
-    """On the worker: the exit code of the cell. If the worker is stopped, so is the cell."""
+def _run_task(task: Task) -> int | None:
+    """On the worker: the exit code of the cell, or None if another process runs it. If the worker is stopped, so is
+    the cell."""
     process = task.start()
+    if process is None:
+        time.sleep(LOOK_AGAIN)
+        return None
     try:
         return process.wait()
     finally:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,7 +22,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-_UNDISTORT_ROUNDS = 20
+Distortion = tuple[float, float, float, float, float]
+
+# Four or five are enough for well-behaved lenses; near the edge of what can be undone it takes more.
+_NEWTON_STEPS = 12
+_PARTS = 200
+# Of the focal length, or of the distance if that is more: as near as a point must project back (a millionth of a px).
+_UNDONE = 1e-9
+# Of the focal length: what is left of the way to the edge of what can be undone (a thousandth of a px).
+_SHORTEST_STEP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Camera:
     fy: float
     cx: float
     cy: float
-    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    distortion: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
     rotation: Array = field(default_factory=lambda: np.eye(3))
     translation_mm: Array = field(default_factory=lambda: np.zeros(3))
 
@@ -61,14 +70,15 @@ class Camera:
         return pixels
 
     def unproject(self, pixels: Array, depth_mm: Array) -> NDArray[np.float64]:
-        """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone."""
-        wanted = np.asarray(pixels, np.float64).reshape(-1, 2)
-        start = cv2.undistortPoints(wanted[:, None], self.matrix, np.array(self.distortion))[:, 0]
-        rays = np.concatenate([start, np.ones((len(start), 1))], 1)
-        # OpenCV stops after five rounds, pixels away for wide lenses; its stopping rule moved between versions.
-        for _ in range(_UNDISTORT_ROUNDS if any(self.distortion) else 0):
-            rays[:, :2] += (wanted - self.project(rays)) / (self.fx, self.fy)
-        return rays * np.asarray(depth_mm, np.float64).reshape(-1, 1)
+        """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone; finite for what is.
+
+        OpenCV's polynomial turns back at some radius where its coefficients say so: only what lies within, the part
+        that a real lens shows, is undone. A pixel farther out than any of that is taken as the one nearest to it on
+        its line to the principal point that is not.
+        """
+        seen = (np.asarray(pixels, np.float64).reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
+        rays = _undistorted(seen, self.distortion) if len(seen) and any(self.distortion) else seen
+        return np.concatenate([rays, np.ones((len(rays), 1))], 1) * np.asarray(depth_mm, np.float64).reshape(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -168,6 +178,61 @@ class Crop:
         padded = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
         warped = cv2.warpAffine(padded, matrix, self.size, flags=cv2.INTER_LINEAR, borderValue=(*fill, 0))
         return cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]
+
+
+def _undistorted(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
+    """Rays (N, 2) at z = 1 that the lens shows at ``seen`` (N, 2), in focal lengths from the principal point."""
+    rays, good = _newton(seen, seen, distortion)
+    rest = ~good & np.isfinite(seen).all(1)
+    rays[rest] = _in_parts(seen[rest], distortion)
+    return rays
+
+
+def _in_parts(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
+    """The same outwards from the principal point: near enough to a ray that is known Newton finds the next one."""
+    rays, gone = np.zeros(seen.shape), np.zeros((len(seen), 1))
+    step = way = np.hypot(*seen.T)[:, None]
+    for _ in range(_PARTS):
+        if not ((gone < way) & (step > _SHORTEST_STEP)).any():
+            break
+        tried = np.minimum(gone + step, way)
+        found, good = _newton(tried / way * seen, rays, distortion)
+        rays, gone = np.where(good[:, None], found, rays), np.where(good[:, None], tried, gone)
+        step = np.where(good[:, None], 2 * step, step / 2)
+    return rays
+
+
+def _newton(seen: Array, start: Array, distortion: Distortion) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rays (N, 2) by Newton's method from ``start`` (N, 2), and which (N,) of them are right."""
+    rays, near = np.array(start, np.float64), _UNDONE * np.maximum(np.abs(seen).max(1), 1)
+    with np.errstate(all="ignore"):  # steps that lead nowhere are told by where they end
+        for _ in range(_NEWTON_STEPS):
+            shown, ((xx, xy), (yx, yy)) = _distorted(rays, distortion)
+            x, y = (seen - shown).T
+            rays += np.stack([yy * x - xy * y, xx * y - yx * x], 1) / (xx * yy - xy * yx)[:, None]
+            # The step just made squares what was missing.
+            if not (np.hypot(x, y) > 1e3 * near).any():
+                break
+        missed = np.hypot(*(seen - _distorted(rays, distortion)[0]).T)
+        return rays, (missed <= near) & (np.hypot(*rays.T) <= _turning_radius(distortion))
+
+
+def _distorted(rays: Array, distortion: Distortion) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the lens shows rays (N, 2), and the derivatives of that: (2, 2, N); all in focal lengths."""
+    points, still = np.concatenate([rays, np.ones((len(rays), 1))], 1), np.zeros(3)
+    shown, slopes = cv2.projectPoints(points, still, still, np.eye(3), np.array(distortion))
+    # Columns 3 and 4: by the x and y of the camera's translation, which at z = 1 are those of the ray.
+    by_ray = np.asarray(slopes, np.float64)[:, 3:5].reshape(-1, 2, 2)
+    return np.asarray(shown, np.float64)[:, 0], by_ray.transpose(1, 2, 0)
+
+
+@lru_cache(maxsize=64)
+def _turning_radius(distortion: Distortion) -> float:
+    """Radius of a ray, in focal lengths, beyond which the radial polynomial shows rays nearer to the middle again."""
+    k1, k2, _, _, k3 = (k if abs(k) > 1e-12 else 0.0 for k in distortion)  # numpy divides by the first that is not 0
+    squares = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])
+    turning = squares.real[(np.abs(squares.imag) < 1e-9 * np.abs(squares)) & (squares.real > 0)]
+    return math.sqrt(turning.min()) if turning.size else math.inf
 
 
 def _similarity_scale(matrix: Array) -> float:

@@ -97,13 +97,23 @@ class OnnxNetwork:
 
         Raises :class:`ConfigError` if onnxruntime is missing, :class:`DataError` for a file that ``headstart export``
         did not write.
+
+        Threads may share one network. It can be pickled: the file is then opened anew, from the same path.
         """
-        self.path = Path(path)
+        self.path, self.threads, self.device = Path(path), threads, device
         self.session = _open_session(self.path, threads, device)
         self.header = _read_header(self.path, self.session.get_modelmeta().custom_metadata_map)
         self.skeleton, self.input_size = MODEL_SKELETONS[self.header.skeleton], self.header.input_size
         given = {output.name for output in self.session.get_outputs()}
         self._maps = [name for name in ("heatmaps", "depth_maps", "coordinates") if name in given]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """How to open it again: a session of ONNX Runtime cannot be pickled."""
+        return {"path": self.path.absolute(), "threads": self.threads, "device": self.device}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open the file where it was; raises as opening does."""
+        self.__init__(**state)  # type: ignore[misc]
 
     @property
     def codec(self) -> HeatmapCodec:

@@ -6,8 +6,11 @@ A photograph's EXIF orientation is applied, so that pixels are those that viewer
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 import warnings
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,14 +25,22 @@ if TYPE_CHECKING:
 
 RGB = NDArray[np.uint8]
 PhotoLike = Any
-"""A path, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 in RGB order, or a PIL image."""
+"""A path, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 in RGB order, a PIL image, the content of a
+picture file as bytes, or a file opened in binary mode: see :func:`as_photo`."""
 
 #: Pixels beyond which a picture is refused before it is decoded: 120 megapixels, 360 MB as RGB.
 MAX_PIXELS = 120_000_000
 #: px; a person in less than this cannot be seen.
 MIN_SIDE = 8
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"})
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
+)
+#: Photographs too, but no decoder for them comes with the packages that are needed anyway.
+UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
+CONVERT = "HEIC and AVIF are not read: convert them to JPEG"
+# How their content begins, after four bytes, and which kinds of that family they are.
+_FAMILY, _UNREAD_KINDS = b"ftyp", (b"hei", b"hev", b"mif1", b"msf1", b"avi")
 # Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter. JPEG includes
 # the files of several pictures that phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -76,24 +87,68 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
                 _check_size(picture.size, name, max_pixels)
                 return _upright_rgb(picture, name)
     except UnidentifiedImageError as error:
-        found = "an empty file" if stream.seek(0, 2) == 0 else "something else"
-        raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found) from error
+        found, fix = _what_else(stream, name)
+        raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found, fix=fix) from error
     except Image.DecompressionBombError as error:
         raise DataError(name, f"at most {max_pixels:,} pixels", found="far more", fix="Scale it down") from error
     except _BROKEN as error:
         raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
 
 
+def _what_else(stream: BinaryIO, name: str | Path) -> tuple[str, str | None]:
+    """What a file is that is no picture that can be read, and what to do about it."""
+    stream.seek(0)
+    start = stream.read(12)
+    if not start:
+        return "an empty file", None
+    # By content too: telephones send HEIC under names that end in .jpg.
+    unread = start[4:8] == _FAMILY and start[8:].startswith(_UNREAD_KINDS)
+    if unread or Path(name).suffix.lower() in UNREAD_SUFFIXES:
+        return "HEIC or AVIF", CONVERT
+    return "something else", None
+
+
+def names_of(pictures: Sequence[PhotoLike]) -> list[str]:
+    """What messages call pictures: paths name themselves, others are counted."""
+    paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in pictures]
+    return [f"picture {number}" if path is None else path for number, path in enumerate(paths)]
+
+
 def as_photo(image: PhotoLike, name: str | Path = "picture") -> RGB:
-    """Anything that holds one picture as upright RGB (H, W, 3) uint8; raises :class:`DataError`."""
-    if isinstance(image, (str, Path)):
-        return read_photo(image)
+    """Anything that holds one picture as upright RGB (H, W, 3) uint8; raises :class:`DataError`.
+
+    A path (``str`` or any ``os.PathLike``); an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or uint16 in
+    RGB order; a ``PIL.Image.Image``; a picture file's content as ``bytes``, or a file opened in binary mode.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        return read_photo(os.fsdecode(image))
     if isinstance(image, np.ndarray):
         return _array_to_rgb(image, name)
-    if type(image).__module__.partition(".")[0] == "PIL":
+    if _is_pil(image):
         _check_size(image.size, name, MAX_PIXELS)
         return _loaded(image, name)
-    raise DataError(name, "a path, an array or a PIL image", found=type(image).__name__)
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return decode_photo(bytes(image), name)
+    if hasattr(image, "read"):
+        return decode_photo(_content(image, name), name)
+    expected = "a path, an array, a PIL image, bytes or a file opened in binary mode"
+    raise DataError(name, expected, found=type(image).__name__)
+
+
+def _is_pil(image: object) -> bool:
+    """Whether it is a PIL image, a subclass of other packages' own included; without PIL nobody can have made one."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(image, module.Image)
+
+
+def _content(file: Any, name: str | Path) -> BinaryIO | bytes:
+    """An open file as PIL reads it, from its start; one that cannot go back there (a download) is read whole."""
+    try:
+        if not isinstance(file.read(0), bytes):
+            raise DataError(name, "a file opened in binary mode", found="text", fix="Open it with mode 'rb'")
+        return file if file.seekable() else file.read()
+    except _BROKEN as error:  # a closed file
+        raise DataError(name, "a file that can be read", found=str(error)) from error
 
 
 def _loaded(image: Image, name: str | Path) -> RGB:
@@ -141,12 +196,15 @@ def _turned(picture: Image) -> Image:
     return picture if turn is None else picture.transpose(Transpose(turn))
 
 
-def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint16]:
-    """Grey pictures of more than 8 bits; PIL's own conversion would clip them at 255."""
+def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint8 | np.uint16]:
+    """Grey pictures of more than 8 bits; PIL's own conversion would clip them at 255.
+
+    Mode I has room for 32 bits and does not say how many are used: values of at most 255 are 8.
+    """
     values = np.asarray(picture)
     if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise DataError(name, "a picture of 8 or 16 bits a channel", found=f"PIL mode {picture.mode}")
-    return values.astype(np.uint16)
+    return values.astype(np.uint8 if picture.mode == "I" and values.max() <= 255 else np.uint16)
 
 
 def _array_to_rgb(image: NDArray[Any], name: str | Path) -> RGB:

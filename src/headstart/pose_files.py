@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO, StringIO
@@ -22,38 +23,60 @@ from headstart.records import Point3, Prediction
 from headstart.results import atomic_file, write_atomically
 
 _DECIMALS = 4
-_COLUMNS = ("image", "person", "score", "box_x_px", "box_y_px", "box_width_px", "box_height_px")
+_COLUMNS = ("image", "person")
+#: Of people of videos (video.TrackedPerson): column -> its type, and what people of pictures have in arrays.
+_TIME_COLUMNS: dict[str, tuple[type, float]] = {"frame": (int, -1), "time_s": (float, np.nan), "track": (int, -1)}
+_BOX_COLUMNS = ("score", "box_x_px", "box_y_px", "box_width_px", "box_height_px")
 _JOINT_COLUMNS = ("joint", "x_px", "y_px", "confidence", "x_mm", "y_mm", "z_mm")
 _CAMERA_COLUMNS = ("camera_x_mm", "camera_y_mm", "camera_z_mm")
+
+
+#: Names of standard output. A file that a shell has put there must not be replaced: it would get the rest of the lines.
+_STANDARD_OUTPUT = frozenset(map(Path, ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
+
+
+def is_standard_output(path: Path | None) -> bool:
+    """Whether a name means standard output: ``-``, ``/dev/stdout``."""
+    return path in _STANDARD_OUTPUT
 
 
 class JsonPeople:
     """Writes a list of people entry by entry, so that an hour of video needs no more memory than a photo.
 
-    Use as a context manager: the file appears when it is whole, and not at all after an error.
+    Use as a context manager: the file appears when it is whole, and not at all after an error. To standard output
+    (see :func:`is_standard_output`), as it is when this object is made, entries go one by one, in ASCII.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 0
         self._stack = ExitStack()
+        self._output = sys.stdout if is_standard_output(path) else None
 
     def __enter__(self) -> JsonPeople:
-        self._stream = self._stack.enter_context(atomic_file(self.path))
+        if self._output is None:
+            self._stream = self._stack.enter_context(atomic_file(self.path))
         return self
 
     def add(self, person: Prediction | Mapping[str, Any]) -> None:
         """One person: see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
         plain = person.to_dict() if isinstance(person, Prediction) else person
-        line = json.dumps(_rounded(plain), allow_nan=False, ensure_ascii=False)
-        self._stream.write(_encoded(f"{',' if self.count else '['}\n{line}"))
+        # A terminal's encoding need not know the names of files; escaped they are the same JSON.
+        line = json.dumps(_rounded(plain), allow_nan=False, ensure_ascii=self._output is not None)
+        self._write(f"{',' if self.count else '['}\n{line}")
         self.count += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            self._stream.write(b"\n]\n" if self.count else b"[]\n")
+            self._write("\n]\n" if self.count else "[]\n")
         self._stack.__exit__(kind, error, trace)
+
+    def _write(self, text: str) -> None:
+        if self._output is None:
+            self._stream.write(_encoded(text))
+        else:
+            self._output.write(text)
 
 
 def write_json(path: Path, people: Iterable[Prediction | Mapping[str, Any]]) -> None:
@@ -74,26 +97,42 @@ def read_json(path: Path) -> list[Prediction]:
 def write_csv(path: Path, people: Sequence[Prediction]) -> None:
     """A table with one row a joint; the header names units. ``person`` counts the people of each picture from 0.
 
-    Columns of positions relative to the camera are there if any person has them.
+    Columns of when and who (frame, time_s, track: the same person in every frame of a video) and of positions relative
+    to the camera are there if any person has them, and empty for the others.
     """
-    with_camera = any(one.camera_xyz_mm is not None for one in people)
+    timed = tuple(_TIME_COLUMNS) if any(map(_is_timed, people)) else ()
+    camera = _CAMERA_COLUMNS if any(one.camera_xyz_mm is not None for one in people) else ()
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_COLUMNS + _JOINT_COLUMNS + (_CAMERA_COLUMNS if with_camera else ()))
-    seen: dict[str, int] = {}
+    writer.writerow(_COLUMNS + timed + _BOX_COLUMNS + _JOINT_COLUMNS + camera)
+    seen: dict[tuple[str, Any], int] = {}
     for one in people:
-        number = seen[one.image] = seen.get(one.image, -1) + 1
-        about = (one.image, number, *_rounded([one.score, *one.bbox_xywh]))
-        for joint, point in one.keypoints.items():
-            row = (*about, joint, *_rounded([*point, *one.xyz_mm[joint]]))
-            camera = ("", "", "") if one.camera_xyz_mm is None else _rounded(list(one.camera_xyz_mm[joint]))
-            writer.writerow((*row, *camera) if with_camera else row)
+        place = (one.image, one.extra.get("frame"))
+        number = seen[place] = seen.get(place, -1) + 1
+        when = [one.extra.get(name, "") for name in timed]
+        about = (one.image, number, *_rounded([*when, one.score, *one.bbox_xywh]))
+        writer.writerows((*about, *row) for row in _joint_rows(one, bool(camera)))
     write_atomically(path, _encoded(stream.getvalue()))
+
+
+def _is_timed(person: Prediction) -> bool:
+    return any(name in person.extra for name in _TIME_COLUMNS)
+
+
+def _joint_rows(person: Prediction, with_camera: bool) -> Iterator[list[Any]]:
+    """Name and numbers of each joint; empty positions before a camera that the person does not have."""
+    for joint, point in person.keypoints.items():
+        row = [joint, *point, *person.xyz_mm[joint]]
+        if with_camera:
+            row += ["", "", ""] if person.camera_xyz_mm is None else person.camera_xyz_mm[joint]
+        yield _rounded(row)
 
 
 def write_npz(path: Path, people: Sequence[Prediction]) -> None:
     """Arrays over P people with the same J joints, without pickles: image (P,), bbox_xywh_px (P, 4), score (P,),
     joints (J,), keypoints_px (P, J, 3) x, y, confidence, xyz_mm (P, J, 3), and camera_xyz_mm (P, J, 3) if all have it.
+    With people of videos also frame (P,), time_s (P,) and track (P,), the same person in every frame; people of
+    pictures have -1, NaN and -1 there.
     """
     joints = tuple(people[0].keypoints) if people else ()
     arrays: dict[str, NDArray[Any]] = {
@@ -107,6 +146,9 @@ def write_npz(path: Path, people: Sequence[Prediction]) -> None:
     camera = [one.camera_xyz_mm for one in people if one.camera_xyz_mm is not None]
     if people and len(camera) == len(people):
         arrays["camera_xyz_mm"] = _array(camera, joints)
+    if any(map(_is_timed, people)):
+        for name, (kind, missing) in _TIME_COLUMNS.items():
+            arrays[name] = np.array([one.extra.get(name, missing) for one in people], kind)
     stream = BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
     write_atomically(path, stream.getvalue())
@@ -134,7 +176,20 @@ def _from_dict(plain: Mapping[str, Any]) -> Prediction:
         keypoints=dict(_points(plain["joints2d"])),
         xyz_mm=dict(_points(plain["joints3d_mm"])),
         camera_xyz_mm=None if camera is None else dict(_points(camera)),
+        extra=dict(_extra(plain)),
     )
+
+
+def _extra(plain: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What else a prediction says about itself, and of a video when and who; keys of other callers are not read."""
+    if "height_mm" in plain:
+        yield "height_mm", float(plain["height_mm"])
+    if "camera" in plain:
+        lens = plain["camera"]
+        yield "camera", {name: float(lens[name]) for name in ("fx", "fy", "cx", "cy")} | {"assumed": lens["assumed"]}
+    for name, (kind, _) in _TIME_COLUMNS.items():
+        if name in plain:
+            yield name, kind(plain[name])
 
 
 def _points(plain: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, Point3]]:

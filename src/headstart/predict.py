@@ -22,7 +22,7 @@ from headstart.geometry import Camera, Crop
 from headstart.given import check_box, check_camera, check_height
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork
-from headstart.photos import RGB, PhotoLike, as_photo
+from headstart.photos import RGB, PhotoLike, as_photo, names_of
 from headstart.records import CropJoints, Detector, PoseNetwork, Prediction
 from headstart.tracking import Box
 
@@ -112,7 +112,10 @@ def _raise(picture: int, error: HeadstartError) -> None:
 
 
 class PoseEstimator:
-    """2D and 3D poses of people in pictures."""
+    """2D and 3D poses of people in pictures. Threads may share one: results agree with one thread's to 1e-3 px.
+
+    It can be pickled if its detector can; an .onnx file is then opened anew, from the same path.
+    """
 
     def __init__(
         self,
@@ -150,6 +153,8 @@ class PoseEstimator:
     ) -> PoseEstimator:
         """The model that ships (None), a checkpoint file, a run's folder, an exported .onnx file, or a hub id.
 
+        A hub id is owner/name; it is taken for a path, and not asked of the hub, where ``owner`` is a folder here or
+        "runs", or ``name`` ends like a file of a model (.safetensors, .onnx, ...).
         Raises :class:`ConfigError` where there is no such model, :class:`DataError` where its file is not one.
         """
         return cls(
@@ -172,9 +177,10 @@ class PoseEstimator:
     ) -> list[list[Prediction]]:
         """The people of each picture.
 
-        ``images``: one or many of path, array (RGB) or PIL image. ``boxes``: for each picture its people's tight boxes
-        [x, y, width, height] px, or None: then the detector looks, and without one the whole picture is the box of one
-        person, on whom the crop closes in (closing_in.py; a box that is given is taken as it is).
+        ``images``: one or many of what :func:`~headstart.photos.as_photo` takes: path, array (RGB), PIL image, bytes,
+        file opened in binary mode. ``boxes``: for each picture its people's tight boxes [x, y, width, height] px, or
+        None: then the detector looks, and without one the whole picture is the box of one person, on whom the crop
+        closes in (closing_in.py; a box that is given is taken as it is).
         ``camera``: adds positions relative to the camera. ``names``: what predictions and messages call the pictures.
         ``on_error(position, error)`` is told of a picture that cannot be used, which then has no people; by default
         the :class:`DataError` is raised.
@@ -182,7 +188,7 @@ class PoseEstimator:
         if camera is not None and not isinstance(camera, FieldOfView):
             check_camera(camera)
         pictures = list(images) if isinstance(images, (list, tuple)) else [images]
-        names = _names(pictures) if names is None else names
+        names = names_of(pictures) if names is None else names
         if len(names) != len(pictures) or (boxes is not None and len(boxes) != len(pictures)):
             raise ConfigError(f"expected one list of boxes and one name for each of the {len(pictures)} pictures")
         people: list[list[Prediction]] = [[] for _ in pictures]
@@ -262,11 +268,6 @@ def load_network(source: str | Path | None = None, device: str | None = None) ->
 _FILES = (".safetensors", ".onnx", ".pt", ".pth", ".bin", ".json")
 
 
-def _names(pictures: Sequence[PhotoLike]) -> list[str]:
-    """Paths name themselves, others are counted."""
-    return [str(one) if isinstance(one, (str, Path)) else f"picture {i}" for i, one in enumerate(pictures)]
-
-
 def _by_name(names: tuple[str, ...], points: NDArray[np.float64]) -> dict[str, tuple[float, float, float]]:
     return {name: (float(a), float(b), float(c)) for name, (a, b, c) in zip(names, points)}
 
@@ -279,7 +280,9 @@ def _local(source: str | Path) -> Path | None:
     if path.exists():
         published = path / "model.safetensors"
         return published if published.is_file() else find_checkpoint(path)
-    if isinstance(source, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", source) and path.suffix not in _FILES:
+    pair = isinstance(source, str) and re.fullmatch(r"([\w.-]+)/[\w.-]+", source)
+    # Without a network the hub's answer takes half a minute.
+    if pair and pair[1] != "runs" and not Path(pair[1]).is_dir() and path.suffix not in _FILES:
         return None
     raise ConfigError(f"{source}: expected a checkpoint, the folder of a run, an .onnx file, or a hub id (owner/name)")
 

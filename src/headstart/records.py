@@ -196,10 +196,14 @@ class Prediction:
     camera_xyz_mm: dict[str, Point3] | None = None
     """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px and whether it was assumed; more by callers."""
+    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px and ``assumed``, whether it was (from a field
+    of view); of a video ``frame``, ``time_s``, ``track`` (video.TrackedPerson); more by callers."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: image, bbox, score, joints2d, joints3d_mm; joints3d_camera_mm if there is a camera."""
+        """Plain data for JSON: image, bbox, score, joints2d, joints3d_mm; joints3d_camera_mm if there is a camera.
+
+        Last what the millimetres assume, where ``extra`` says it: height_mm, and with joints3d_camera_mm the camera.
+        """
         plain: dict[str, Any] = {
             "image": self.image,
             "bbox": list(self.bbox_xywh),
@@ -209,4 +213,5 @@ class Prediction:
         }
         if self.camera_xyz_mm is not None:
             plain["joints3d_camera_mm"] = {name: list(point) for name, point in self.camera_xyz_mm.items()}
-        return plain
+        assumptions = ("height_mm",) if self.camera_xyz_mm is None else ("height_mm", "camera")
+        return plain | {name: self.extra[name] for name in assumptions if name in self.extra}

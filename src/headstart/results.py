@@ -46,6 +46,8 @@ class StageCost:
     flops: float
     """Training FLOPs, forward and backward, 2 per multiply-add."""
     seconds: float
+    people: list[int] = field(default_factory=list)
+    """In use of each training split, in the order of the stage's ``data`` in the configuration; empty: not recorded."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class RunResult:
     """One row per log interval: stage, step, samples, flops, losses; validation rows carry metric values."""
     versions: dict[str, str] = field(default_factory=dict)
     unreadable_images: list[str] = field(default_factory=list)
+    processes: int | None = None
+    """That shared the training; None: not recorded."""
 
     def save(self, path: Path) -> None:
         """Write JSON atomically."""

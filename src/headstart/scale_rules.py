@@ -31,32 +31,44 @@ def lift_by_rule(
         assert protocol.bone_sum_mm is not None
         wanted: NDArray[np.float64] | float = protocol.bone_sum_mm
     else:
-        truth = np.array([p.camera_xyz for p in people])[:, CANONICAL.indices(predictions.joints)]
-        wanted = metrics.bone_sum(truth, bones)
+        nothing = np.full((len(CANONICAL), 3), np.nan)
+        truth = np.array([nothing if p.camera_xyz is None else p.camera_xyz for p in people])
+        wanted = metrics.bone_sum(truth[:, CANONICAL.indices(predictions.joints)], bones)
     return pixels * (wanted / metrics.bone_sum(pixels, bones))[:, None, None]
 
 
+def labels_give_scale(xyz: NDArray[np.float64], rule: ScaleRule, protocol: Protocol) -> NDArray[np.bool_]:
+    """Whose (N,) labels ``xyz`` (N, canonical joints, 3) mm hold what a rule takes from them.
+
+    By ``root_depth`` that is the pelvis, by ``truth_scale`` every end of a bone. The others have no pose in mm, for
+    which the model is not to blame: no metric may count them.
+    """
+    by_bones = (*protocol.joints, protocol.root or "pelvis")
+    needed = {"root_depth": ("pelvis",), "truth_scale": by_bones}.get(rule, ())
+    return np.asarray(np.isfinite(xyz[:, CANONICAL.indices(needed)]).all((1, 2)))
+
+
 def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.float64]:
-    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis.
+    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis; NaN where that is.
 
     Without a camera (some distributions have none) by the label's own px per mm, as in weak perspective.
     """
-    pixels_per_mm = image_pixels_per_mm(person)
-    if pixels_per_mm == 0 and person.camera_xyz is not None:
-        expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
-        raise DataError(person.image, expected, record=person.key, found="neither")
-    if pixels_per_mm == 0:
+    if person.camera_xyz is None:
         return np.full_like(pose, np.nan)
+    pixels_per_mm = image_pixels_per_mm(person)
     if person.camera is None:
+        if not pixels_per_mm > 0:
+            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
+            raise DataError(person.image, expected, record=person.key, found="neither")
         return pose / pixels_per_mm
-    assert person.camera_xyz is not None
     root_depth = float(person.camera_xyz[CANONICAL.index("pelvis"), 2])
     return person.camera.unproject(pose[:, :2], root_depth + pose[:, 2] / pixels_per_mm)
 
 
 def have_scale(people: Sequence[Annotation]) -> bool:
-    """Whether it is known of everybody in 3D how large they are in the picture."""
-    return all(one.camera_xyz is None or image_pixels_per_mm(one) > 0 for one in people)
+    """Whether it is known of everybody in 3D how large they are in the picture, or could be with a pelvis labelled."""
+    without = (one for one in people if one.camera_xyz is not None and one.camera is None)
+    return all(image_pixels_per_mm(one) > 0 for one in without)
 
 
 def _bones(joints: tuple[str, ...], protocol: Protocol) -> list[tuple[int, int]]:

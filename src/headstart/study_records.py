@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError
-from headstart.results import RunResult
+from headstart.results import RunResult, write_atomically
 from headstart.study import ARMS, Cell, Study, cells, model_of
 from headstart.study_plan import budget_flops, flops_per_sample
 
@@ -61,6 +61,23 @@ def study_record(study: Study) -> dict[str, Any]:
             name: samples * flops_per_sample(study.models[name]) for name, samples in study.samples.items()
         },
     }
+
+
+def claim(work: Path, record: Mapping[str, Any]) -> None:
+    """Remember which plan's run lies in a working folder, so that its numbers are filed under no other.
+
+    Raises :class:`ConfigError` where the run of another lies there, or one that does not say whose it is.
+    """
+    path = work / "cell.json"
+    # On a cluster of several processes the first writes, and the others may come before it.
+    if path.is_file() or (work / "run" / "result.json").is_file():
+        saved = json.loads(path.read_text()) if path.is_file() else {}
+        if different := [name for name, value in record.items() if saved.get(name) != value]:
+            names = ", ".join(different)
+            raise ConfigError(
+                f"{work} holds a run of another plan ({names} differ): delete it, or choose another --work"
+            )
+    write_atomically(path, json.dumps(record, indent=1).encode())
 
 
 def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,18 +40,27 @@ class Track:
 class Tracker:
     """Gives each box of a frame the number of its track, by the matching with the largest sum of overlaps.
 
-    A track that finds no box waits for ``patience_s`` seconds where it was last seen, and then ends.
+    A track that finds no box waits for ``patience_s`` seconds where it was last seen, and then ends; at least until
+    the next frame, however long that takes.
     """
 
     min_overlap: float = 0.3
     """Boxes that overlap less are never the same person (0..1)."""
     patience_s: float = 1.0
     tracks: list[Track] = field(default_factory=list)
+    before_s: float = -math.inf
+    """Time of the last frame, with or without people."""
     _count: int = 0
 
     def assign(self, boxes: Sequence[Box], time_s: float) -> list[int]:
-        """The track's number for each box, in their order; boxes of nobody known start a track."""
-        self.tracks = [track for track in self.tracks if time_s - track.seen_s <= self.patience_s]
+        """The track's number for each box, in their order; boxes of nobody known start a track.
+
+        To be called for every frame, ``boxes`` may be empty; ``time_s`` never falls.
+        """
+        # Frames may be further apart than anybody's patience: who was there a frame ago has not been missed yet.
+        oldest_s = min(time_s - self.patience_s, self.before_s)
+        self.tracks = [track for track in self.tracks if track.seen_s >= oldest_s]
+        self.before_s = time_s
         found: dict[int, Track] = {}
         if boxes and self.tracks:
             overlap = overlaps([track.box for track in self.tracks], boxes)

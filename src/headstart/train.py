@@ -275,7 +275,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                     if due["checkpoint"] or due["validate"] or stopping:
                         if finished:
                             cost = stage_cost(stage, progress, experiment.batch_size, flops_per_sample)
-                            progress.costs.append(dataclasses.asdict(cost))
+                            progress.costs.append(dataclasses.asdict(cost) | {"people": mixture.sizes})
                             progress.stage, progress.step, progress.seconds = number + 1, 0, 0.0
                         if main:
                             checkpoint(last, everything=True)
@@ -302,6 +302,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         history=progress.history,
         versions={module.__name__: module.__version__ for module in (torch, transformers, accelerate, np)},
         unreadable_images=list(dict.fromkeys(gather_object(progress.unreadable))),
+        processes=processes,
     )
     if main:
         result.save(out / "result.json")

@@ -18,7 +18,7 @@ from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.records import Point3, Prediction
-from headstart.smoothing import KEYPOINTS, XYZ, OneEuro, PoseSmoother
+from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother
 from headstart.tracking import Box, Tracker
 from headstart.video_files import RGB, Frame, VideoReader, VideoWriter
 
@@ -61,6 +61,8 @@ class VideoOptions:
     """Smoothing in the picture; speeds in sides of the box per second."""
     xyz: OneEuro = XYZ
     """Smoothing of 3D joints; speeds in metres per second."""
+    path: OneEuro = PATH
+    """With a camera: smoothing of where a person is before it; speeds in metres per second."""
 
     def __post_init__(self) -> None:
         if self.detect_every < 1:
@@ -82,14 +84,30 @@ class TrackedPerson:
     """Joint name -> x, y in image px after the One-Euro filter, and the confidence as estimated."""
     xyz_mm_smooth: dict[str, Point3]
     """Joint name -> x, y, z in mm after the One-Euro filter, pelvis at the origin, camera axes."""
+    pelvis_mm_smooth: Point3 | None = None
+    """x, y, z in mm of the pelvis after the One-Euro filter, camera at the origin; None without a camera."""
+    video_rate: float | None = None
+    """Frames per second that the video's header gives; None where it is not known."""
 
     def frame_prediction(self) -> Prediction:
-        """The prediction with its frame in its name (``clip.mp4#12``), for tables and arrays."""
-        return replace(self.prediction, image=f"{self.prediction.image}#{self.frame}")
+        """The prediction with its frame in its name (``clip.mp4#12``), for tables and arrays.
+
+        Its ``extra`` says frame, time_s and track.
+        """
+        when = {"frame": self.frame, "time_s": self.time_s, "track": self.track}
+        return replace(
+            self.prediction, image=f"{self.prediction.image}#{self.frame}", extra=self.prediction.extra | when
+        )
 
     def smooth_prediction(self) -> Prediction:
-        """The prediction with its smooth joints, relative to the pelvis: for animations."""
-        return replace(self.prediction, keypoints=self.keypoints_smooth, xyz_mm=self.xyz_mm_smooth, camera_xyz_mm=None)
+        """The prediction with its smooth joints, for animations; with a camera they move along the smooth path."""
+        absolute = None
+        if self.pelvis_mm_smooth is not None:
+            at_x, at_y, at_z = self.pelvis_mm_smooth
+            absolute = {name: (at_x + x, at_y + y, at_z + z) for name, (x, y, z) in self.xyz_mm_smooth.items()}
+        return replace(
+            self.prediction, keypoints=self.keypoints_smooth, xyz_mm=self.xyz_mm_smooth, camera_xyz_mm=absolute
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""
@@ -116,9 +134,9 @@ def predict_video(
     the frames end, when the caller stops asking, and when the source turns out to be cut off: then :class:`DataError`
     follows, and what came before it is good. Any other error leaves no file. Ctrl-C ends a camera, not a program.
     """
-    follower = _Follower(estimator, options or VideoOptions(), camera)
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
+        follower = _Follower(estimator, options or VideoOptions(), camera, float(reader.rate))
         writer = None if overlay is None else stack.enter_context(VideoWriter(overlay, reader.rate))
         try:
             for frame in reader.frames():
@@ -156,6 +174,8 @@ class _Follower:
     estimator: Estimator
     options: VideoOptions
     camera: Any
+    rate: float | None = None
+    """The video's frames per second."""
     boxes: list[Box] = field(default_factory=list)
     """Where people should be in the next frame; empty: look anew."""
     smoothers: dict[int, PoseSmoother] = field(default_factory=dict)
@@ -167,10 +187,11 @@ class _Follower:
         """Everybody in the next frame."""
         found = self._found(frame, name)
         self.boxes = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
+        before_s = self.tracker.before_s
         numbers = self.tracker.assign([joints_box(one) or one.bbox_xywh for one in found], frame.time_s)
         known = {track.number for track in self.tracker.tracks}
         self.smoothers = {number: smoother for number, smoother in self.smoothers.items() if number in known}
-        return [self._smoothed(one, frame, number) for one, number in zip(found, numbers)]
+        return [self._smoothed(one, frame, number, before_s) for one, number in zip(found, numbers)]
 
     def _found(self, frame: Frame, name: str) -> list[Prediction]:
         if self.estimator.detector is not None:
@@ -191,12 +212,26 @@ class _Follower:
         inside = min(x + w, width) - max(x, 0) > 4 and min(y + h, height) - max(y, 0) > 4
         return box if inside else None
 
-    def _smoothed(self, person: Prediction, frame: Frame, track: int) -> TrackedPerson:
-        smoother = self.smoothers.setdefault(track, PoseSmoother(self.options.keypoints, self.options.xyz))
+    def _smoothed(self, person: Prediction, frame: Frame, track: int, before_s: float) -> TrackedPerson:
+        """``before_s``: time of the frame just before."""
+        options, time_s = self.options, frame.time_s
+        smoother = self.smoothers.setdefault(track, PoseSmoother(options.keypoints, options.xyz, options.path))
+        smoother.before_s = before_s
         side = max((joints_box(person) or person.bbox_xywh)[2:])
-        keypoints = smoother.smooth_keypoints(person.keypoints, side, frame.time_s)
-        xyz_mm = smoother.smooth_xyz(person.xyz_mm, frame.time_s)
-        return TrackedPerson(person, frame.number, frame.time_s, track, keypoints, xyz_mm)
+        keypoints = smoother.smooth_keypoints(person.keypoints, side, time_s)
+        xyz_mm = smoother.smooth_xyz(person.xyz_mm, time_s)
+        pelvis = _pelvis_before_camera(person)
+        path = None if pelvis is None else smoother.smooth_path(pelvis, time_s)
+        return TrackedPerson(person, frame.number, time_s, track, keypoints, xyz_mm, path, self.rate)
+
+
+def _pelvis_before_camera(person: Prediction) -> Point3 | None:
+    """The origin of the relative joints (x, y, z) mm in camera axes: a pelvis need not be among them."""
+    if person.camera_xyz_mm is None:
+        return None
+    joint = next(iter(person.xyz_mm))
+    (x, y, z), (from_x, from_y, from_z) = person.camera_xyz_mm[joint], person.xyz_mm[joint]
+    return x - from_x, y - from_y, z - from_z
 
 
 def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -144,7 +145,8 @@ class VideoWriter:
     """Writes RGB frames to an H.264 file (MPEG-4 where PyAV has no H.264 encoder), each at its own time.
 
     Use as a context manager: the file appears when all is written, and not at all after an error. Frames of odd sizes
-    gain a last row or column. Raises :class:`ConfigError` for a file name whose format is unknown.
+    gain a last row or column. Raises :class:`ConfigError` for a file name whose format is unknown, :class:`DataError`
+    where the encoder refuses frames (of such a size) or cannot write; then no file is left either.
     """
 
     def __init__(self, path: Path, rate: Fraction = _DEFAULT_RATE) -> None:
@@ -152,6 +154,7 @@ class VideoWriter:
         self._container: Any = None
         self._stream: Any = None
         self._last = -1
+        self._failed = False
 
     def __enter__(self) -> VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,21 +172,50 @@ class VideoWriter:
         picture = av.VideoFrame.from_ndarray(even, "rgb24")
         self._last = max(round(time_s / self._time_base), self._last + 1)
         picture.pts, picture.time_base = self._last, self._time_base
-        self._container.mux(self._stream.encode(picture))
+        with self._named_errors():
+            self._container.mux(self._stream.encode(picture))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
             if self._container is not None:
-                if kind is None:
-                    self._container.mux(self._stream.encode())
-                self._container.close()
-                if kind is None:
-                    self._temporary.replace(self.path)
+                self._close(whole=kind is None and not self._failed)
         finally:
             self._temporary.unlink(missing_ok=True)
             self._temporary.parent.rmdir()
+
+    def _close(self, whole: bool) -> None:
+        """End the file; put it in its place if it is whole, else it is of no use to anybody."""
+        import av
+
+        if not whole:
+            with suppress(av.FFmpegError):
+                self._container.close()
+            return
+        with self._named_errors():
+            self._container.mux(self._stream.encode())
+            self._container.close()
+        self._temporary.replace(self.path)
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """FFmpeg's errors as one line that names the file and the size of the frames."""
+        import av
+
+        try:
+            yield
+        except av.FFmpegError as error:
+            self._failed = True
+            with suppress(av.FFmpegError):
+                self._container.close()
+            codec, size = self._stream.codec_context.name, f"{self._stream.width:,} x {self._stream.height:,} px"
+            raise DataError(
+                self.path,
+                f"frames that can be written by {codec}",
+                found=f"{size} ({error.strerror or error})",
+                fix="Scale the video down, or write no video",
+            ) from error
 
     def _start(self, width: int, height: int) -> None:
         import av

@@ -24,7 +24,7 @@ def export(
     """Write a checkpoint as one ONNX file: pictures in, joints out; checked against PyTorch before it is left.
 
     Args:
-        checkpoint: file, or folder of a run (its best); the model that ships if not given.
+        checkpoint: file, or folder of a run (its last weights); the model that ships if not given.
         out: file to write, e.g. model.onnx.
         format: onnx.
         precision: fp16 halves the file, int8 up to quarters it (deconvolutions stay in fp32: it halves the model that

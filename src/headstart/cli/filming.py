@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from headstart.cli.animating import Animations
-from headstart.cli.outcome import Outcome, counted
+from headstart.cli.outcome import Outcome, counted, described_scores
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def predict_one_video(
 
     unused = outcome.unused_name(name)
     overlay = None if out is None else out / f"{unused}.mp4"
-    frames, tracks = 0, set()
+    frames = 0
+    scores: dict[int, list[float]] = {}  # of each track, frame by frame
     try:
         total = count_frames(name)
         progress = ProgressDisplay(name, total, "frames") if total else None
@@ -42,7 +44,7 @@ def predict_one_video(
                 frames += 1
                 for person in people:
                     outcome.add(person)
-                    tracks.add(person.track)
+                    scores.setdefault(person.track, []).append(person.prediction.score)
                     animations.add(person)
                     if keep:
                         outcome.people.append(person.frame_prediction())
@@ -56,8 +58,9 @@ def predict_one_video(
             raise
         outcome.videos += 1
     if out is not None:
-        for path in animations.write(out / unused):
-            print(f"{name}: -> {path}")
+        for path, start_s in animations.write(out / unused).items():
+            print(f"{name}: -> {path}" + (f", from {start_s:.2f} s on" if start_s else ""))
     if frames:
-        line = f"{name}: {counted(frames, 'frame', 'frames')}, {counted(len(tracks), 'person', 'people')}"
+        found = described_scores([median(track) for track in scores.values()])
+        line = f"{name}: {counted(frames, 'frame', 'frames')}, {found}"
         print(line if overlay is None else f"{line} -> {overlay}")

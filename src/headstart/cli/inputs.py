@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from glob import glob, has_magic
-from os.path import abspath, realpath
+from itertools import islice
+from os.path import abspath, exists, isdir, isfile, realpath
 from pathlib import Path
 
 from headstart.cli.outcome import Outcome
 from headstart.errors import ConfigError, DataError
+
+# Files that are looked at below a folder without pictures of its own: somebody may have named all of a disk.
+_ENOUGH = 10_000
 
 
 def files_of(inputs: Sequence[str], outcome: Outcome) -> list[str]:
@@ -37,39 +43,99 @@ def _meant(one: str) -> list[str]:
     else:
         found = [one]
     if not found:
-        raise DataError(one or "''", "pictures", found="none")
+        raise DataError(one or "''", "pictures", found="none", fix=_deeper(path) if one and path.is_dir() else None)
     return found
 
 
 def _inside(folder: Path) -> list[str]:
     """Hidden files are left out, as globs do: a Mac puts ``._photo.jpg`` beside each photo on a foreign disk."""
-    from headstart.photos import PHOTO_SUFFIXES
+    from headstart.photos import CONVERT, PHOTO_SUFFIXES, UNREAD_SUFFIXES
     from headstart.video_files import VIDEO_SUFFIXES
 
     try:
-        inside = [path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+        inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
         raise DataError(folder, "a folder of pictures", found=error.strerror or str(error)) from error
-    return sorted(str(path) for path in inside if not path.name.startswith(".") and not path.is_dir())
+    if unread := [path.name for path in inside if path.suffix.lower() in UNREAD_SUFFIXES]:
+        print(f"headstart: {folder}: left out {_listed(unread)}. {CONVERT}", file=sys.stderr)
+    return [str(path) for path in inside if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+    """``a, b, c and 4 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _deeper(folder: Path) -> str | None:
+    """How to name the pictures in folders of this folder, where there are any."""
+    from headstart.photos import PHOTO_SUFFIXES
+
+    found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in PHOTO_SUFFIXES)
+    first = next(found, None)
+    return None if first is None else f"Its folders hold some: give them as '{folder / '**' / f'*{first.suffix}'}'"
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Files in a folder's folders, but for hidden ones; what cannot be looked at is passed over."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def check_outputs(files: Sequence[str], named: Mapping[str, Path | None], folder: Path | None) -> None:
     """Raise :class:`ConfigError` for outputs that cannot be, or that would replace an input or each other.
 
-    ``named``: option -> file to write; ``folder``: that of the pictures.
+    ``named``: option -> file to write; ``folder``: that of the pictures. ``--json`` may be standard output.
     """
+    from headstart.pose_files import is_standard_output
+
     inputs = set(map(realpath, files))
-    taken: dict[str, str] = {}
+    taken: dict[str, tuple[str, Path]] = {}
     for option, path in named.items():
-        if path is None:
+        if path is None or (option == "--json" and is_standard_output(path)):
             continue
-        place = realpath(path)
-        if path.is_dir():
+        if is_standard_output(path):
+            raise ConfigError(f"{option} {path}: expected a file to write; only --json can go to standard output")
+        if isdir(path):  # unlike Path.is_dir for names too that are too long
             raise ConfigError(f"{option} {path}: expected a file to write, found a folder")
-        if place in inputs:
+        if realpath(path) in inputs:
             raise ConfigError(f"{option} {path}: would replace an input; name another file")
-        if place in taken:
-            raise ConfigError(f"{taken[place]} and {option} both name {path}; name two files")
-        taken[place] = option
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder}: expected a folder, found a file")
+        _take(option, path, taken)
+    if folder is not None:
+        if exists(folder) and not isdir(folder):
+            raise ConfigError(f"--out {folder}: expected a folder, found a file")
+        _take("--out", folder, taken)
+
+
+def _take(option: str, path: Path, taken: dict[str, tuple[str, Path]]) -> None:
+    """Note an output by its real place; raise :class:`ConfigError` where it cannot be beside the ``taken`` ones."""
+    place = realpath(path)
+    if place in taken:
+        raise ConfigError(f"{taken[place][0]} and {option} both name {path}; name two places")
+    for other, (owner, named) in taken.items():
+        # --out holds other outputs gladly; a file holds none.
+        if Path(other) in Path(place).parents:
+            raise ConfigError(f"{option} {path}: cannot be inside {named}, the file of {owner}; name another place")
+        if Path(place) in Path(other).parents and option != "--out":
+            raise ConfigError(f"{owner} {named}: cannot be inside {path}, the file of {option}; name another place")
+    _check_writable(option, path)
+    taken[place] = option, path
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Raise :class:`ConfigError` unless a file or folder can be made at ``path`` with the folders that it lacks."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a link that leads round in a circle
+        raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}") from error
+    if exists(path) and not isfile(path):  # the folder of --out, a device, a pipe, which really is nowhere
+        existing = path
+    else:
+        existing = next(parent for parent in Path(realpath(path)).parents if exists(parent))
+        if not isdir(existing):
+            raise ConfigError(f"{option} {path}: cannot be written: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{option} {path}: cannot be written: no permission to write in {existing}")

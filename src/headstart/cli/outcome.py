@@ -57,7 +57,7 @@ class Outcome:
 
     def write(self, json_output: Path | None, csv: Path | None, npz: Path | None) -> None:
         """Write table and arrays, and say what is where."""
-        from headstart.pose_files import write_csv, write_npz
+        from headstart.pose_files import is_standard_output, write_csv, write_npz
 
         if csv is not None:
             write_csv(csv, self.people)
@@ -67,7 +67,8 @@ class Outcome:
         inputs += [counted(self.videos, "video", "videos")] if self.videos else []
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
         for path in filter(None, (json_output, csv, npz)):
-            print(f"{', '.join(inputs)}, {found} -> {path}")
+            to = "standard output" if is_standard_output(path) else path
+            print(f"{', '.join(inputs)}, {found} -> {to}")
 
 
 def _folder(name: str) -> str:
@@ -81,12 +82,17 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 def described(people: Sequence[Prediction]) -> str:
-    """``1 person``, ``1 person (unsure: score 0.08)``, ``3 people (2 unsure: score below 0.15)``."""
+    """The people of a picture in words, see :func:`described_scores`."""
+    return described_scores([one.score for one in people])
+
+
+def described_scores(scores: Sequence[float]) -> str:
+    """``1 person``, ``1 person (unsure: score 0.08)``, ``3 people (2 unsure: score below 0.15)``: a score a person."""
     from headstart.closing_in import UNSURE
 
-    said, unsure = counted(len(people), "person", "people"), [one.score for one in people if one.score < UNSURE]
+    said, unsure = counted(len(scores), "person", "people"), [score for score in scores if score < UNSURE]
     if not unsure:
         return said
-    if len(people) == 1:
+    if len(scores) == 1:
         return f"{said} (unsure: score {unsure[0]:.2f})"
     return f"{said} ({len(unsure)} unsure: score below {UNSURE})"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from unicodedata import normalize
 
 import tyro
 
@@ -67,10 +68,12 @@ def predict(
         camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.
-        json_output: write the people here (.json); of videos entry by entry, in bounded memory.
-        csv: the same as a table with one row a joint (.csv).
+        json_output: write the people here (.json; - for standard output); of videos entry by entry, in bounded memory.
+        csv: the same as a table with one row a joint (.csv); of videos with frame, time and track.
         npz: the same as arrays (.npz).
-        bvh: videos: each person's smooth motion as OUT/NAME_personN.bvh, for animation tools (cm).
+        bvh: videos: each person's smooth motion as OUT/NAME_personN.bvh, for animation tools (cm). With --camera or
+            --field-of-view people move through space, the camera at the origin (along its axis only as truly as the
+            camera and --height-mm are known); without, the pelvis stays at the origin.
         trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
         out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
         flip_test: average with the mirrored picture: twice the time, somewhat better.
@@ -99,7 +102,7 @@ def predict(
         _refuse_videos(videos, outcome)
         videos = []
     from headstart.memory import keep_freed_memory
-    from headstart.pose_files import JsonPeople
+    from headstart.pose_files import JsonPeople, is_standard_output
     from headstart.video import VideoOptions
 
     options = VideoOptions(detect_every=_looks(detect_every, detector))
@@ -112,12 +115,14 @@ def predict(
         height_mm=height_mm,
     )
     keep_freed_memory()
-    with ExitStack() as stack:
-        outcome.json = stack.enter_context(JsonPeople(json_output)) if json_output else None
-        _predict_pictures(estimator, pictures, given, lens, out, outcome)
-        for name in videos:
-            predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), Animations(bvh, trc))
-    outcome.write(json_output, csv, npz)
+    outcome.json = JsonPeople(json_output) if json_output else None
+    # JSON has standard output for itself.
+    with redirect_stdout(sys.stderr) if is_standard_output(json_output) else nullcontext():
+        with outcome.json or nullcontext():
+            _predict_pictures(estimator, pictures, given, lens, out, outcome)
+            for name in videos:
+                predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), Animations(bvh, trc))
+        outcome.write(json_output, csv, npz)
     if outcome.failed:
         sys.exit(2)
 
@@ -134,7 +139,18 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | Non
         return None
     from headstart.detect import match_boxes, read_boxes
 
-    return match_boxes(read_boxes(path), pictures)
+    given: GivenBoxes = {}
+    for name, boxes in read_boxes(path).items():
+        if _composed(name) in given:
+            raise DataError(path, "each file name once", record=name, found="it twice, its accents in two spellings")
+        given[_composed(name)] = boxes
+    matched = match_boxes(given, [_composed(name) for name in pictures])
+    return {name: matched[_composed(name)] for name in pictures if _composed(name) in matched}
+
+
+def _composed(name: str) -> str:
+    """A file name with its accents in one spelling (NFC): a Mac writes ``é`` as ``e`` and an accent, others as one."""
+    return normalize("NFC", name)
 
 
 def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from headstart.cli.roots import parse_roots
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, HeadstartError
 
 if TYPE_CHECKING:
     from headstart.executors import Folders, Task
+    from headstart.results import Scores
     from headstart.study import Cell, Study
 
 
@@ -24,7 +26,7 @@ class StudyArguments:
     """Which study, where, and on what machines."""
 
     action: tyro.conf.Positional[Literal["plan", "run", "status", "cell"]]
-    """plan, run, status; cell runs a single one (what run starts in processes of their own)."""
+    """plan, run, status; cell runs a single one (what run starts in processes of their own; a task of a job array)."""
     name: tyro.conf.Positional[str]
     """Study: a folder below studies/ with a study.py, or the path of one."""
     cell: tyro.conf.Positional[str] = ""
@@ -32,7 +34,7 @@ class StudyArguments:
     out: Path | None = None
     """Folder of the study's results (the study's own if not given)."""
     work: Path | None = None
-    """Folder for checkpoints and logs of cells under way (runs/study-NAME if not given)."""
+    """Folder for checkpoints and logs of cells under way (OUT/work, or runs/study-NAME if neither is given)."""
     root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """NAME=DIR, repeatable: folder of a data set, where it is not the study's own."""
     jobs: int = 1
@@ -93,33 +95,66 @@ def _folders(plan: Study, given: StudyArguments) -> Folders:
     from headstart.executors import Folders
     from headstart.study import study_folder
 
-    results = (given.out or study_folder(given.name)) / "results"
-    return Folders(results.absolute(), (given.work or Path("runs") / f"study-{plan.name}").absolute())
+    own = study_folder(given.name)
+    # Other results, other runs: what was kept of the study's own is not to be filed as a repeat.
+    usual = Path("runs") / f"study-{plan.name}" if given.out is None or _same(given.out, own) else given.out / "work"
+    return Folders(((given.out or own) / "results").absolute(), (given.work or usual).absolute())
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
+    named, folders = {cell.name: cell for cell in cells}, _folders(plan, given)
+    if given.cell not in named:
+        raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
+    if not _study_file(folders).exists():
+        _write_study(plan, folders)
+    scores = _run_together if given.processes > 1 else _run_alone
+    words = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores(plan, named[given.cell], given))
+    print(f"{given.cell}: {words}")
+
+
+def _run_alone(plan: Study, cell: Cell, given: StudyArguments) -> list[Scores]:
     import torch
 
     from headstart.executors import run_cell
 
-    named = {cell.name: cell for cell in cells}
-    if given.cell not in named:
-        raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
     torch.set_num_threads(given.threads)
-    result = run_cell(plan, named[given.cell], _folders(plan, given), parse_roots(given.root), given.keep)
-    print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in result.scores))
+    return run_cell(plan, cell, _folders(plan, given), parse_roots(given.root), given.keep).scores
+
+
+def _run_together(plan: Study, cell: Cell, given: StudyArguments) -> list[Scores]:
+    """By torchrun, for whose processes the lock is held here."""
+    from headstart.executors import run_here
+    from headstart.results import RunResult
+
+    folders = _folders(plan, given)
+    run_here([_task(plan, cell, folders, given)], 1, lambda task: None, _is_done(plan, [cell], folders))
+    return RunResult.load(folders.results / cell.name / "result.json").scores
+
+
+def _study_file(folders: Folders) -> Path:
+    return folders.results.parent / "study.json"
+
+
+def _write_study(plan: Study, folders: Folders) -> None:
+    """What the report reads beside the results."""
+    from headstart.results import write_atomically
+    from headstart.study_records import study_record
+
+    record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
+    write_atomically(_study_file(folders), json.dumps(record, indent=1).encode())
 
 
 def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.display import ProgressDisplay
     from headstart.executors import run_here, run_on_ray
-    from headstart.results import write_atomically
-    from headstart.study_records import study_record
 
     folders = _folders(plan, given)
-    missing = _missing(plan, cells, folders)
-    record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
-    write_atomically(folders.results.parent / "study.json", json.dumps(record, indent=1).encode())
+    missing, is_done = _missing(plan, cells, folders), _is_done(plan, cells, folders)
+    _write_study(plan, folders)
     tasks = [_task(plan, cell, folders, given) for cell in missing]
     done = len(cells) - len(missing)
     with ProgressDisplay(f"study {plan.name}", len(cells), "cells", start=done) as display:
@@ -130,9 +165,9 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
             display.update(done, task.name)
 
         if given.executor == "ray":
-            run_on_ray(tasks, given.address, given.cpus, given.gpus, on_done)
+            run_on_ray(tasks, given.address, given.cpus, given.gpus, on_done, is_done)
         else:
-            run_here(tasks, given.jobs, on_done)
+            run_here(tasks, given.jobs, on_done, is_done)
     where = given.out or (folders.results.parent if given.name.endswith(".py") else given.name)
     print(f"{folders.results}: {done} of {len(cells)} cells. Now: headstart report {where}")
 
@@ -145,14 +180,26 @@ def _task(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> T
     arguments = ["study", "cell", path, cell.name, "--out", str(folders.results.parent), "--work", str(folders.work)]
     arguments += [part for one in given.root for part in ("--root", one)]
     arguments += ["--threads", str(given.threads), *(["--keep"] if given.keep else [])]
-    log = folders.work / cell.name / "log.txt"
-    return Task(cell.name, tuple(arguments), log, given.processes, given.threads)
+    return Task(cell.name, tuple(arguments), folders.work / cell.name, given.processes, given.threads)
 
 
 def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
     from headstart.study_records import cell_record, finished
 
     return [cell for cell in cells if finished(folders.results, cell_record(plan, cell)) is None]
+
+
+def _is_done(plan: Study, cells: list[Cell], folders: Folders) -> Callable[[Task], bool]:
+    """Whether a cell has been finished since, by another executor."""
+    named = {cell.name: cell for cell in cells}
+
+    def is_done(task: Task) -> bool:
+        try:
+            return not _missing(plan, [named[task.name]], folders)
+        except HeadstartError:  # of another plan, or broken: the cell's own process says so, and the others go on
+            return False
+
+    return is_done
 
 
 def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
@@ -208,7 +255,7 @@ def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None
 
 def _state(work: Path) -> str:
     """Of a cell that is not finished, by what lies in its working folder."""
-    from headstart.executors import is_held
+    from headstart.locks import is_held
 
     if is_held(work):
         return "running"

@@ -98,7 +98,7 @@ def evaluate(
     """Score a checkpoint under a protocol; `headstart show protocols` lists them.
 
     Args:
-        checkpoint: file, or folder of a run (its best).
+        checkpoint: file, or folder of a run (its last weights).
         protocol: name of the protocol.
         root: folder of the data set, or a packed one.
         dataset: data set, where it is not the protocol's own.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
 from headstart.report.document import Section, Table, flops, listed, plain
-from headstart.report.fairness import Mismatch, check_matched, mismatches
+from headstart.report.fairness import Mismatch, check_matched, mismatches, mixed_commits
 
 __all__ = [
     "Cell",
@@ -89,6 +89,7 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Budget a cell", _budgets(study)),
         ("Device", listed(devices)),
         ("Commit", listed(commits)),
+        *([("Mixed commits", mixed)] if (mixed := mixed_commits(study)) else []),
         *([("Planned", study.created[:10])] if study.created else []),
     ]
 

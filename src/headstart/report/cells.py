@@ -69,6 +69,11 @@ class Cell:
         """Seconds of training."""
         return sum(stage.seconds for stage in self.result.stages)
 
+    @property
+    def device_seconds(self) -> float:
+        """Seconds of training times processes; where their number was not recorded, one."""
+        return self.seconds * (self.result.processes or 1)
+
     @cached_property
     def scores(self) -> dict[str, Scores]:
         """Final scores by protocol."""
@@ -122,17 +127,32 @@ class Study:
         return {variant: dict(sorted(cells.items())) for variant, cells in found.items()}
 
     def partner(self, variant: Variant) -> Variant | None:
-        """The baseline that a variant is compared with: same backbone, 3D data and budget, no 2D data.
+        """The baseline that a variant is compared with: same backbone, 3D data, budget and, if it has any, 2D data.
 
-        With the same geometric stage if the baseline was run with one, else without.
+        With the same geometric stage if the baseline was run with one, else without; likewise with the same share of
+        2D, else its usual one. What has no 2D data itself is compared with a baseline of a single 2D set only.
         """
+        candidates = self.baselines(variant)
+        if variant.two_d is None and len({other.two_d for other in candidates}) > 1:
+            candidates = [other for other in candidates if other.two_d is None]
+        usual = self.usual_share(self.baseline)
+
+        def distance(other: Variant) -> tuple[bool, ...]:
+            share = other.share_2d
+            return other.geometric != variant.geometric, share != variant.share_2d, share != usual
+
+        return min(candidates, key=distance, default=None)
+
+    def baselines(self, variant: Variant) -> list[Variant]:
+        """What a variant may be compared with: no other 2D data than its own."""
         same = ("backbone", "three_d", "budget_flops", "three_d_limit")
-        candidates = [
+        return [
             other
             for other in self.variants
-            if other.arm == self.baseline and all(getattr(other, name) == getattr(variant, name) for name in same)
+            if other.arm == self.baseline
+            and all(getattr(other, name) == getattr(variant, name) for name in same)
+            and (other.two_d in (None, variant.two_d) or variant.two_d is None)
         ]
-        return min(candidates, key=lambda other: other.geometric != variant.geometric, default=None)
 
     def is_usual(self, variant: Variant) -> bool:
         """Whether a variant belongs into the main tables: usual backbone, share, amount and budget of 3D data.

@@ -170,10 +170,7 @@ def settings(study: Study) -> list[Setting]:
 def in_setting(study: Study, setting: Setting, variants: Iterable[Variant]) -> list[Variant]:
     """Those of the variants that a setting's table shows: its 3D set, and its 2D set or none at all."""
     return [
-        variant
-        for variant in variants
-        if variant.three_d == setting.three_d
-        and (variant.two_d in (setting.two_d, None) or variant.arm == study.baseline)
+        variant for variant in variants if variant.three_d == setting.three_d and variant.two_d in (setting.two_d, None)
     ]
 
 

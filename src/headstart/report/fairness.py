@@ -1,9 +1,14 @@
-"""Whether the cells of a study may be compared at all: equal budgets, seeds, networks, settings, tests."""
+"""Whether the cells of a study may be compared at all: equal budgets, seeds, networks, settings, data, machines, tests.
+
+What an earlier version did not record is not compared.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study, Variant
@@ -20,12 +25,16 @@ class Mismatch:
     """Whether it is only that cells are still to be run."""
 
 
+_FIX = "Such cells are not compared: run them again under one plan, on one kind of machine."
+
+
 def check_matched(study: Study, *, unfinished: bool = False) -> None:
     """Refuse an unfair table: raises :class:`DataError` naming the first cell that may not be compared, and why.
 
     Every cell must have spent its budget to within one step; a variant and its baseline must be the
-    same network at the same cost a sample, with the same seeds, scored under the same protocols on the same number of
-    people. ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
+    same network at the same cost a sample, trained on the same 3D people, with the same seeds, scored under the same
+    protocols on the same number of people; the two cells of a seed must have had the same device and as many processes.
+    ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
     """
     wrong = [one for one in mismatches(study) if not (unfinished and one.unfinished)]
     if wrong:
@@ -36,7 +45,7 @@ def check_matched(study: Study, *, unfinished: bool = False) -> None:
             wrong[0].expected,
             record=wrong[0].cell,
             found=wrong[0].found + more,
-            fix=fix if wrong[0].unfinished else "Such cells are not compared: run them again under one plan.",
+            fix=fix if wrong[0].unfinished else _FIX,
         )
 
 
@@ -71,19 +80,27 @@ def _without_number(cell: Cell) -> list[Mismatch]:
     ]
 
 
+def mixed_commits(study: Study) -> str:
+    """How many pairs compare cells of different commits, in words; "" where none does or it is not known."""
+    every = [(cell.result.git_sha, other.result.git_sha) for cell, other in _pairs(study)]
+    known = [pair for pair in every if not {"", "unknown"} & set(pair)]
+    mixed = sum(ours != theirs for ours, theirs in known)
+    return f"{mixed} of {len(known)} pairs compare cells of different commits" if mixed else ""
+
+
+def _pairs(study: Study) -> Iterator[tuple[Cell, Cell]]:
+    """Each cell with the baseline's cell of its seed."""
+    for variant, cells in study.variants.items():
+        partner = study.partner(variant) if variant.arm != study.baseline else None
+        baseline = study.variants[partner] if partner is not None else {}
+        yield from ((cell, baseline[seed]) for seed, cell in cells.items() if seed in baseline)
+
+
 def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> list[Mismatch]:
     first = next(iter(cells.values()))
     partner = study.partner(variant)
     if partner is None:
-        expected = f"a partner of arm {study.baseline} with the same backbone, 3D data and budget"
-        same = (variant.backbone, variant.three_d, variant.three_d_limit)
-        others = {
-            other.budget_flops
-            for other in study.variants
-            if other.arm == study.baseline and (other.backbone, other.three_d, other.three_d_limit) == same
-        }
-        budgets = f"budgets {', '.join(f'{other:.6g}' for other in sorted(others))}" if others else "none"
-        return [Mismatch(first.id, expected, budgets, unfinished=not others)]
+        return _without_partner(study, variant, first)
     baseline = study.variants[partner]
     theirs = next(iter(baseline.values()))
     found = []
@@ -92,21 +109,66 @@ def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> 
         found.append(Mismatch(first.id, expected, str(sorted(cells)), unfinished=True))
     # The partner's own cells too: each seed of both must have been made and scored alike.
     every = (*cells.values(), *baseline.values())
-    return found + [one for cell in every for one in (*_made_alike(cell, theirs), *_scored_alike(cell, theirs))]
+    found += [one for cell in every for one in (*_made_alike(cell, theirs), *_scored_alike(cell, theirs))]
+    both = [(cell, baseline[seed]) for seed, cell in cells.items() if seed in baseline]
+    return found + [one for cell, other in both for one in _run_alike(cell, other)]
+
+
+def _without_partner(study: Study, variant: Variant, first: Cell) -> list[Mismatch]:
+    if study.baselines(variant):
+        return []  # no 2D data against several sets of them: which one is not for the report to choose
+    data = "2D data, 3D data" if any(one.two_d for one in study.variants if one.arm == study.baseline) else "3D data"
+    expected = f"a partner of arm {study.baseline} with the same backbone, {data} and budget"
+    same = (variant.backbone, variant.three_d, variant.three_d_limit)
+    others = {
+        other.budget_flops
+        for other in study.variants
+        if other.arm == study.baseline
+        and (other.backbone, other.three_d, other.three_d_limit) == same
+        and other.two_d in (None, variant.two_d)
+    }
+    budgets = f"budgets {', '.join(f'{other:.6g}' for other in sorted(others))}" if others else "none"
+    return [Mismatch(first.id, expected, budgets, unfinished=not others)]
 
 
 def _made_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
-    checks = (
+    checks = [
         ("FLOPs a sample", cell.flops_per_sample, partner.flops_per_sample),
         ("samples a step", cell.batch_size, partner.batch_size),
         ("losses, optimiser and augmentation (digest)", cell.settings, partner.settings),
         ("a model", cell.result.config.get("model"), partner.result.config.get("model")),
-    )
+    ]
+    ours, theirs = _three_d(cell), _three_d(partner)
+    if ours and theirs:
+        checks.append(("3D training data", ", ".join(ours), ", ".join(theirs)))
+        for name in ours.keys() & theirs.keys():
+            if ours[name] is not None and theirs[name] is not None:
+                checks.append((f"people of {name}", ours[name], theirs[name]))
+    return _different(cell, partner, checks)
+
+
+def _run_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
+    checks: list[tuple[str, Any, Any]] = [("a device", cell.result.device, partner.result.device)]
+    if cell.result.processes is not None and partner.result.processes is not None:
+        checks.append(("processes", cell.result.processes, partner.result.processes))
+    return _different(cell, partner, checks)
+
+
+def _different(cell: Cell, partner: Cell, checks: Sequence[tuple[str, Any, Any]]) -> list[Mismatch]:
     return [
         Mismatch(cell.id, f"{what} as in its partner {partner.id} ({expected})", str(here))
         for what, here, expected in checks
         if here != expected
     ]
+
+
+def _three_d(cell: Cell) -> dict[str, int | None]:
+    """Data set and split that 3D labels come from -> people in use, None if not recorded; wherever the data lie."""
+    found: dict[str, int | None] = {}
+    for stage, cost in zip(cell.result.config.get("stages", ()), cell.result.stages):
+        people: Sequence[int | None] = cost.people or [None] * len(stage["data"])
+        found |= {f"{one['dataset']} {one['split']}": n for one, n in zip(stage["data"], people) if one["use_3d"]}
+    return dict(sorted(found.items()))
 
 
 def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:

@@ -244,9 +244,9 @@ def cost(study: Study) -> Section:
         figures = [flops(spent.mean), f"{samples.mean:,.0f}", mean_and_std(hours, 2), str(len(cells))]
         rows.append([_full_name(variant), *details, *figures])
     header = ["Arm, trained on", "Backbone", "3D people", "2D stage", "FLOPs", "Samples", "Hours", "Cells"]
-    total = sum(cell.seconds for cell in study.cells) / 3600
+    total = sum(cell.device_seconds for cell in study.cells) / 3600
     text = (
-        f"{len(study.cells)} cells, {total:.1f} hours of training on one device in all. Budgets are equal in FLOPs, "
+        f"{len(study.cells)} cells, {total:.1f} device-hours of training in all. Budgets are equal in FLOPs, "
         "pre-training included."
     )
     return Section("cost", "What it cost", [text], [Table("Per cell", header, rows, provenance(study, study.variants))])

@@ -1,0 +1,102 @@
+"""One process at a time in a folder: a lock that the system frees when its holder dies, however it dies.
+
+Who starts a process for the work can hold the lock for it: the child inherits it, and it lasts until both have ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from headstart.errors import ConfigError
+
+logger = logging.getLogger("headstart")
+
+#: Seconds between two looks at a lock that another process holds.
+LOOK_AGAIN = 2.0
+
+# Names the folder whose lock the parent has taken for its child.
+_INHERITED = "HEADSTART_LOCKED"
+
+
+def try_lock(folder: Path) -> IO[Any] | None:
+    """The folder's lock, which closing the file frees; None while another process holds it. Makes the folder.
+
+    Raises :class:`ConfigError` where the file system has no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # NFS grants the lock only to who may write.
+    stream = (folder / "lock").open("a")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return None
+    except OSError as error:
+        stream.close()
+        raise ConfigError(
+            f"{folder}: its file system has no locks ({error.strerror}), which keep two processes from running the"
+            " same cell: choose another --work, on a file system with flock"
+        ) from error
+    return stream
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, unless whoever started this process does; waits for another holder.
+
+    Raises as :func:`try_lock`, and in one of several processes that torchrun started without the lock: they would wait
+    for each other.
+    """
+    shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if os.environ.get(_INHERITED) == str(folder):
+        if shared:
+            _end_with_parent()
+        yield
+    elif shared:
+        raise ConfigError(f"{folder.name}: started by torchrun; start it by: headstart study cell ... --processes N")
+    else:
+        with _wait_for(folder):
+            yield
+
+
+def _wait_for(folder: Path) -> IO[Any]:
+    if (stream := try_lock(folder)) is None:
+        logger.info("%s is being run by another process; waiting for it", folder.name)
+    while stream is None:
+        time.sleep(LOOK_AGAIN)
+        stream = try_lock(folder)
+    return stream
+
+
+def _end_with_parent() -> None:
+    """torchrun has inherited the lock, but does not pass it on: what it started must not outlive it."""
+    threading.Thread(target=_exit_after, args=(os.getppid(),), daemon=True).start()
+
+
+def _exit_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def inherited(folder: Path) -> dict[str, str]:
+    """What the environment of a process says for which the folder's lock is held."""
+    return {_INHERITED: str(folder)}
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process works in the folder. Raises as :func:`try_lock`."""
+    if not (folder / "lock").is_file():
+        return False
+    stream = try_lock(folder)
+    if stream is not None:
+        stream.close()
+    return stream is None

@@ -1,0 +1,92 @@
+"""Locks on folders: who holds them, for how long, and what a file system without them says."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from headstart import locks
+from headstart.errors import ConfigError
+from headstart.locks import alone, inherited, is_held, try_lock
+
+
+def test_a_lock_is_held_until_its_file_is_closed(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    with alone(tmp_path):
+        assert try_lock(tmp_path) is None
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+
+
+def like_nfs(stream: IO[Any], operation: int) -> None:
+    """NFS grants an exclusive lock through a writable file only."""
+    if fcntl.fcntl(stream, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def test_a_free_folder_on_nfs_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with alone(tmp_path):
+        pass
+    monkeypatch.setattr(fcntl, "flock", like_nfs)
+    assert not is_held(tmp_path)
+
+
+def without_locks(stream: IO[Any], operation: int) -> None:
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lock").touch()
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    for enter in (is_held, try_lock, lambda folder: alone(folder).__enter__()):
+        with pytest.raises(ConfigError, match=rf"{tmp_path}: its file system has no locks .*--work"):
+            enter(tmp_path)
+
+
+def test_who_waits_goes_on_when_the_holder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = try_lock(tmp_path)
+    assert held is not None
+    monkeypatch.setattr(locks.time, "sleep", lambda seconds: held.close())
+    with alone(tmp_path):
+        assert is_held(tmp_path)
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_processes_of_a_torchrun_without_the_lock_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
+) -> None:
+    """Rank 1 went past the lock that rank 0 waited for."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"started by torchrun; .* study cell \.\.\. --processes N"), alone(tmp_path):
+        pass
+
+
+LAUNCHER = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); time.sleep(100)"
+MEMBER = """
+import sys, time
+from pathlib import Path
+from headstart.locks import alone
+with alone(Path({folder!r})):
+    print("in", flush=True)
+    time.sleep(100)
+"""
+
+
+def test_what_torchrun_started_ends_with_it(tmp_path: Path) -> None:
+    """It shares a lock that only torchrun holds: if it lived on, another could begin beside it."""
+    environment = {**os.environ, **inherited(tmp_path), "WORLD_SIZE": "2"}
+    program = [sys.executable, "-c", LAUNCHER, MEMBER.format(folder=str(tmp_path))]
+    launcher = subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment)
+    assert launcher.stdout is not None
+    assert launcher.stdout.readline() == "in\n"
+    launcher.kill()
+    # The pipe ends when its last writer has; communicate gives up after 20 s.
+    assert launcher.communicate(timeout=20) == ("", None)
