@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -10,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from headstart import images
 from headstart.errors import DataError
 from headstart.images import decode_image, read_image, read_video_frame
 
@@ -22,6 +29,19 @@ VIDEOS = {
     "mpeg4 in avi": ("mpeg4", ".avi", {"g": "12"}),
     "mjpeg": ("mjpeg", ".avi", {}),
 }
+#: No key frames at changes of the scene, which the bars would seem to be.
+STEADY = {"sc_threshold": "1000000000"}
+#: AVI has no times of presentation: codec, options, and how many groups of pictures begin with a key frame.
+AVIS = {
+    "h264, as libx264 makes it": ("libx264", {}, 1),
+    "h264, short groups": ("libx264", {"g": "12", "sc_threshold": "0"}, 4),
+    "h264, open groups": ("libx264", {"x264-params": "open-gop=1:keyint=12:bframes=3:scenecut=0"}, 4),
+    "h264 without B-frames": ("libx264", {"bf": "0", "g": "12", "sc_threshold": "0"}, 4),
+    # Groups are open: a key frame is packet 10 and, after two B-frames that need the group before, picture 12.
+    "mpeg4 with 2 B-frames": ("mpeg4", {"bf": "2", "g": "12", **STEADY}, 4),
+    "mpeg4 without": ("mpeg4", {"g": "12", **STEADY}, 4),
+    "mjpeg": ("mjpeg", {}, FRAMES),
+}
 
 
 def photo() -> np.ndarray:
@@ -33,9 +53,10 @@ def photo() -> np.ndarray:
 
 
 def bars(frame: int) -> np.ndarray:
-    """Picture (48, 96, 3) of a frame: its number in six binary digits, black or white bars."""
+    """Picture (48, 96, 3) of a frame: its number in six binary digits, dark or bright bars with a grain."""
     digits = (frame >> np.arange(6)) & 1
-    return np.repeat(np.tile(np.repeat(255 * digits, 16), (48, 1))[..., None], 3, 2).astype(np.uint8)
+    grain = np.random.default_rng(frame).integers(0, 40, (48, 96))
+    return np.repeat((np.repeat(200 * digits, 16) + grain)[..., None], 3, 2).astype(np.uint8)
 
 
 def number_of(picture: np.ndarray) -> int:
@@ -52,6 +73,22 @@ def write_video(path: Path, codec: str, options: dict[str, str], rate: int = 25,
         for frame in range(frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(bars(frame), format="bgr24")))
         container.mux(stream.encode())
+    return path
+
+
+def without_content(path: Path, content: bytes = b"") -> Path:
+    """An AVI of which packet 20 holds ``content`` alone, of an even number of bytes."""
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        at = [packet.pos for packet in container.demux(video=0)][20]
+    assert data[at - 8 : at - 4] == b"00dc"
+    (size,) = struct.unpack("<I", data[at - 4 : at])
+    left = size - len(content) - 8
+    data[at - 4 : at] = struct.pack("<I", len(content))
+    data[at : at + size] = content + b"JUNK" + struct.pack("<I", left) + b" " * left
+    entry = data.rindex(b"idx1") + 8 + 16 * 20
+    data[entry + 12 : entry + 16] = struct.pack("<I", len(content))
+    path.write_bytes(data)
     return path
 
 
@@ -194,3 +231,125 @@ class TestVideo:
             container.mux(stream.encode())
         with pytest.raises(DataError, match=r"sound\.mp4"):
             read_video_frame(path, 0)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the packets whose pictures were decoded."""
+    numbers: list[int] = []
+    original = images._CountedVideo._decoded
+
+    def noted(self: Any, begin: int) -> Iterator[Any]:
+        for picture in original(self, begin):
+            numbers.append(picture.pts)
+            yield picture
+
+    monkeypatch.setattr(images._CountedVideo, "_decoded", noted)
+    return numbers
+
+
+class TestAvi:
+    """Frame t is the picture before which t others are decoded, as label t of MPI-INF-3DHP says."""
+
+    @pytest.fixture(params=list(AVIS))
+    def avi(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        codec, options, groups = AVIS[request.param]
+        path = write_video(tmp_path / "clip.avi", codec, options)
+        assert len(images._key_packets(path, (0, 0))) == groups
+        return path
+
+    def test_in_order_each_is_decoded_once(self, avi: Path, decoded: list[int]):
+        assert [number_of(read_image(avi, frame)) for frame in range(FRAMES)] == list(range(FRAMES))
+        assert sorted(decoded) == list(range(FRAMES))
+
+    def test_at_random(self, avi: Path):
+        wanted = np.random.default_rng(5).integers(0, FRAMES, 2 * FRAMES).tolist()
+        assert [number_of(read_image(avi, frame)) for frame in wanted] == wanted
+
+    def test_backwards(self, avi: Path):
+        wanted = list(range(FRAMES))[::-1]
+        assert [number_of(read_image(avi, frame)) for frame in wanted] == wanted
+
+    def test_each_first_of_all(self, avi: Path, tmp_path: Path):
+        for frame in range(0, FRAMES, 3):
+            path = Path(shutil.copy(avi, tmp_path / f"{frame}.avi"))
+            assert number_of(read_image(path, frame)) == frame
+
+    @pytest.mark.parametrize("frame", [FRAMES, 10_000])
+    def test_after_a_frame_beyond_the_end_others_are_right(self, avi: Path, frame: int):
+        with pytest.raises(DataError, match=rf"clip\.avi: expected a video with frame {frame}, found fewer frames"):
+            read_image(avi, frame)
+        assert [number_of(read_image(avi, frame)) for frame in (FRAMES - 1, FRAMES - 1, 0)] == [FRAMES - 1] * 2 + [0]
+
+    def test_a_far_frame_costs_two_groups_at_most(self, tmp_path: Path, decoded: list[int]):
+        path = write_video(tmp_path / "clip.avi", "mpeg4", {"bf": "2", "g": "12", **STEADY})
+        assert number_of(read_image(path, 40)) == 40
+        assert min(decoded) == 22
+        assert len(decoded) <= 24
+
+    def test_a_file_without_an_index(self, tmp_path: Path):
+        """As it is left by a recording that was cut off: its packets are found by reading it."""
+        path = write_video(tmp_path / "clip.avi", "mpeg4", {"bf": "2", "g": "12", **STEADY})
+        content = path.read_bytes()
+        path.write_bytes(content[: content.rindex(b"idx1")])
+        wanted = np.random.default_rng(5).permutation(FRAMES).tolist()
+        assert [number_of(read_image(path, frame)) for frame in wanted] == wanted
+
+    def test_key_frames_that_are_none_are_not_believed(self, tmp_path: Path):
+        """Every packet is marked as one in the index."""
+        path = write_video(tmp_path / "clip.avi", "mpeg4", {"g": "12", **STEADY})
+        data = bytearray(path.read_bytes())
+        first = data.rindex(b"idx1") + 8
+        for entry in range(first, first + 16 * FRAMES, 16):
+            data[entry + 4 : entry + 8] = struct.pack("<I", 0x10)
+        path.write_bytes(data)
+        assert len(images._key_packets(path, (0, 0))) == FRAMES
+        wanted = np.random.default_rng(5).permutation(FRAMES).tolist()
+        assert [number_of(read_image(path, frame)) for frame in wanted] == wanted
+
+    @pytest.mark.parametrize("codec", ["mpeg4", "mjpeg"])
+    def test_a_packet_that_is_empty_is_no_picture(self, tmp_path: Path, codec: str):
+        """Capture programs write one for a frame that they dropped; those who count pictures do not see it."""
+        path = without_content(write_video(tmp_path / "clip.avi", codec, {"g": "21", **STEADY}))
+        there = [frame for frame in range(FRAMES) if frame != 20]
+        assert [number_of(read_image(path, frame)) for frame in range(FRAMES - 1)] == there
+        assert [number_of(read_image(path, frame)) for frame in (40, 3, 21, 19)] == [41, 3, 22, 19]
+
+    def test_a_packet_that_says_as_before_is_no_picture(self, tmp_path: Path):
+        """MPEG-4's picture that is not coded: start code, P, time 20 of 25, coded 0, stuffing."""
+        not_coded = bytes.fromhex("000001b6") + int("0101101001001111", 2).to_bytes(2, "big")
+        path = without_content(write_video(tmp_path / "clip.avi", "mpeg4", {"g": "21", **STEADY}), not_coded)
+        there = [frame for frame in range(FRAMES) if frame != 20]
+        for order in (range(FRAMES - 1), np.random.default_rng(5).permutation(FRAMES - 1).tolist()):
+            assert [number_of(read_image(path, frame)) for frame in order] == [there[frame] for frame in order]
+
+    def test_several_threads_and_a_fork_do_not_disturb_each_other(self, tmp_path: Path):
+        path = write_video(tmp_path / "clip.avi", "mpeg4", {"bf": "2", "g": "12", **STEADY})
+        wanted = list(range(FRAMES))
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(lambda frame: number_of(read_image(path, frame)), wanted)) == wanted
+        assert number_of(read_image(path, 3)) == 3
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if [number_of(read_image(path, frame)) for frame in wanted] == wanted else 1)
+        assert [number_of(read_image(path, frame)) for frame in wanted] == wanted
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    def test_a_file_that_was_replaced_is_read_anew(self, tmp_path: Path):
+        path = write_video(tmp_path / "clip.avi", "mjpeg", {})
+        assert number_of(read_image(path, 7)) == 7
+        write_video(path, "mpeg4", {"bf": "2"}, frames=9)
+        assert number_of(read_image(path, 8)) == 8
+        with pytest.raises(DataError, match="fewer frames"):
+            read_image(path, 9)
+
+    def test_after_a_packet_that_is_damaged_the_next_group_is_right(self, tmp_path: Path):
+        path = write_video(tmp_path / "clip.avi", "mjpeg", {})
+        data = bytearray(path.read_bytes())
+        with av.open(str(path)) as container:
+            packet = list(container.demux(video=0))[20]
+        data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"clip\.avi: expected a video with frame 20"):
+            [read_image(path, frame) for frame in range(21)]
+        assert [number_of(read_image(path, frame)) for frame in (21, 22, 19)] == [21, 22, 19]

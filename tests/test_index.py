@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -329,6 +330,20 @@ class TestOpenIndex:
         open_index("lsp", root, "train", tmp_path / "cache")
         assert len(calls) == before + 1
 
+    @pytest.mark.parametrize("base", [".", "images"])
+    def test_labels_beside_crops_edited_in_place_are_read_again(
+        self, root: Path, calls: list[str], tmp_path: Path, base: str
+    ):
+        """Known defect: those of Human3.6M's crops lie in the folders of their pictures, which are not entered."""
+        labels = root / base / "s_09_act_02_subact_01_ca_01" / "matlab_meta.mat"
+        labels.parent.mkdir(parents=True)
+        for content, asked in (("1", 1), ("1", 1), ("22", 2)):
+            labels.write_text(content)
+            for path, time in ((root, 1), (labels.parents[1], 1), (labels.parent, 1), (labels, len(content))):
+                os.utime(path, ns=(time, time))
+            open_index("lsp", root, "train", tmp_path / "cache")
+            assert len(calls) == asked
+
     def test_frames_extracted_later_are_looked_for(self, root: Path, calls: list[str], tmp_path: Path):
         """MPI-INF-3DHP's videos become folders of pictures, below folders that do not change with them."""
         frames = root / "S1" / "Seq1" / "imageFrames" / "video_0"
@@ -425,3 +440,24 @@ class TestOpenIndex:
             found = open_index("lsp", place, "train", tmp_path / "cache")
             assert [person.key for person in found] == ["person 7/é"]
         assert calls == []
+
+    @pytest.mark.parametrize("wanted", [("lsp", "test"), ("mpii", "train")])
+    def test_a_packed_folder_is_not_another_split_or_data_set(self, wanted: tuple[str, str], tmp_path: Path):
+        """Known defect: validation ran on the very people who were trained on."""
+        folder = tmp_path / "lsp-train"
+        rows = [{**to_row(canonical_person(7, folder), folder), "content": b"jpg"}]
+        write_index(folder / "shard-00000.arrow", rows, PACKED_SCHEMA, {})
+        manifest = {"dataset": "lsp", "split": "train", "shards": ["shard-00000.arrow"]}
+        (folder / "pack.json").write_text(json.dumps(manifest))
+        dataset, split = wanted
+        name = f"{dataset}-{split}"
+        expected = rf"lsp-train: expected {name}, packed, found lsp-train\. Give the folder above, if it holds both"
+        with pytest.raises(DataError, match=expected):
+            open_index(dataset, folder, split, tmp_path / "cache")
+        assert len(open_index("lsp", folder, "train", tmp_path / "cache")) == 1
+
+    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"shards": 3}'])
+    def test_a_packed_folder_whose_list_is_damaged(self, content: str, tmp_path: Path):
+        (tmp_path / "pack.json").write_text(content)
+        with pytest.raises(DataError, match=r"pack\.json: expected the list of shards"):
+            open_index("lsp", tmp_path, "train", tmp_path / "cache")

@@ -48,7 +48,10 @@ class Cleaned:
 
 
 def packed_split(dataset: str, root: Path, split: str) -> Path:
-    """The folder of a packed split below ``root``; raises :class:`ConfigError` if it is not packed."""
+    """The folder of a packed split below ``root``, or ``root`` itself.
+
+    Raises :class:`ConfigError` if it is not packed and :class:`DataError` if ``root`` is another packed split.
+    """
     folder = packed_folder(dataset, root, split)
     if folder is None:
         pack = f"headstart pack {dataset} --split {split}"

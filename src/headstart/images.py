@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mp4", ".mov"})
+
+#: Videos that hold no times at which pictures are shown: what FFmpeg makes up in their place is off by the B-frames.
+_WITHOUT_TIMES = frozenset({".avi"})
+#: Bytes. A shorter packet may say no more than "as before", of which decoders make no picture.
+_SHORTEST_PICTURE = 20
 
 # Labels are given in the stored pixels, so an EXIF orientation must not turn the picture.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -57,7 +67,11 @@ def _ends_early(content: bytes | memoryview) -> bool:
 
 
 def read_video_frame(path: Path, frame: int) -> NDArray[np.uint8]:
-    """Frame ``frame`` (0-based) of a video, exact also between key frames, as BGR (H, W, 3) uint8."""
+    """Frame ``frame`` (0-based) of a video, exact also between key frames, as BGR (H, W, 3) uint8.
+
+    It is found by the time at which it is shown; in AVI files, which hold no such times, by counting the pictures that
+    are decoded. Raises :class:`DataError` naming the file for one that cannot be read or has fewer frames.
+    """
     if frame < 0:
         raise DataError(path, "the number of a frame, as it is a video", found=str(frame))
     try:
@@ -65,17 +79,24 @@ def read_video_frame(path: Path, frame: int) -> NDArray[np.uint8]:
     except ImportError as error:
         raise ConfigError(f"{path}: reading videos needs: pip install 'headstart[video]'") from error
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            assert stream.average_rate is not None
-            assert stream.time_base is not None
-            ticks = 1 / (stream.average_rate * stream.time_base)
-            picture = _picture_at(container, stream, frame, ticks)
-            if picture is not None:
-                return picture.to_ndarray(format="bgr24")  # type: ignore[return-value]
+        by_count = path.suffix.lower() in _WITHOUT_TIMES
+        picture = _picture_by_count(path, frame) if by_count else _picture_by_time(path, frame)
+        if picture is not None:
+            return picture.to_ndarray(format="bgr24")  # type: ignore[return-value]
     except (OSError, IndexError, av.FFmpegError) as error:
         raise DataError(path, f"a video with frame {frame}", found=str(error)) from error
     raise DataError(path, f"a video with frame {frame}", found="fewer frames")
+
+
+def _picture_by_time(path: Path, frame: int) -> VideoFrame | None:
+    """The picture shown at the time of frame ``frame``, or None."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.average_rate is not None
+        assert stream.time_base is not None
+        return _picture_at(container, stream, frame, 1 / (stream.average_rate * stream.time_base))
 
 
 def _picture_at(container: InputContainer, stream: VideoStream, frame: int, ticks: Fraction) -> VideoFrame | None:
@@ -94,3 +115,116 @@ def _picture_at(container: InputContainer, stream: VideoStream, frame: int, tick
         if picture.pts < wanted + ticks / 2:
             return picture
     return None
+
+
+def _picture_by_count(path: Path, frame: int) -> VideoFrame | None:
+    """The picture before which ``frame`` others are decoded, or None beyond the end."""
+    found = path.stat()
+    stamp = (found.st_mtime_ns, found.st_size)
+    # A reader is never shared: after a fork two processes would move one and the same position in the file.
+    return _counted_video(path, stamp, os.getpid(), threading.get_ident()).picture(frame)
+
+
+@lru_cache(maxsize=4)
+def _counted_video(path: Path, stamp: tuple[int, int], process: int, thread: int) -> _CountedVideo:
+    """A reader that stays open for the frames that are asked for next; few, as each holds pictures."""
+    return _CountedVideo(path, _key_packets(path, stamp))
+
+
+@lru_cache(maxsize=4096)
+def _key_packets(path: Path, stamp: tuple[int, int]) -> list[tuple[int, int]]:
+    """Number and decoding time (ticks) of each packet at which decoding can begin; only the first if that is unsure."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        # The file's own index, where it is whole and PyAV shows it (from 16 on), saves reading the file.
+        listed = [(one.timestamp, one.is_keyframe, one.size) for one in getattr(stream, "index_entries", ())]
+        if not listed or len(listed) != stream.frames:
+            demuxed = container.demux(stream)
+            listed = [(one.dts, one.is_keyframe, one.size) for one in demuxed if one.dts is not None and one.size]
+    keys = [(number, time) for number, (time, is_key, _) in enumerate(listed) if is_key or number == 0] or [(0, 0)]
+    return keys if all(size >= _SHORTEST_PICTURE for *_, size in listed) else keys[:1]
+
+
+class _LostCountError(Exception):
+    """A seek did not lead to the key frame that the file's index promised."""
+
+
+class _CountedVideo:
+    """The pictures of a video by their number, for files that do not say when a picture is shown.
+
+    A packet holds one picture. All packets before a key frame's are shown before it and before whatever follows it in
+    the file, so that of the pictures from packet k on, k a key frame's, the first to be shown is number k. Some of them
+    (B-frames) may be shown before the key frame and need the group before it, so decoding begins one key frame earlier.
+    """
+
+    def __init__(self, path: Path, keys: list[tuple[int, int]]) -> None:
+        self._path, self._keys = path, keys
+        self._pictures: Iterator[VideoFrame] | None = None
+        self._shown: VideoFrame | None = None
+        self._next = 0
+        self._open()
+
+    def picture(self, frame: int) -> VideoFrame | None:
+        """Picture ``frame``, or None beyond the end; cheap for the same again and for those that follow."""
+        try:
+            return self._advance(frame)
+        except _LostCountError:
+            self._keys = self._keys[:1]
+            return self._advance(frame)
+
+    def _open(self) -> None:
+        import av
+
+        self._container = av.open(str(self._path))
+        self._stream = self._container.streams.video[0]
+        # Loaders run a process a core, and a decoder's own threads would not survive a fork.
+        self._stream.codec_context.thread_count = 1
+
+    def _advance(self, frame: int) -> VideoFrame | None:
+        if self._shown is not None and frame == self._next - 1:
+            return self._shown
+        place = bisect_right(self._keys, frame, key=lambda key: key[0]) - 1
+        begin = max(place - 1, 0) if self._stream.codec_context.codec.reorder else place
+        if self._pictures is None or not self._keys[begin][0] <= self._next <= frame:
+            self._next, self._shown = self._keys[place][0], None
+            self._pictures = self._shown_from(self._next, begin)
+        pictures, self._pictures = self._pictures, None  # not to be gone on with after an error or the end
+        for self._shown in pictures:
+            self._next += 1
+            if self._next > frame:
+                self._pictures = pictures
+                return self._shown
+        return None
+
+    def _shown_from(self, first: int, begin: int) -> Iterator[VideoFrame]:
+        """Pictures from number ``first`` on, decoded from key frame ``begin`` of the list on."""
+        start, sure = self._keys[begin][0], begin == 0
+        for picture in self._decoded(begin):
+            assert picture.pts is not None
+            sure |= picture.pts == start and bool(picture.key_frame)
+            if picture.pts >= first:
+                if not sure:
+                    raise _LostCountError
+                yield picture
+
+    def _decoded(self, begin: int) -> Iterator[VideoFrame]:
+        """Pictures in the order shown, the number of each one's packet as its time."""
+        self._go_to(begin)
+        number, time = self._keys[begin]
+        for packet in self._container.demux(self._stream):
+            if packet.size == 0:  # the last one; within the file FFmpeg passes over what is empty
+                break
+            if begin and number == self._keys[begin][0] and packet.dts != time:
+                raise _LostCountError
+            packet.pts, number = number, number + 1
+            yield from self._stream.codec_context.decode(packet)
+        yield from self._stream.codec_context.decode(None)
+
+    def _go_to(self, begin: int) -> None:
+        if begin:
+            self._container.seek(self._keys[begin][1], stream=self._stream, backward=True)
+        else:
+            self._container.close()
+            self._open()

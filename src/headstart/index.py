@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -65,15 +66,13 @@ _ARRAYS = {"bbox": (4,), "keypoints": (_JOINTS, 2), "visibility": (_JOINTS,), "x
 def unify(annotation: Annotation, source: Skeleton) -> Annotation:
     """The same person in canonical joints. A midpoint is occluded if either of its ends is."""
     matrix = conversion(source, CANONICAL)
-    labelled = annotation.visibility > 0
-    keypoints, known = convert_points(matrix, annotation.keypoints, labelled)
+    keypoints, known = convert_points(matrix, annotation.keypoints, annotation.visibility > 0)
     occluded = (matrix > 0)[:, annotation.visibility == Visibility.OCCLUDED].any(1)
     visibility = np.where(known, np.where(occluded, Visibility.OCCLUDED, Visibility.VISIBLE), 0).astype(np.uint8)
     xyz = annotation.camera_xyz
     if xyz is not None:
         xyz, _ = convert_points(matrix, xyz, np.asarray(np.isfinite(xyz).all(1)))
-    fields = {**annotation.__dict__, "keypoints": keypoints, "visibility": visibility, "camera_xyz": xyz}
-    return Annotation(**fields)
+    return replace(annotation, keypoints=keypoints, visibility=visibility, camera_xyz=xyz)
 
 
 class AnnotationIndex(Sequence[Annotation]):
@@ -91,8 +90,8 @@ class AnnotationIndex(Sequence[Annotation]):
             except (OSError, pa.ArrowInvalid) as error:
                 raise DataError(file, "an Arrow file written by headstart", found=str(error).splitlines()[0]) from error
         self._table = pa.concat_tables(tables)
-        self._starts = np.cumsum([0] + [len(batch) for batch in self._table.to_batches()])
         self._batches = self._table.to_batches()
+        self._starts = np.cumsum([0] + [len(batch) for batch in self._batches])
         self._views: dict[int, dict[str, NDArray[Any]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,8 +111,7 @@ class AnnotationIndex(Sequence[Annotation]):
         """Person ``row`` in canonical joints."""
         batch_number, offset = self._locate(row)
         views, batch = self._arrays(batch_number), self._batches[batch_number]
-        xyz, camera = views["xyz"][offset], views["camera"][offset]
-        head_size = views["head_size"][offset]
+        xyz, camera, head_size = (views[name][offset] for name in ("xyz", "camera", "head_size"))
         return Annotation(
             key=batch["key"][offset].as_py(),
             image=self.root / batch["image"][offset].as_py(),
@@ -157,9 +155,8 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def column(self, name: str) -> NDArray[Any]:
         """A whole column: strings as objects, lists as arrays (N, ...)."""
-        column = self._table[name]
         if name not in _ARRAYS:
-            return column.to_numpy()
+            return self._table[name].to_numpy()
         parts = [self._arrays(number)[name] for number in range(len(self._batches))]
         return np.concatenate(parts) if parts else np.zeros((0, *_ARRAYS[name]))
 
@@ -183,8 +180,7 @@ def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema,
     """Stream rows (:func:`to_row`) into an Arrow file that appears whole or not at all; returns their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    count = 0
-    schema = schema.with_metadata(metadata)
+    count, schema = 0, schema.with_metadata(metadata)
     try:
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for rows in _chunks(people, _ROWS_PER_BATCH):
@@ -221,7 +217,7 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
     """The index of a split: a packed one below ``root`` if there is one, else from the cache, else built now.
 
     ``cache`` defaults to ``$HEADSTART_CACHE`` or ``~/.cache/headstart``. Raises :class:`ConfigError` for an unknown
-    data set or split and :class:`DataError` for files that are missing or malformed.
+    data set or split and :class:`DataError` for files that are missing or malformed, and a pack of something else.
     """
     root = Path(root)
     if packed := packed_folder(dataset, root, split):
@@ -234,19 +230,36 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
 
 
 def packed_folder(dataset: str, root: Path, split: str) -> Path | None:
-    """Where a packed split lies: below ``root``, or ``root`` itself; None if it is not packed."""
-    places = (root / f"{dataset}-{split}", root)
-    return next((folder for folder in places if (folder / "pack.json").is_file()), None)
+    """Where a packed split lies: below ``root``, or ``root`` itself; None if it is not packed.
+
+    Raises :class:`DataError` if ``root`` itself is another packed split: people would be scored who were trained on.
+    """
+    name = f"{dataset}-{split}"
+    if (root / name / "pack.json").is_file():
+        return root / name
+    if not (root / "pack.json").is_file():
+        return None
+    manifest = _manifest(root)
+    found = f"{manifest.get('dataset', dataset)}-{manifest.get('split', split)}"
+    if found == name:
+        return root
+    raise DataError(root, f"{name}, packed", found=found, fix="Give the folder above, if it holds both")
 
 
 def open_packed(folder: Path) -> AnnotationIndex:
     """A folder that ``headstart pack`` finished; raises :class:`DataError` if it did not finish."""
-    manifest = folder / "pack.json"
+    return AnnotationIndex([folder / shard for shard in _manifest(folder)["shards"]], folder)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """What ``pack.json`` says, ``shards`` among it."""
+    path = folder / "pack.json"
     try:
-        shards = json.loads(manifest.read_text())["shards"]
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        list(manifest["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(manifest, "the list of shards of a finished pack", found=str(error)) from error
-    return AnnotationIndex([folder / shard for shard in shards], folder)
+        raise DataError(path, "the list of shards of a finished pack", found=str(error)) from error
+    return manifest
 
 
 def _checked(dataset: str, root: Path, split: str) -> Iterator[Annotation]:

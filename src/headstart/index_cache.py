@@ -12,8 +12,10 @@ from headstart import datasets
 
 # Of the data sets that there are adapters for.
 _LABEL_SUFFIXES = (".json", ".mat", ".pkl", ".h5", ".csv", ".xml", ".c3d", ".calibration")
-# Folders of pictures, which may have millions. Human3.6M's crops lie in one such folder a recording.
+# Folders of pictures, which may have millions. Human3.6M's crops lie in one such folder a recording, and their labels
+# beside them: the one file that is looked for in there.
 _PICTURES = re.compile(r"images|imageFiles|imageFrames|imageSequence|IMG|train2017|val2017|videos|s_\d+_act_.*")
+_BESIDE_CROPS = "s_*_act_*/matlab_meta.mat"
 
 
 def cached_file(dataset: str, root: Path, split: str, version: int, cache: Path | None = None) -> Path:
@@ -44,6 +46,8 @@ def _key(dataset: str, root: Path, split: str, version: int) -> str:
 
 def _labels(root: Path) -> Iterator[Path]:
     """Files below ``root`` that hold labels, and folders of extracted frames; no folder of pictures is entered."""
+    for base in (root, root / "images"):
+        yield from sorted(base.glob(_BESIDE_CROPS))
     seen: set[str] = set()
     for folder, inside, names in os.walk(root, followlinks=True):
         if (place := os.path.realpath(folder)) in seen:  # a link that leads back up

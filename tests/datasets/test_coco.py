@@ -103,7 +103,6 @@ def test_splits_are_files(tmp_path):
         {"keypoints": [1, 2, 2]},
         {"keypoints": "none"},
         {"keypoints": [0, 0, 3] * 17},
-        {"keypoints": [0, 0, 0] * 17},
         {"keypoints": [None] * 51},
         {"bbox": [1, 2, 3]},
         {"image_id": 77},
@@ -114,7 +113,38 @@ def test_malformed_records_name_file_and_record(tmp_path, changes):
         read(write(tmp_path, record(6, **changes)))
 
 
-@pytest.mark.parametrize("name", ["id", "iscrowd", "num_keypoints", "image_id", "keypoints", "bbox"])
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in record(6).items() if key != name}
+
+
+@pytest.mark.parametrize("name", ["iscrowd", "num_keypoints"])
+def test_fields_that_own_data_may_lack(tmp_path, name):
+    (person,) = read(write(tmp_path, without(name)))
+    np.testing.assert_array_equal(person.bbox_xywh, np.float32([12.5, 20.0, 100.25, 180.0]))
+
+
+@pytest.mark.parametrize("bbox", [{}, {"bbox": None}, {"bbox": []}])
+def test_without_a_box_it_is_that_of_the_labelled_joints(tmp_path, bbox):
+    """Joints 0 to 16 at (10 k, 10 k + 5); the nose, joint 0, is not labelled."""
+    (person,) = read(write(tmp_path, without("bbox") | bbox | {"keypoints": keypoints(nose=0)}))
+    np.testing.assert_array_equal(person.bbox_xywh, [10, 15, 151, 151])
+
+
+@pytest.mark.parametrize("changes", [{"num_keypoints": 0}, {"num_keypoints": None}, {"num_keypoints": 3}])
+def test_joints_are_counted_not_believed(tmp_path, changes):
+    """Known defect: labelled people of own data were dropped without a word."""
+    (person,) = read(write(tmp_path, record(6, **changes)))
+    assert (person.visibility > 0).sum() == 17
+
+
+@pytest.mark.parametrize("keypoints", [{}, {"keypoints": None}, {"keypoints": []}, {"keypoints": [0, 0, 0] * 17}])
+def test_records_without_labelled_joints_are_left_out(tmp_path, keypoints):
+    """Whatever num_keypoints says, with and without a box."""
+    for more in ({}, {"bbox": None}):
+        assert read(write(tmp_path, without("keypoints") | keypoints | more)) == []
+
+
+@pytest.mark.parametrize("name", ["id", "image_id"])
 def test_missing_fields_are_named(tmp_path, name):
     broken = record(6)
     del broken[name]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from headstart.augment import sample_crop
 from headstart.datasets import h36m
 from headstart.errors import DataError
 from headstart.records import Visibility
@@ -59,11 +60,22 @@ def test_every_joint(tmp_path: Path, count: int) -> None:
             np.testing.assert_allclose(record.keypoints[joint], [20 + 5 * joint + column / 8, 200 - 10 * joint])
             np.testing.assert_allclose(record.camera_xyz[joint], [10 * joint, -30 * joint, 2 * joint])
         assert record.visibility.tolist() == [Visibility.VISIBLE] * 17
-        assert record.bbox_xywh.tolist() == [0, 0, 224, 224]
+        # 224 / 1.25 = 179.2, in the middle.
+        np.testing.assert_allclose(record.bbox_xywh, [22.4, 22.4, 179.2, 179.2], rtol=1e-6)
         assert record.camera is None
         name = folder_name(9, 6, 2, 3)
         assert record.image == tmp_path / name / f"{name}_{column + 1:06d}.jpg"
     assert (records[0].subject, records[0].action, records[0].sequence) == ("S9", "Phoning", "S9/Phoning/2/3")
+
+
+def test_the_crop_is_the_whole_picture(tmp_path: Path) -> None:
+    """As the published loader takes it: corner to corner, whatever room crops add around a box."""
+    write(tmp_path, (1, 2, 1, 1), meta(1))
+    (record,) = h36m.annotations(tmp_path, "train")
+    crop = sample_crop(np.random.default_rng(0), record.bbox_xywh, (256, 256), None)
+    np.testing.assert_allclose(
+        crop.to_crop(np.array([[-0.5, -0.5], [223.5, 223.5]])), [[-0.5] * 2, [255.5] * 2], atol=1e-4
+    )
 
 
 def test_unfilled_columns_are_skipped(tmp_path: Path) -> None:

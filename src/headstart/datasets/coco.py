@@ -8,9 +8,11 @@ pictures in ``train2017/`` and ``val2017/``.
 * Coordinates: keypoints are 0-based indices of pixels, so they are pixel centres as they stand: nothing is subtracted.
 * Visibility: v is 0 not labelled, 1 labelled but occluded, 2 visible: the same three states as here.
   A joint with v = 0 has x = y = 0 in the file and becomes NaN.
-* Box: the given ``bbox``, measured from the outer corner of the picture, as boxes are here. A box without area
-  (below 1 px) is replaced by that of the labelled joints.
+* Box: the given ``bbox``, measured from the outer corner of the picture, as boxes are here. Where there is none, or
+  one without area (below 1 px), it is that of the labelled joints.
 * Splits: ``train2017`` and ``val2017``. Crowds (``iscrowd``) and people without a labelled joint are left out.
+* Own data: ``iscrowd`` and ``bbox`` may be missing, ``num_keypoints`` is not read (joints are counted by their v), and
+  a record without ``keypoints`` is left out.
 * Head top, neck, pelvis and thorax are not labelled; pelvis and thorax follow from hips and shoulders in ``skeleton``.
 * Key: picture and annotation id, ``000000493652.jpg#441444``.
 """
@@ -39,12 +41,14 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
     names = _file_names(path, content)
     for record in _records(path, content, "annotations"):
         annotation_id = field(path, "annotations", record, "id")
-        if field(path, annotation_id, record, "iscrowd") or not field(path, annotation_id, record, "num_keypoints"):
+        if record.get("iscrowd") or not record.get("keypoints"):
             continue
         image_id = field(path, annotation_id, record, "image_id")
         if image_id not in names:
             raise DataError(path, "an image_id listed in images", record=annotation_id, found=str(image_id))
-        yield _person(path, root / split / names[image_id], annotation_id, record)
+        person = _person(path, root / split / names[image_id], annotation_id, record)
+        if person is not None:
+            yield person
 
 
 def _records(path: Path, content: Any, name: str) -> list[Any]:
@@ -61,16 +65,18 @@ def _file_names(path: Path, content: Any) -> dict[int, str]:
     return {field(path, "images", image, "id"): str(field(path, "images", image, "file_name")) for image in images}
 
 
-def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any]) -> Annotation:
-    """One record of ``annotations``."""
-    triples = numbers(path, annotation_id, "keypoints", field(path, annotation_id, record, "keypoints"), (51,))
+def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any]) -> Annotation | None:
+    """One record of ``annotations``; None without a labelled joint."""
+    triples = numbers(path, annotation_id, "keypoints", record["keypoints"], (51,))
     points, states = triples.reshape(17, 3)[:, :2], triples.reshape(17, 3)[:, 2]
-    if not np.isin(states, (0, 1, 2)).all() or not states.any():
-        raise DataError(path, "visibility 0, 1 or 2, not all 0", record=annotation_id, found=str(states.tolist()))
+    if not np.isin(states, (0, 1, 2)).all():
+        raise DataError(path, "visibility 0, 1 or 2", record=annotation_id, found=str(states.tolist()))
+    if not states.any():
+        return None
     # COCO's 0, 1, 2 are the values of Visibility: UNLABELLED, OCCLUDED, VISIBLE.
     visibility = states.astype(np.uint8)
     keypoints = masked(points, visibility)
-    box = numbers(path, annotation_id, "bbox", field(path, annotation_id, record, "bbox"), (4,))
+    box = numbers(path, annotation_id, "bbox", record.get("bbox") or [0] * 4, (4,))
     return Annotation(f"{image.name}#{annotation_id}", image, _box(box, keypoints), keypoints, visibility)
 
 

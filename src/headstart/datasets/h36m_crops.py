@@ -11,9 +11,9 @@ so each file is looked at: if at least 95 % of its points lie in the 224x224 squ
 that the cut misses) they are taken as they are; otherwise, if 95 % lie in their frame's ``bbox`` likewise, they are
 mapped through it; otherwise the file is refused.
 
-The box is the whole picture: the release's own box of the person, and what the published figures were trained on.
-It has room around the person already, so a recipe of that scheme crops with padding 1. The camera of a cut picture
-is not on file: 3D joints are relative to the pelvis.
+The whole picture is the release's own box of the person with room around it, and what the published figures were
+trained on. Boxes here have no such room, which every crop adds: the box is the picture shrunk about its centre, so
+that the crop is the picture. The camera of a cut picture is not on file: 3D joints are relative to the pelvis.
 """
 
 import re
@@ -37,6 +37,11 @@ FILES = "s_##_act_##_subact_##_ca_##/matlab_meta.mat (Zhou 2017)"
 
 #: Width and height of the pictures in px.
 CROP_SIZE = 224
+#: Sides of a crop over those of the box: ``padding`` of augment.sample_crop, which adapters may not know.
+CROP_PADDING = 1.25
+
+_SIDE = CROP_SIZE / CROP_PADDING
+_CORNER = (CROP_SIZE - _SIDE) / 2
 
 _META = "matlab_meta.mat"
 _FOLDER = re.compile(r"s_(\d+)_act_(\d+)_subact_(\d+)_ca_(\d+)")
@@ -91,7 +96,7 @@ def _frames(folder: Path, recording: Recording) -> Iterator[Annotation]:
         yield Annotation(
             **recording.fields(frame),
             image=folder / f"{folder.name}_{frame + 1:06d}.jpg",
-            bbox_xywh=np.array([0, 0, CROP_SIZE, CROP_SIZE], np.float32),
+            bbox_xywh=np.array([_CORNER, _CORNER, _SIDE, _SIDE], np.float32),
             keypoints=keypoints,
             visibility=visibility,
             camera_xyz=xyz[row],

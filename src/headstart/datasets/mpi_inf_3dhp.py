@@ -9,7 +9,8 @@ Files, as the official scripts unpack them::
 
 Train holds the eight cameras at chest height and whichever subjects there are. Extracted frames are taken before
 videos; their number says which label is theirs: counted from 0 where ``frame_000000`` exists, else from 1 (as ffmpeg
-and SPIN's script write them). Test holds the frames of ``valid_frame``; ``action`` is the activity.
+and SPIN's script write them). Of a video, label t belongs to the picture before which t others are decoded. Test holds
+the frames of ``valid_frame``; ``action`` is the activity.
 
 **3D labels** are ``annot3``, millimetres in camera axes: they project on the 2D labels. The published test figures
 are for ``univ_annot3`` (every person scaled to one height), which does not; scale by height to compare with those.
