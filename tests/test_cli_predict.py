@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -249,8 +250,12 @@ class TestBoxes:
         Path("a.png").rename(apart)
         succeeds(apart, "--boxes", self.write({composed: [[10, 5, 50, 60]]}), "--json", "people.json")
         assert [(one["image"], one["bbox"]) for one in people()] == [(apart, [10, 5, 50, 60])]
-        (line,) = fails(apart, "--boxes", self.write({composed: [], apart: []}), "--json", "people.json")
-        assert "expected each file name once" in line
+        shutil.copy(apart, composed)
+        both = self.write({composed: [[10, 5, 50, 60]], apart: []})
+        succeeds(apart, composed, "--boxes", both, "--json", "people.json")
+        assert [(one["image"], one["bbox"]) for one in people()] == [(composed, [10, 5, 50, 60])]
+        (line,) = fails(apart, composed, "--boxes", self.write({composed: []}), "--json", "people.json")
+        assert "also fits" in line
 
     @pytest.mark.parametrize("content", ["", "[]3", '["a"]', '{"a.png": [], "a.png": []}'])
     def test_a_file_that_is_no_such_object(self, here: Path, content: str):

@@ -180,6 +180,16 @@ def test_cells_that_another_process_runs_come_last(tmp_path: Path, monkeypatch: 
     assert not tasks[1].log.exists()
 
 
+def test_a_cell_that_cannot_be_started_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A file where the folder should be, as somebody else's folder would be: nothing can be locked there."""
+    tasks = [Program(name, ("pass",), tmp_path / name) for name in ("mine", "theirs", "later")]
+    tasks[1].work.touch()
+    done: list[str] = []
+    with pytest.raises(TrainingError, match="1 cells failed: theirs"):
+        run_here(tasks, 1, lambda task: done.append(task.name))
+    assert done == ["mine", "later"]
+
+
 def test_a_cell_is_locked_by_who_starts_it_and_for_as_long_as_it_runs(tmp_path: Path) -> None:
     """Before its own process could: those of a torchrun must not race for it."""
     task = Program("cell", ("import time; time.sleep(100)",), tmp_path / "cell")

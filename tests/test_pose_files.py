@@ -7,12 +7,13 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from headstart.errors import ConfigError, DataError
-from headstart.pose_files import read_json, write_csv, write_json, write_npz
+from headstart.pose_files import JsonPeople, read_json, write_csv, write_json, write_npz
 from headstart.records import Prediction
 
 
@@ -66,7 +67,14 @@ class TestJson:
         assert read_json(tmp_path / "a.json")[0].keypoints == someone().keypoints
 
     def test_what_millimetres_assume_is_read_back(self, tmp_path: Path):
-        camera = {"fx": 640.0, "fy": 641.0, "cx": 639.5, "cy": 359.5, "assumed": True}
+        camera = {
+            "fx": 640.0,
+            "fy": 641.0,
+            "cx": 639.5,
+            "cy": 359.5,
+            "distortion": [-0.2, 0.1, 0, 0, 0],
+            "assumed": True,
+        }
         people = [replace(someone(camera=given), extra={"height_mm": 1650.0, "camera": camera}) for given in (0, 1)]
         write_json(tmp_path / "a.json", people)
         far, near = json.loads((tmp_path / "a.json").read_text())
@@ -79,6 +87,23 @@ class TestJson:
         when = {"frame": 7, "time_s": 0.28, "track": 2}
         write_json(tmp_path / "a.json", [someone().to_dict() | when])
         assert read_json(tmp_path / "a.json")[0].extra == when
+
+    @pytest.mark.parametrize(
+        "own",
+        [{"camera": "left"}, {"camera": {"id": 3}}, {"frame": "7.jpg"}, {"track": None}, {"time_s": "0:01"}],
+        ids=str,
+    )
+    def test_keys_of_callers_that_are_called_as_ours_are_not_read(self, own: dict[str, Any], tmp_path: Path):
+        write_json(tmp_path / "a.json", [someone().to_dict() | own])
+        assert read_json(tmp_path / "a.json")[0] == someone()
+        write_npz(tmp_path / "a.npz", [replace(someone(), extra=own)])
+        with np.load(tmp_path / "a.npz") as file:
+            assert "frame" not in file
+
+    def test_standard_output_that_is_closed(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("sys.stdout", None)
+        with pytest.raises(ConfigError, match="standard output is closed"):
+            JsonPeople(Path("-"))
 
     def test_nothing_is_left_where_it_cannot_be_written(self, tmp_path: Path):
         with pytest.raises(ValueError, match="JSON"):

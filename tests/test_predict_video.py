@@ -134,7 +134,8 @@ def test_a_video_that_is_too_wide_to_be_written_stops_nobody(tmp_path: Path, mod
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("headstart: ")]
     assert f"{tmp_path / 'out' / 'wide.mp4'}: expected frames that can be written" in line
     assert "Traceback" not in done.stderr
-    assert Counter(entry["image"] for entry in json.loads(people.read_text()))[str(good)] == 2
+    # The overlay is what fails: the poses of the wide video itself are there.
+    assert Counter(entry["image"] for entry in json.loads(people.read_text())) == {str(good): 2, str(wide): 1}
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.mp4"]
 
 

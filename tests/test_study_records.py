@@ -53,6 +53,15 @@ def test_a_cell_of_other_weights_splits_or_tests_is_refused(tmp_path: Path) -> N
         assert finished(tmp_path, cell_record(same, cell)) is not None
 
 
+def test_a_geometric_stage_of_before_is_another_plan(tmp_path: Path) -> None:
+    """It had no 2D data after a stage of 3D data alone; the plan of cells that did not change is as it was."""
+    study = study_of(EVERYTHING)
+    for cell in cells(study):
+        unmarked = cell_record(study, replace(cell, geometric=False))["plan"]
+        changed = cell.geometric and cell.arm == "2d_then_3d"
+        assert (cell_record(study, cell)["plan"] != unmarked) == changed
+
+
 def test_what_an_earlier_version_did_not_record_is_not_held_against_it(tmp_path: Path) -> None:
     study = study_of(EVERYTHING)
     cell = cells(study)[0]

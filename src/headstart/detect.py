@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,16 +120,20 @@ def read_boxes(path: Path) -> GivenBoxes:
 def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
     """The boxes of each picture by its path: an entry fits a picture whose path ends with it; the longest counts.
 
-    Pictures without an entry are left out. Raises :class:`DataError` where one entry is the best for several pictures.
+    Accents may be spelt in either way (a Mac writes an e and an accent where others write one letter); the same way
+    fits better. Pictures without an entry are left out. Raises :class:`DataError` where one entry is the best for
+    several pictures.
     """
     matched: GivenBoxes = {}
     taken: dict[str, str] = {}
     for picture in pictures:
-        parts = Path(picture).parts
-        fitting = [name for name in boxes if (own := Path(name).parts) and parts[-len(own) :] == own]
+        composed = Path(normalize("NFC", picture)).parts
+        fitting = [
+            name for name in boxes if (own := Path(normalize("NFC", name)).parts) and composed[-len(own) :] == own
+        ]
         if not fitting:
             continue
-        best = max(fitting, key=lambda name: len(Path(name).parts))
+        best = max(fitting, key=lambda name: (len(Path(name).parts), Path(picture).parts[-1] == Path(name).parts[-1]))
         if best in taken:
             fix = "Name them with their folders"
             raise DataError(taken[best], f"boxes of its own, but {best!r} also fits {picture}", fix=fix)

@@ -140,6 +140,8 @@ class _Queue:
         self.due = dict.fromkeys(tasks, 0.0)
         """Task -> when to look at it, in seconds of the monotonic clock."""
         self.is_done, self.on_done = is_done, on_done
+        self.failed: list[Task] = []
+        """Those that could not be started, and whoever runs them adds those that failed."""
 
     def start_next(self, devices: str | None) -> Running | None:
         """The first task that nobody runs or has run, started."""
@@ -147,12 +149,18 @@ class _Queue:
             seen_before = self.due.pop(task) > 0
             if self.is_done(task):
                 self.on_done(task)
-            elif (process := task.start(devices)) is not None:
+                continue
+            try:
+                process = task.start(devices)
+            except OSError as error:  # a folder of somebody else, say
+                self.failed.append(task)
+                logger.error("cell %s could not be started: %s", task.name, error)
+                continue
+            if process is not None:
                 return task, process
-            else:
-                self.due[task] = time.monotonic() + LOOK_AGAIN
-                if not seen_before:
-                    logger.info("cell %s is being run by another process; the others first", task.name)
+            self.due[task] = time.monotonic() + LOOK_AGAIN
+            if not seen_before:
+                logger.info("cell %s is being run by another process; the others first", task.name)
         return None
 
 
@@ -168,24 +176,26 @@ def run_here(
     task that fails does not stop the others; raises :class:`TrainingError` naming every failed one at the end. On
     SIGTERM or SIGINT the running cells save checkpoints first.
     """
-    queue, running, failed = _Queue(tasks, is_done, on_done), dict[int, Running](), list[Task]()
+    queue, running = _Queue(tasks, is_done, on_done), dict[int, Running]()
     gpus, processes = _gpus(), max((task.processes for task in tasks), default=1)
     with _signals_passed_on(running) as interrupted:
         while running or (queue.due and not interrupted()):
             for slot in [slot for slot in range(jobs) if slot not in running and not interrupted()]:
                 if started := queue.start_next(visible_devices(slot, processes, gpus)):
                     running[slot] = started
+                    if interrupted():  # by a signal that came before there was a process to pass it on to
+                        started[1].terminate()
             time.sleep(0.2)
             for slot, (task, process) in [one for one in running.items() if one[1][1].poll() is not None]:
                 del running[slot]
                 if process.returncode == 0:
                     on_done(task)
                 elif not interrupted():
-                    failed.append(task)
+                    queue.failed.append(task)
                     logger.error("cell %s failed: %s (log: %s)", task.name, task.last_words(), task.log)
         if interrupted():
             raise Interrupted("stopped; the same command goes on where it was")
-    _require_none_failed(failed)
+    _require_none_failed(queue.failed)
 
 
 def visible_devices(slot: int, processes: int, gpus: Sequence[str]) -> str | None:

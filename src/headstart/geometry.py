@@ -77,7 +77,8 @@ class Camera:
         its line to the principal point that is not.
         """
         seen = (np.asarray(pixels, np.float64).reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
-        rays = _undistorted(seen, self.distortion) if len(seen) and any(self.distortion) else seen
+        lens: Distortion = tuple(map(float, np.ravel(self.distortion)))  # type: ignore[assignment]  # an array, too
+        rays = _undistorted(seen, lens) if len(seen) and any(lens) else seen
         return np.concatenate([rays, np.ones((len(rays), 1))], 1) * np.asarray(depth_mm, np.float64).reshape(-1, 1)
 
 

@@ -31,8 +31,10 @@ def check_camera(camera: Camera) -> None:
     lens = (camera.fx, camera.fy, camera.cx, camera.cy)
     if not np.isfinite(lens).all() or min(camera.fx, camera.fy) <= 0:
         raise ConfigError(f"camera: expected finite px and a focal length above 0, got fx, fy, cx, cy = {lens}")
-    if not np.isfinite(camera.distortion).all():
-        raise ConfigError(f"camera: expected finite distortion k1, k2, p1, p2, k3, got {camera.distortion}")
+    if np.shape(np.ravel(camera.distortion)) != (5,) or not np.isfinite(camera.distortion).all():
+        raise ConfigError(
+            f"camera: expected five finite numbers as distortion, k1, k2, p1, p2, k3, got {camera.distortion}"
+        )
 
 
 def check_box(

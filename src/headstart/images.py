@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -27,6 +28,7 @@ VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mp4", ".mov"})
 _WITHOUT_TIMES = frozenset({".avi"})
 #: Bytes. A shorter packet may say no more than "as before", of which decoders make no picture.
 _SHORTEST_PICTURE = 20
+_OPEN_VIDEOS = 4
 
 # Labels are given in the stored pixels, so an EXIF orientation must not turn the picture.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -76,13 +78,15 @@ def read_video_frame(path: Path, frame: int) -> NDArray[np.uint8]:
         raise DataError(path, "the number of a frame, as it is a video", found=str(frame))
     try:
         import av
+        from av.video.reformatter import VideoReformatter
     except ImportError as error:
         raise ConfigError(f"{path}: reading videos needs: pip install 'headstart[video]'") from error
     try:
         by_count = path.suffix.lower() in _WITHOUT_TIMES
         picture = _picture_by_count(path, frame) if by_count else _picture_by_time(path, frame)
         if picture is not None:
-            return picture.to_ndarray(format="bgr24")  # type: ignore[return-value]
+            # By a converter that dies here: a picture keeps its own, whose threads would not survive a fork.
+            return VideoReformatter().reformat(picture, format="bgr24").to_ndarray()  # type: ignore[return-value]
     except (OSError, IndexError, av.FFmpegError) as error:
         raise DataError(path, f"a video with frame {frame}", found=str(error)) from error
     raise DataError(path, f"a video with frame {frame}", found="fewer frames")
@@ -120,15 +124,33 @@ def _picture_at(container: InputContainer, stream: VideoStream, frame: int, tick
 def _picture_by_count(path: Path, frame: int) -> VideoFrame | None:
     """The picture before which ``frame`` others are decoded, or None beyond the end."""
     found = path.stat()
-    stamp = (found.st_mtime_ns, found.st_size)
-    # A reader is never shared: after a fork two processes would move one and the same position in the file.
-    return _counted_video(path, stamp, os.getpid(), threading.get_ident()).picture(frame)
+    return _open_videos.video(path, (found.st_mtime_ns, found.st_size)).picture(frame)
 
 
-@lru_cache(maxsize=4)
-def _counted_video(path: Path, stamp: tuple[int, int], process: int, thread: int) -> _CountedVideo:
-    """A reader that stays open for the frames that are asked for next; few, as each holds pictures."""
-    return _CountedVideo(path, _key_packets(path, stamp))
+class _OpenVideos(threading.local):
+    """A thread's readers, which stay open for the frames that are asked for next; few, as each holds pictures.
+
+    A reader is never shared: after a fork two processes would move one and the same position in the file.
+    """
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.readers: OrderedDict[tuple[Path, tuple[int, int]], _CountedVideo] = OrderedDict()
+
+    def video(self, path: Path, stamp: tuple[int, int]) -> _CountedVideo:
+        """The reader of a video as it is now."""
+        if self.process != os.getpid():
+            self.__init__()  # type: ignore[misc]
+        key = (path, stamp)
+        if key not in self.readers:
+            if len(self.readers) >= _OPEN_VIDEOS:
+                self.readers.popitem(last=False)[1].close()
+            self.readers[key] = _CountedVideo(path, _key_packets(path, stamp))
+        self.readers.move_to_end(key)
+        return self.readers[key]
+
+
+_open_videos = _OpenVideos()
 
 
 @lru_cache(maxsize=4096)
@@ -173,6 +195,11 @@ class _CountedVideo:
         except _LostCountError:
             self._keys = self._keys[:1]
             return self._advance(frame)
+
+    def close(self) -> None:
+        """Let go of the file and its pictures at once: the iterator and this refer to each other."""
+        self._pictures = self._shown = None
+        self._container.close()
 
     def _open(self) -> None:
         import av

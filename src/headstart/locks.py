@@ -96,7 +96,19 @@ def is_held(folder: Path) -> bool:
     """Whether a process works in the folder. Raises as :func:`try_lock`."""
     if not (folder / "lock").is_file():
         return False
-    stream = try_lock(folder)
+    try:
+        stream = try_lock(folder)
+    except PermissionError:  # somebody else's: where only who may write gets the lock, it looks held
+        return _is_held_by_another(folder)
     if stream is not None:
         stream.close()
     return stream is None
+
+
+def _is_held_by_another(folder: Path) -> bool:
+    with (folder / "lock").open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO, StringIO
+from numbers import Real
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,6 +52,8 @@ class JsonPeople:
         self.path, self.count = path, 0
         self._stack = ExitStack()
         self._output = sys.stdout if is_standard_output(path) else None
+        if is_standard_output(path) and self._output is None:
+            raise ConfigError(f"--json {path}: standard output is closed; name a file")
 
     def __enter__(self) -> JsonPeople:
         if self._output is None:
@@ -116,7 +119,12 @@ def write_csv(path: Path, people: Sequence[Prediction]) -> None:
 
 
 def _is_timed(person: Prediction) -> bool:
-    return any(name in person.extra for name in _TIME_COLUMNS)
+    return bool(_when_and_who(person.extra))
+
+
+def _when_and_who(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Frame, time and track where they are numbers, as those of a video are; callers have keys of their own."""
+    return {name: kind(extra[name]) for name, (kind, _) in _TIME_COLUMNS.items() if isinstance(extra.get(name), Real)}
 
 
 def _joint_rows(person: Prediction, with_camera: bool) -> Iterator[list[Any]]:
@@ -148,7 +156,7 @@ def write_npz(path: Path, people: Sequence[Prediction]) -> None:
         arrays["camera_xyz_mm"] = _array(camera, joints)
     if any(map(_is_timed, people)):
         for name, (kind, missing) in _TIME_COLUMNS.items():
-            arrays[name] = np.array([one.extra.get(name, missing) for one in people], kind)
+            arrays[name] = np.array([_when_and_who(one.extra).get(name, missing) for one in people], kind)
     stream = BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
     write_atomically(path, stream.getvalue())
@@ -182,14 +190,12 @@ def _from_dict(plain: Mapping[str, Any]) -> Prediction:
 
 def _extra(plain: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What else a prediction says about itself, and of a video when and who; keys of other callers are not read."""
-    if "height_mm" in plain:
+    if isinstance(plain.get("height_mm"), Real):
         yield "height_mm", float(plain["height_mm"])
-    if "camera" in plain:
-        lens = plain["camera"]
-        yield "camera", {name: float(lens[name]) for name in ("fx", "fy", "cx", "cy")} | {"assumed": lens["assumed"]}
-    for name, (kind, _) in _TIME_COLUMNS.items():
-        if name in plain:
-            yield name, kind(plain[name])
+    lens = plain.get("camera")
+    if isinstance(lens, Mapping) and lens.keys() >= {"fx", "fy", "cx", "cy", "assumed"}:
+        yield "camera", dict(lens)
+    yield from _when_and_who(plain).items()
 
 
 def _points(plain: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, Point3]]:

@@ -214,6 +214,7 @@ class PoseEstimator:
         lens = camera.camera(width, height) if isinstance(camera, FieldOfView) else camera
         if lens is not None:
             about["camera"] = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy}
+            about["camera"] |= {"distortion": list(lens.distortion)} if any(lens.distortion) else {}
             about["camera"]["assumed"] = isinstance(camera, FieldOfView)
         for place in self._find(image, name, boxes):
             crop = Crop.from_box(np.array(place.closer), self.network.input_size)

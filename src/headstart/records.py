@@ -196,8 +196,9 @@ class Prediction:
     camera_xyz_mm: dict[str, Point3] | None = None
     """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px and ``assumed``, whether it was (from a field
-    of view); of a video ``frame``, ``time_s``, ``track`` (video.TrackedPerson); more by callers."""
+    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px, ``distortion`` (k1, k2, p1, p2, k3) if it has
+    any, and ``assumed``, whether it was (from a field of view); of a video ``frame``, ``time_s``, ``track``
+    (video.TrackedPerson); more by callers."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: image, bbox, score, joints2d, joints3d_mm; joints3d_camera_mm if there is a camera.

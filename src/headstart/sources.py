@@ -69,7 +69,7 @@ def protocol_of(name: str) -> str:
     """The usual protocol of a data set; raises :class:`ConfigError` for one that has none yet."""
     if name not in _PROTOCOL:
         known = ", ".join(_PROTOCOL)
-        raise ConfigError(f"data set {name!r} has no protocol in recipes._PROTOCOL; those that have: {known}")
+        raise ConfigError(f"data set {name!r} has no protocol in sources._PROTOCOL; those that have: {known}")
     return _PROTOCOL[name]
 
 

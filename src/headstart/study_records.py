@@ -40,7 +40,9 @@ def _settings_digest(study: Study) -> str:
 def _plan_digest(study: Study, cell: Cell) -> str:
     """Of what else decides a cell's numbers: its whole network and its first weights, splits, tests. Not of folders."""
     splits = {name: study.splits[name] for name in (cell.two_d or "", cell.three_d) if name in study.splits}
-    plan = [asdict(model_of(study, cell)), splits, study.tests]
+    plan: list[Any] = [asdict(model_of(study, cell)), splits, study.tests]
+    if cell.geometric and cell.two_d and not ARMS[cell.arm].mixes:
+        plan.append("2D data in the geometric stage")  # of which it once had none
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -132,8 +132,10 @@ def predict_video(
 
     ``overlay``: a video to write, the smooth poses drawn over the frames, with the same times. It is finished when
     the frames end, when the caller stops asking, and when the source turns out to be cut off: then :class:`DataError`
-    follows, and what came before it is good. Any other error leaves no file. Ctrl-C ends a camera, not a program.
+    follows, and what came before it is good. Any other error leaves no file. Where the overlay cannot be written the
+    people go on all the same, and its :class:`DataError` follows them. Ctrl-C ends a camera, not a program.
     """
+    failed: DataError | None = None
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
         follower = _Follower(estimator, options or VideoOptions(), camera, float(reader.rate))
@@ -141,8 +143,11 @@ def predict_video(
         try:
             for frame in reader.frames():
                 people = follower.people(frame, f"{source}")
-                if writer is not None:
-                    writer.write(draw_frame(frame.image, people), frame.time_s)
+                if writer is not None and failed is None:
+                    try:
+                        writer.write(draw_frame(frame.image, people), frame.time_s)
+                    except DataError as error:
+                        failed = error
                 yield people
         except GeneratorExit:
             return
@@ -152,10 +157,9 @@ def predict_video(
             return
         except DataError as error:
             # Leaving the block without an exception keeps the overlay of all that could be read.
-            cut_off = error
-        else:
-            return
-    raise cut_off
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def count_frames(source: str | Path) -> int:

@@ -209,6 +209,8 @@ class VideoWriter:
             self._failed = True
             with suppress(av.FFmpegError):
                 self._container.close()
+            if isinstance(error, OSError):  # the disk is full, and the like
+                raise DataError(self.path, "a video that can be written", found=f"{error.strerror}") from error
             codec, size = self._stream.codec_context.name, f"{self._stream.width:,} x {self._stream.height:,} px"
             raise DataError(
                 self.path,

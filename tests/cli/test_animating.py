@@ -70,6 +70,18 @@ def test_uneven_frames_come_at_their_usual_rate(tmp_path: Path) -> None:
     assert found == (round(1.76 * 25) + 1, pytest.approx(0.04), pytest.approx(25))
 
 
+@pytest.mark.parametrize("header", [29.0, 30.0])
+def test_a_few_dropped_frames_are_filled_in(header: float, tmp_path: Path) -> None:
+    """60 frames of 30 a second, two of them missing: frames are numbered as they come."""
+    times = [number / 30 for number in range(60) if number not in (20, 41)]
+    assert write(tmp_path, times, range(58), header) == (60, pytest.approx(1 / 30, abs=1e-7), 30)
+
+
+def test_dropped_frames_in_whole_milliseconds(tmp_path: Path) -> None:
+    times = [round(1000 * number / 30) / 1000 for number in range(60) if number % 10 != 5]
+    assert write(tmp_path, times, range(54), 30.0) == (60, pytest.approx(1 / 30, abs=1e-7), 30)
+
+
 def test_people_of_a_video_share_its_clock_and_its_rate(tmp_path: Path) -> None:
     """Known defect: everybody began at 0 s, so that two people could not be put together again."""
     animations = Animations(bvh=True, trc=True)

@@ -41,13 +41,15 @@ class TestFolders:
         )
 
     def test_pictures_further_down_are_hinted_at(self, here: Path, capsys: pytest.CaptureFixture[str]):
-        touched("in/.hidden/z.tif", "in/day 1/notes.txt", "in/day 2/deep/a.PNG")
+        touched("in[1]/.hidden/z.tif", "in[1]/day 1/notes.txt", "in[1]/day 2/deep/a.PNG")
         outcome = Outcome()
-        assert files_of(["in"], outcome) == []
+        assert files_of(["in[1]"], outcome) == []
         assert outcome.failed == 1
-        said = "headstart: in: expected pictures, found none. Its folders hold some: give them as 'in/**/*.PNG'\n"
+        said = (
+            "headstart: in[1]: expected pictures, found none. Its folders hold some: give them as 'in[[]1]/**/*.PNG'\n"
+        )
         assert capsys.readouterr().err == said
-        assert files_of(["in/**/*.PNG"], outcome) == ["in/day 2/deep/a.PNG"]
+        assert files_of(["in[[]1]/**/*.PNG"], outcome) == ["in[1]/day 2/deep/a.PNG"]
 
     def test_nothing_is_hinted_at_where_there_is_nothing(self, here: Path, capsys: pytest.CaptureFixture[str]):
         touched("in/deep/notes.txt")

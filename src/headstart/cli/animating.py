@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from headstart.video import TrackedPerson
 
-# Mean and median of a steady video differ by less: whole ms are up to 4 % off at 120 or 240 frames a second.
-_STEADY = 0.05
-# From the first to the last frame two times in whole ms are at most one off.
+# Two times in whole ms are at most one off.
 _ROUNDING_S = 0.0015
 
 
@@ -56,14 +54,15 @@ def _rate(frames: Sequence[TrackedPerson]) -> float:
     """Frames per second for a person's frames (two or more, ascending): the header's where they come at that rate.
 
     MKV and WebM count in whole ms: most intervals of 30 frames a second are 33 ms, which would make it 30.3; the mean
-    has no such error. Where frames come unevenly the mean is the rate of none of them: the usual one is taken, and
-    what is missing is filled in.
+    has no such error. Where frames come unevenly, a few of them dropped, the mean is the rate of none of them: the
+    usual one is taken, or that of the header where whole ms cannot tell the two apart.
     """
     first, last = frames[0], frames[-1]
-    mean = (last.frame - first.frame) / (last.time_s - first.time_s)
-    usual = 1 / median((later.time_s - one.time_s) / (later.frame - one.frame) for one, later in pairwise(frames))
-    if abs(mean / usual - 1) > _STEADY:
-        return usual
-    header = first.video_rate
-    agrees = header and abs((last.frame - first.frame) * (1 / header - 1 / mean)) < _ROUNDING_S
-    return header if header and agrees else mean
+    header, count = first.video_rate, last.frame - first.frame
+    mean = (last.time_s - first.time_s) / count
+    usual = median((later.time_s - one.time_s) / (later.frame - one.frame) for one, later in pairwise(frames))
+    if all(abs(one.time_s - first.time_s - (one.frame - first.frame) * mean) < _ROUNDING_S for one in frames):
+        agrees = header and abs(count * (1 / header - mean)) < _ROUNDING_S
+        return header if header and agrees else 1 / mean
+    whole_ms = abs(usual * 1000 - round(usual * 1000)) < 1e-6
+    return header if header and whole_ms and abs(1 / header - usual) <= 0.0005 else 1 / usual

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from itertools import islice
 from os.path import abspath, exists, isdir, isfile, realpath
 from pathlib import Path
@@ -73,7 +73,11 @@ def _deeper(folder: Path) -> str | None:
 
     found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in PHOTO_SUFFIXES)
     first = next(found, None)
-    return None if first is None else f"Its folders hold some: give them as '{folder / '**' / f'*{first.suffix}'}'"
+    return (
+        None
+        if first is None
+        else f"Its folders hold some: give them as '{Path(escape(str(folder))) / '**' / f'*{first.suffix}'}'"
+    )
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from unicodedata import normalize
 
 import tyro
 
@@ -139,18 +138,7 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | Non
         return None
     from headstart.detect import match_boxes, read_boxes
 
-    given: GivenBoxes = {}
-    for name, boxes in read_boxes(path).items():
-        if _composed(name) in given:
-            raise DataError(path, "each file name once", record=name, found="it twice, its accents in two spellings")
-        given[_composed(name)] = boxes
-    matched = match_boxes(given, [_composed(name) for name in pictures])
-    return {name: matched[_composed(name)] for name in pictures if _composed(name) in matched}
-
-
-def _composed(name: str) -> str:
-    """A file name with its accents in one spelling (NFC): a Mac writes ``é`` as ``e`` and an accent, others as one."""
-    return normalize("NFC", name)
+    return match_boxes(read_boxes(path), pictures)
 
 
 def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:
