@@ -16,7 +16,7 @@ from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import PROTOCOLS, protocol
 from headstart.recipes import RECIPES, build
-from headstart.sources import Sources, protocol_of, train_split
+from headstart.sources import Sources
 
 ALL = Sources(two_d=("mpii", "lsp_extended"), three_d=("h36m", "mpi_inf_3dhp"))
 
@@ -47,20 +47,6 @@ def test_every_docstring_says_claim_command_cost_and_result(name: str) -> None:
     assert all(word in text for word in ("Claim:", f"Command: ``headstart train {name}", "Cost:", "Measured:"))
 
 
-@pytest.mark.parametrize("name", datasets.DATASETS)
-def test_every_data_set_can_be_trained_on_and_scored(name: str) -> None:
-    sources = Sources(roots={name: "/there"})
-    sources = replace(sources, two_d=(name,), three_d=(name,))
-    (data,), checks = sources.data((name,)), (*sources.validation_2d(), *sources.validation_3d())
-    assert len(checks) == 2
-    assert data.split == train_split(name)
-    assert data.split in datasets.splits(name)
-    for validation in checks:
-        assert data.root == validation.root == "/there"
-        assert protocol(validation.protocol).dataset == name
-        assert protocol(validation.protocol).split in datasets.splits(name)
-
-
 def test_people_are_scored_by_what_is_learnt_from_them() -> None:
     sources = Sources(two_d=("synthetic_wild",), three_d=("synthetic_wild", "h36m"))
     assert [one.protocol for one in build("pretrain_2d_then_3d", sources).validation] == [
@@ -77,11 +63,6 @@ def test_people_are_scored_by_what_is_learnt_from_them() -> None:
 def test_a_network_with_the_published_joints_is_scored_where_it_can_be() -> None:
     sources = Sources(two_d=("lsp_extended",), three_d=("synthetic_wild", "h36m"))
     assert [one.protocol for one in build("zhou2017", sources).validation] == ["h36m_zhou2017", "lsp_extended_pck12"]
-
-
-def test_a_data_set_without_a_protocol_says_where_one_is_missing() -> None:
-    with pytest.raises(ConfigError, match=r"'new' has no protocol in recipes\._PROTOCOL"):
-        protocol_of("new")
 
 
 def test_zhou2017_is_the_published_scheme() -> None:
