@@ -45,4 +45,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/predict.py
 
 clean:
-	rm -rf $(VENV) .cache runs data
+	rm -rf $(VENV) .cache predictions runs/quickstart

@@ -325,7 +325,12 @@ class TestCommand:
         assert done.stderr == "headstart: expected --calibrate DATASET and --root DIR together\n"
 
     @pytest.mark.parametrize(
-        ("count", "out", "says"), [(0, "m.onnx", "--count: expected 1 or more"), (1, ".", "a folder")]
+        ("count", "out", "says"),
+        [
+            (0, "m.onnx", "--count: expected 1 or more"),
+            (1, ".", "a folder"),
+            (1, "last.safetensors", "expected a name that ends in .onnx"),
+        ],
     )
     def test_what_cannot_be_meant_is_one_clear_line(self, count: int, out: str, says: str, tmp_path: Path):
         data = ("--calibrate", "lsp_extended", "--root", tmp_path, "--count", count)
@@ -333,6 +338,11 @@ class TestCommand:
         assert done.returncode == 2
         assert done.stderr.startswith("headstart: --")
         assert says in done.stderr
+
+    def test_without_the_package_that_writes_models(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("headstart.onnx_network.find_spec", lambda name: None)
+        with pytest.raises(ConfigError, match=r"pip install 'headstart\[onnx\]'"):
+            export_onnx(tmp_path / "none.safetensors", tmp_path / "m.onnx")
 
     def test_without_a_checkpoint_it_is_the_model_that_ships(self, tmp_path: Path):
         done = self.run("export", "--out", tmp_path / "m.onnx")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import cv2
@@ -12,12 +14,12 @@ import numpy as np
 import pytest
 
 from headstart.augment import AugmentConfig
-from headstart.errors import DataError
+from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera, Crop
 from headstart.images import decode_image
 from headstart.index import SCHEMA, AnnotationIndex, open_index, open_packed, to_row, write_index
 from headstart.loader import CropDataset
-from headstart.pack import PackConfig, encode_image, pack, packed_person
+from headstart.pack import PackConfig, claim, encode_image, pack, packed_person
 from headstart.records import Annotation
 from headstart.sampling import Draw
 from headstart.skeleton import BODY_18, CANONICAL
@@ -247,6 +249,34 @@ class TestPack:
         with pytest.raises(DataError, match=r"settings\.json.*Choose another --out"):
             pack(crowd, tmp_path / "out", config, source=source)
         assert (tmp_path / "out" / "shard-00000.arrow").read_bytes() == before
+
+    def test_of_several_that_begin_at_once_one_wins(self, tmp_path: Path):
+        """Known defect: all of them wrote what they wanted, and filled one folder with pictures of several seeds."""
+        start = Barrier(8)
+
+        def begin(seed: int) -> bool:
+            start.wait()
+            try:
+                claim(tmp_path / "settings.json", {"seed": seed})
+            except DataError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            won = [seed for seed, first in enumerate(pool.map(begin, range(8))) if first]
+        assert json.loads((tmp_path / "settings.json").read_text()) == {"seed": won[0]}
+        assert len(won) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
+
+    def test_what_is_packed_is_not_packed_again(self, crowd: AnnotationIndex, tmp_path: Path):
+        pack(crowd, tmp_path / "once", PackConfig(), source=SOURCE)
+        with pytest.raises(DataError, match="found a folder that is packed already"):
+            pack(open_packed(tmp_path / "once"), tmp_path / "twice", PackConfig(), source=SOURCE)
+
+    @pytest.mark.parametrize("wrong", [{"size": 0}, {"margin": 0.5}, {"quality": 101}])
+    def test_settings_that_cannot_be(self, wrong: dict[str, Any]):
+        with pytest.raises(ConfigError, match="size, margin and quality: expected at least 32 px"):
+            PackConfig(**wrong)
 
     def test_a_folder_begun_by_an_earlier_version_is_gone_on_with(self, crowd: AnnotationIndex, tmp_path: Path):
         """Which did not write down whose labels it holds."""

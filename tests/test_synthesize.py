@@ -1,5 +1,10 @@
 """Synthetic data sets on disk: same bytes for any number of workers, resumable, read as any packed data set."""
 
+import dataclasses
+import multiprocessing
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pyarrow as pa
@@ -83,6 +88,40 @@ def test_another_generator_does_not_go_on_with_a_folder(folder, monkeypatch):
         synthesize(CONFIG, folder.parent)
 
 
+def test_a_shard_that_is_damaged_is_made_again(folder, tmp_path, monkeypatch):
+    """As a power cut may leave one: nothing but its name, or too few people."""
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    mine = shutil.copytree(folder, tmp_path / folder.name)
+    first, second = sorted(mine.glob("*.arrow"))[:2]
+    first.write_bytes(b"")
+    table = pa.ipc.open_file(second.read_bytes()).read_all()
+    with pa.OSFile(str(second), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.slice(0, 1))
+    assert shard_bytes(synthesize(CONFIG, tmp_path)) == shard_bytes(folder)
+
+
+def test_a_shard_of_another_seed_is_refused(folder, tmp_path, monkeypatch):
+    """Although nothing beside it says of what seed it is."""
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    mine = shutil.copytree(folder, tmp_path / folder.name)
+    (mine / "settings.json").unlink()
+    with pytest.raises(DataError, match=r"shard-00000\.arrow: expected a shard of the settings .*another --out"):
+        synthesize(dataclasses.replace(CONFIG, seed=7), tmp_path)
+
+
+def test_a_killed_worker_is_one_line_and_the_callers_threads_stay(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    def kill_a_worker(done, total):
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    many = dataclasses.replace(CONFIG, count=40)
+    with pytest.raises(ConfigError, match=r"a worker process was killed .* fewer --workers"):
+        synthesize(many, tmp_path, workers=2, on_progress=kill_a_worker)
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -99,5 +138,5 @@ def test_bad_settings_are_named(config, message, tmp_path):
 
 
 def test_the_adapter_says_how_to_make_what_is_not_there(tmp_path):
-    with pytest.raises(DataError, match="headstart synth wild --split val"):
+    with pytest.raises(DataError, match="headstart synth DOMAIN --split val"):
         next(synthetic.annotations(tmp_path, "val"))

@@ -27,7 +27,7 @@ from headstart.errors import ConfigError, ExportError
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
-from headstart.onnx_network import IMAGE, JOINTS, Agreement, OnnxHeader, OnnxNetwork, require_onnxruntime
+from headstart.onnx_network import IMAGE, JOINTS, Agreement, OnnxHeader, OnnxNetwork, require_onnx, require_onnxruntime
 from headstart.quantisation import quantise
 from headstart.records import Decoded
 from headstart.sampling import evenly_spread
@@ -62,6 +62,7 @@ def export_onnx(
     onnxruntime is missing.
     """
     require_onnxruntime()
+    require_onnx()
     if precision == "int8" and images is None:
         raise ConfigError("int8 needs real crops to measure ranges on: --calibrate DATASET --root DIR --split S")
     path = find_checkpoint(checkpoint)

@@ -13,7 +13,6 @@ only).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -30,7 +29,7 @@ from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
 from headstart.index_cache import cached_file
 from headstart.records import Annotation, Visibility
-from headstart.results import digest_of
+from headstart.results import atomic_file, digest_of
 from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
 
 _JOINTS = len(CANONICAL)
@@ -178,19 +177,14 @@ class AnnotationIndex(Sequence[Annotation]):
 
 def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str]) -> int:
     """Stream rows (:func:`to_row`) into an Arrow file that appears whole or not at all; returns their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     count, schema = 0, schema.with_metadata(metadata)
     try:
-        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        with atomic_file(path) as sink, pa.ipc.new_file(sink, schema) as writer:
             for rows in _chunks(people, _ROWS_PER_BATCH):
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
                 count += len(rows)
-        os.replace(temporary, path)
     except OSError as error:
         raise DataError(path, "room to write the index", found=str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 

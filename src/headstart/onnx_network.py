@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,12 @@ def require_onnxruntime() -> Any:
     except ImportError as error:
         raise ConfigError("ONNX models need: pip install 'headstart[onnx]'") from error
     return onnxruntime
+
+
+def require_onnx() -> None:
+    """Raises :class:`ConfigError`, as :func:`require_onnxruntime`, where the package that writes models is missing."""
+    if find_spec("onnx") is None:
+        raise ConfigError("writing ONNX models needs: pip install 'headstart[onnx]'")
 
 
 def _open_session(path: Path, threads: int | None, device: str | None) -> Any:

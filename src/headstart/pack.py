@@ -9,6 +9,7 @@ image.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -16,17 +17,18 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import DataError
+from headstart.errors import ConfigError, DataError
 from headstart.images import read_image
 from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.records import Annotation
 from headstart.results import write_atomically
-from headstart.workers import end_with_parent
+from headstart.workers import end_with_parent, one_line_if_killed
 
 #: A data set of which more than this share cannot be read is refused: something is wrong with it as a whole.
 UNREADABLE_LIMIT = 0.01
@@ -43,6 +45,11 @@ class PackConfig:
     quality: int = 92
     """JPEG quality, 1 to 100; 0 stores PNG (lossless)."""
     rows_per_shard: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.margin < 1 or not 0 <= self.quality <= 100:
+            got = f"{self.size}, {self.margin} and {self.quality}"
+            raise ConfigError(f"size, margin and quality: expected at least 32 px and 1, and 0 to 100, got {got}")
 
 
 def pack(
@@ -61,6 +68,8 @@ def pack(
     begun with other settings or labels, or if more than 1 % of the pictures cannot be read; fewer are left out and
     named.
     """
+    if len(index) and index.content(0) is not None:
+        raise DataError(index.root, "pictures", found="a folder that is packed already", fix="Use it as it is")
     settings = {**source, **asdict(config), "people": len(index), "labels": index.digest()}
     claim(out / "settings.json", settings, later=("labels",))
     starts = range(0, len(index), config.rows_per_shard)
@@ -169,7 +178,7 @@ def _pack_rows(index: AnnotationIndex, rows: range, config: PackConfig, workers:
     if workers <= 1:
         yield from map(work, rows)
         return
-    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
+    with one_line_if_killed(), ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         yield from pool.map(work, rows, chunksize=50)
 
 
@@ -188,16 +197,34 @@ def claim(path: Path, settings: dict[str, Any], later: tuple[str, ...] = ()) -> 
     ``later``: settings that earlier versions did not write down; a folder without them is gone on with. Raises
     :class:`DataError` for other settings and for a file that holds none.
     """
-    if path.is_file():
-        content = path.read_bytes().decode(errors="replace")
-        try:
-            found = json.loads(content)
-        except ValueError as error:
-            fix = "Remove it if the folder was made with these settings, else choose another --out"
-            raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
-        if found != {name: value for name, value in settings.items() if name in found or name not in later}:
-            raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
+    if _written_first(path, settings):
+        return
+    content = path.read_bytes().decode(errors="replace")
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        fix = "Remove it if the folder was made with these settings, else choose another --out"
+        raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
+    if found != {name: value for name, value in settings.items() if name in found or name not in later}:
+        raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
     write_atomically(path, json.dumps(settings).encode())
+
+
+def _written_first(path: Path, settings: dict[str, Any]) -> bool:
+    """Write a file whole unless it is there; of several processes that try at once one does."""
+    own = path.with_name(f".{path.name}.{uuid4().hex}")
+    write_atomically(own, json.dumps(settings).encode())
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if path.exists():
+            return False
+        own.replace(path)
+    finally:
+        own.unlink(missing_ok=True)
+    return True
 
 
 def _too_many(unreadable: list[str], index: AnnotationIndex) -> DataError:

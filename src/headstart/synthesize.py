@@ -23,12 +23,12 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, DataError
 from headstart.index import PACKED_SCHEMA, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
 from headstart.results import write_atomically
-from headstart.workers import end_with_parent
+from headstart.workers import end_with_parent, one_line_if_killed
 
 if TYPE_CHECKING:
     from headstart.synth.domains import SyntheticImage
@@ -78,20 +78,38 @@ def synthesize(
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
     settings = {"dataset": dataset_name(config.domain), "generator": GENERATOR, **asdict(config)}
     claim(folder / "settings.json", settings)
-    shards = []
+    metadata, shards = {name: str(value) for name, value in settings.items()}, []
     with _mapper(workers) as apply:
         for number, start in enumerate(range(0, config.count, _ROWS_PER_SHARD)):
             shard = folder / f"shard-{number:05d}.arrow"
             rows = range(start, min(start + _ROWS_PER_SHARD, config.count))
-            if not shard.is_file():
+            if not _is_whole(shard, len(rows), metadata):
                 work = apply(partial(make_row, config), rows)
                 made = _counted(work, start, config.count, on_progress)
-                write_index(shard, made, SCHEMA, {name: str(value) for name, value in settings.items()})
+                write_index(shard, made, SCHEMA, metadata)
             shards.append(shard.name)
             on_progress(rows.stop, config.count)
     manifest = {**settings, "shards": shards, "unreadable": []}
     write_atomically(folder / "pack.json", json.dumps(manifest, indent=1).encode())
     return folder
+
+
+def _is_whole(shard: Path, rows: int, settings: dict[str, str]) -> bool:
+    """Whether a shard is there with all its rows; one that a power cut damaged is made again.
+
+    Raises :class:`DataError` for a shard that was made with other settings.
+    """
+    if not shard.is_file():
+        return False
+    try:
+        with pa.memory_map(str(shard)) as source, pa.ipc.open_file(source) as reader:
+            count = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
+            found = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
+    except (OSError, pa.ArrowInvalid):
+        return False
+    if different := {name: found.get(name) for name, value in settings.items() if found.get(name) != value}:
+        raise DataError(shard, f"a shard of the settings {settings}", found=f"{different}", fix="Choose another --out")
+    return count == rows
 
 
 def make_row(config: SynthConfig, index: int) -> dict[str, Any]:
@@ -156,11 +174,16 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[dict[str, Any]]]]:
         yield map
         return
     # Read by the numerical libraries when a worker imports them: threads of several workers would fight for cores.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    added = {name: "1" for name in names if name not in os.environ}
+    os.environ.update(added)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-        yield partial(pool.map, chunksize=8)
+    try:
+        with one_line_if_killed(), ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
+            yield partial(pool.map, chunksize=8)
+    finally:
+        for name in added:  # the caller's own threads are not meant
+            os.environ.pop(name, None)
 
 
 def _begin_worker() -> None:

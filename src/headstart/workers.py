@@ -6,6 +6,11 @@ import multiprocessing
 import multiprocessing.process
 import os
 import threading
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+
+from headstart.errors import ConfigError
 
 
 def end_with_parent() -> None:
@@ -16,6 +21,17 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
+
+
+@contextmanager
+def one_line_if_killed() -> Iterator[None]:
+    """Raises :class:`ConfigError` where a worker of a pool was killed, as by a system that is out of memory."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise ConfigError(
+            "a worker process was killed (out of memory?): run it again with fewer --workers; what is whole is kept"
+        ) from error
 
 
 def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def build_estimator(
-    model: str | None, detector: str, device: str | None, *, batch_size: int = 32, flip_test: bool, height_mm: float
+    model: str | None,
+    detector: str,
+    device: str | None,
+    *,
+    batch_size: int = 32,
+    flip_test: bool,
+    height_mm: float,
+    boxes: str = "give --boxes",
 ) -> PoseEstimator:
     """The estimator of ``model`` with the detector that ``detector`` means, see :func:`find_people`."""
     from headstart.predict import PoseEstimator
@@ -19,14 +26,14 @@ def build_estimator(
     estimator = PoseEstimator.from_pretrained(
         model, device=device, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm
     )
-    estimator.detector = find_people(detector, estimator.network, device)
+    estimator.detector = find_people(detector, estimator.network, device, boxes)
     return estimator
 
 
-def find_people(source: str, network: PoseNetwork, device: str | None) -> Detector | None:
+def find_people(source: str, network: PoseNetwork, device: str | None, boxes: str = "give --boxes") -> Detector | None:
     """The detector that ``source`` means: hub id, folder, "search" (the pose network itself), "none", or "auto".
 
-    For "auto" without one on this machine it is None, and a line says what can be done.
+    For "auto" without one on this machine it is None, and a line says what can be done; ``boxes``: how they are given.
     """
     if source == "none":
         return None
@@ -43,7 +50,7 @@ def find_people(source: str, network: PoseNetwork, device: str | None) -> Detect
         print(
             f"No detector on this machine: each picture is taken as one person. To find people, fetch one once with"
             f" --detector {DEFAULT_DETECTOR} (needs a network), let the model itself search with --detector search"
-            f" (slow and rough), or give --boxes.",
+            f" (slow and rough), or {boxes}.",
             file=sys.stderr,
         )
     return found

@@ -40,6 +40,8 @@ def export(
         raise ConfigError(f"--count: expected 1 or more people, got {count}")
     if out.is_dir():
         raise ConfigError(f"--out {out}: expected a file to write, found a folder")
+    if out.suffix != ".onnx":  # by which all else knows such a file, and no checkpoint is written over
+        raise ConfigError(f"--out {out}: expected a name that ends in .onnx")
     from headstart.checkpoint import shipped_weights
     from headstart.export import crops_of, export_onnx
 

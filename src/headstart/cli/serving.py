@@ -45,5 +45,6 @@ def serve(
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port: expected 1 to 65535, got {port}")
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
-    estimator = build_estimator(model, detector, device, flip_test=flip_test, height_mm=height_mm)
+    draw = "draw a box on the page"
+    estimator = build_estimator(model, detector, device, flip_test=flip_test, height_mm=height_mm, boxes=draw)
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))

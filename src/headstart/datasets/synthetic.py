@@ -28,6 +28,6 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
         root,
         f"a folder ending in -{split} that headstart synth finished (pack.json)",
         found="none",
-        fix=f"Run: headstart synth wild --split {split} --count 10000 --out {root}",
+        fix=f"Run: headstart synth DOMAIN --split {split} --count 10000 --out {root}, DOMAIN as in synthetic_DOMAIN",
     )
     yield

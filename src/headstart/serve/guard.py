@@ -47,6 +47,8 @@ class Guard:
         """
         self.app, self.folder, self.arrived = app, folder, arrived
         self.upload_bytes, self.folder_bytes = upload_bytes, folder_bytes
+        self.arriving = 0
+        """Bytes that uploads under way may still bring."""
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -55,18 +57,23 @@ class Guard:
             return
         is_upload = scope["path"].rstrip("/").endswith("/upload") and scope["method"] == "POST"
         limit = self.upload_bytes + _FRAMING_BYTES if is_upload else MAX_REQUEST_BYTES
-        if is_upload and folder_size(self.folder) > self.folder_bytes:
+        # Counted before they have arrived: many at once would all find room. Nothing else runs between check and count.
+        if is_upload and folder_size(self.folder) + self.arriving > self.folder_bytes:
             await _answer(send, 503, "The server holds too many photos right now. Try again in a few minutes.")
             return
         if _declared(scope) > limit:
             await _answer(send, 413, self._too_large(is_upload))
             return
+        reserved = (_declared(scope) or limit) if is_upload else 0
+        self.arriving += reserved
         try:
             if scope["method"] == "POST" and not is_upload:
                 receive = await _without_addresses(receive, limit)
             await self._pass_on(scope, receive, self._telling(send) if is_upload else send, limit)
         except _RefusedError as error:
             await _answer(send, error.status, str(error) or self._too_large(is_upload))
+        finally:
+            self.arriving -= reserved
 
     async def _pass_on(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, limit: int) -> None:
         received, started = 0, False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import LRUCache
 
 from headstart.errors import HeadstartError
 from headstart.serve.estimating import Estimate, Estimator, estimate_photo, page_record, parse_boxes
@@ -39,6 +40,8 @@ def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.B
         handlers = Handlers(estimator, limits, uploads)
         _connect(page, handlers, photo, boxes, viewer)
     page.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once)
+    # Results that a page never comes for, each with its photo, would be kept of 2,000 pages.
+    page._queue.pending_messages_per_session = LRUCache(2 * limits.waiting)
     return page, uploads
 
 
