@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from headstart import executors
 from headstart.errors import ConfigError, TrainingError
-from headstart.executors import Folders, Task, _gpus, run_cell, run_here, visible_devices
+from headstart.executors import Folders, Task, run_cell, run_here
 from headstart.locks import is_held, try_lock
 from headstart.results import RunResult
 from headstart.study import cells
@@ -216,39 +215,8 @@ def test_a_cell_runs_where_its_task_was_made(tmp_path: Path, monkeypatch: pytest
     assert task.log.read_text() == f"{tmp_path}\n"
 
 
-@pytest.mark.parametrize(
-    ("slot", "processes", "gpus", "devices"),
-    [
-        (0, 1, [], None),
-        (0, 1, ["0", "1"], "0"),
-        (1, 1, ["0", "1"], "1"),
-        (2, 1, ["0", "1"], "0"),
-        (1, 2, ["4", "5", "6", "7"], "6,7"),
-        (1, 2, ["0", "1", "2"], "2,0"),
-        (1, 2, ["0"], "0"),
-        (1, 1, ["GPU-a", "GPU-b"], "GPU-b"),
-    ],
-)
-def test_each_slot_has_gpus_of_its_own(slot: int, processes: int, gpus: list[str], devices: str | None) -> None:
-    assert visible_devices(slot, processes, gpus) == devices
-
-
-@pytest.mark.parametrize(
-    ("named", "count", "gpus"),
-    [(None, 0, []), (None, 2, ["0", "1"]), ("3, 5", 2, ["3", "5"]), ("", 0, []), ("2,-1", 1, ["2"])],
-)
-def test_only_gpus_that_may_be_used_are_dealt_out(
-    monkeypatch: pytest.MonkeyPatch, named: str | None, count: int, gpus: list[str]
-) -> None:
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if named is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert _gpus() == gpus
-
-
 def test_jobs_see_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executors, "_gpus", lambda: ["0", "1"])
+    monkeypatch.setattr(executors, "gpus_here", lambda: ["0", "1"])
     line = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1)"
     tasks = [Program(name, (line,), tmp_path / name) for name in ("a", "b")]
     run_here(tasks, 2, lambda task: None)

@@ -126,11 +126,10 @@ def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
     """
     matched: GivenBoxes = {}
     taken: dict[str, str] = {}
+    entries = {name: Path(normalize("NFC", name)).parts for name in boxes}
     for picture in pictures:
         composed = Path(normalize("NFC", picture)).parts
-        fitting = [
-            name for name in boxes if (own := Path(normalize("NFC", name)).parts) and composed[-len(own) :] == own
-        ]
+        fitting = [name for name, own in entries.items() if own and composed[-len(own) :] == own]
         if not fitting:
             continue
         best = max(fitting, key=lambda name: (len(Path(name).parts), Path(picture).parts[-1] == Path(name).parts[-1]))

@@ -23,7 +23,7 @@ from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
-from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule
+from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule, xyz_labels
 from headstart.skeleton import CANONICAL, H36M_17, MPII_16
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
@@ -185,13 +185,12 @@ class _People:
     @classmethod
     def of(cls, index: AnnotationIndex, rows: NDArray[np.int64]) -> _People:
         people = [index[int(row)] for row in rows]
-        nothing = np.full((len(CANONICAL), 3), np.nan)
         return cls(
             [person.key for person in people],
             people,
             np.array([person.keypoints for person in people], np.float64),
             np.array([person.visibility for person in people]),
-            np.array([nothing if p.camera_xyz is None else p.camera_xyz for p in people], np.float64),
+            xyz_labels(people),
         )
 
     def groups(self, name: str, protocol: Protocol) -> list[str]:

@@ -22,11 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
+from headstart.gpus import gpus_here, visible_devices
 from headstart.locks import LOOK_AGAIN, alone, inherited, try_lock
 from headstart.results import RunResult, write_atomically
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
 from headstart.study_records import cell_record, claim, finished
+from headstart.workers import THREAD_VARIABLES
 
 logger = logging.getLogger("headstart")
 
@@ -103,9 +105,8 @@ class Task:
 
     def environment(self, devices: str | None = None) -> dict[str, str]:
         """Threads are set before any library starts its own; ``devices`` are the GPUs that the cell sees."""
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         seen = {} if devices is None else {"CUDA_VISIBLE_DEVICES": devices}
-        return {**os.environ, **dict.fromkeys(names, str(self.threads)), **seen, **inherited(self.work)}
+        return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self.threads)), **seen, **inherited(self.work)}
 
     def start(self, devices: str | None = None) -> subprocess.Popen[bytes] | None:
         """In its own session, so that a signal to us reaches it through us alone; None if another process runs the
@@ -177,7 +178,7 @@ def run_here(
     SIGTERM or SIGINT the running cells save checkpoints first.
     """
     queue, running = _Queue(tasks, is_done, on_done), dict[int, Running]()
-    gpus, processes = _gpus(), max((task.processes for task in tasks), default=1)
+    gpus, processes = gpus_here(), max((task.processes for task in tasks), default=1)
     with _signals_passed_on(running) as interrupted:
         while running or (queue.due and not interrupted()):
             for slot in [slot for slot in range(jobs) if slot not in running and not interrupted()]:
@@ -196,21 +197,6 @@ def run_here(
         if interrupted():
             raise Interrupted("stopped; the same command goes on where it was")
     _require_none_failed(queue.failed)
-
-
-def visible_devices(slot: int, processes: int, gpus: Sequence[str]) -> str | None:
-    """``CUDA_VISIBLE_DEVICES`` of the cell in a slot: its own GPUs as long as they last; None where there are none."""
-    if not gpus:
-        return None
-    return ",".join(dict.fromkeys(gpus[(slot * processes + k) % len(gpus)] for k in range(processes)))
-
-
-def _gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` has them."""
-    import torch
-
-    count, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return [name.strip() for name in named.split(",")][:count] if named else [str(number) for number in range(count)]
 
 
 class Interrupted(TrainingError):

@@ -14,7 +14,7 @@ from io import BytesIO, StringIO
 from numbers import Real
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +51,11 @@ class JsonPeople:
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 0
         self._stack = ExitStack()
-        self._output = sys.stdout if is_standard_output(path) else None
-        if is_standard_output(path) and self._output is None:
-            raise ConfigError(f"--json {path}: standard output is closed; name a file")
+        self._output: TextIO | None = None
+        if is_standard_output(path):
+            self._output = sys.stdout
+            if self._output is None:
+                raise ConfigError(f"--json {path}: standard output is closed; name a file")
 
     def __enter__(self) -> JsonPeople:
         if self._output is None:

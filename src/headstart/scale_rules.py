@@ -31,10 +31,14 @@ def lift_by_rule(
         assert protocol.bone_sum_mm is not None
         wanted: NDArray[np.float64] | float = protocol.bone_sum_mm
     else:
-        nothing = np.full((len(CANONICAL), 3), np.nan)
-        truth = np.array([nothing if p.camera_xyz is None else p.camera_xyz for p in people])
-        wanted = metrics.bone_sum(truth[:, CANONICAL.indices(predictions.joints)], bones)
+        wanted = metrics.bone_sum(xyz_labels(people)[:, CANONICAL.indices(predictions.joints)], bones)
     return pixels * (wanted / metrics.bone_sum(pixels, bones))[:, None, None]
+
+
+def xyz_labels(people: Sequence[Annotation]) -> NDArray[np.float64]:
+    """3D labels (N, canonical joints, 3) in mm, camera axes; NaN for who has none."""
+    nothing = np.full((len(CANONICAL), 3), np.nan)
+    return np.array([nothing if one.camera_xyz is None else one.camera_xyz for one in people], np.float64)
 
 
 def labels_give_scale(xyz: NDArray[np.float64], rule: ScaleRule, protocol: Protocol) -> NDArray[np.bool_]:

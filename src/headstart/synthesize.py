@@ -28,7 +28,7 @@ from headstart.index import PACKED_SCHEMA, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
 from headstart.results import write_atomically
-from headstart.workers import end_with_parent, one_line_if_killed
+from headstart.workers import THREAD_VARIABLES, end_with_parent, one_line_if_killed
 
 if TYPE_CHECKING:
     from headstart.synth.domains import SyntheticImage
@@ -174,8 +174,7 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[dict[str, Any]]]]:
         yield map
         return
     # Read by the numerical libraries when a worker imports them: threads of several workers would fight for cores.
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    added = {name: "1" for name in names if name not in os.environ}
+    added = {name: "1" for name in THREAD_VARIABLES if name not in os.environ}
     os.environ.update(added)
     context = multiprocessing.get_context("spawn")
     try:

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 
 from headstart.errors import ConfigError
 
+#: Numerical libraries read these for their number of threads as they are imported.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def end_with_parent() -> None:
     """To be called in a worker: it then exits as soon as its parent has, even if that was killed.

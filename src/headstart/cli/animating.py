@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -41,12 +42,12 @@ class Animations:
         for number, frames in moving.items():
             times = [one.time_s for one in frames]
             even = evenly([one.smooth_prediction() for one in frames], times, rate)
-            if self.bvh:
-                written[stem.with_name(f"{stem.name}_person{number}.bvh")] = times[0]
-                write_bvh(stem.with_name(f"{stem.name}_person{number}.bvh"), even, rate)
-            if self.trc:
-                written[stem.with_name(f"{stem.name}_person{number}.trc")] = times[0]
-                write_trc(stem.with_name(f"{stem.name}_person{number}.trc"), even, rate, times[0])
+            from_start = partial(write_trc, start_s=times[0])
+            for wanted, suffix, write in ((self.bvh, ".bvh", write_bvh), (self.trc, ".trc", from_start)):
+                if wanted:
+                    path = stem.with_name(f"{stem.name}_person{number}{suffix}")
+                    write(path, even, rate)
+                    written[path] = times[0]
         return written
 
 

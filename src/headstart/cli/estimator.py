@@ -30,7 +30,7 @@ def build_estimator(
     return estimator
 
 
-def find_people(source: str, network: PoseNetwork, device: str | None, boxes: str = "give --boxes") -> Detector | None:
+def find_people(source: str, network: PoseNetwork, device: str | None, boxes: str) -> Detector | None:
     """The detector that ``source`` means: hub id, folder, "search" (the pose network itself), "none", or "auto".
 
     For "auto" without one on this machine it is None, and a line says what can be done; ``boxes``: how they are given.

@@ -73,11 +73,10 @@ def _deeper(folder: Path) -> str | None:
 
     found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in PHOTO_SUFFIXES)
     first = next(found, None)
-    return (
-        None
-        if first is None
-        else f"Its folders hold some: give them as '{Path(escape(str(folder))) / '**' / f'*{first.suffix}'}'"
-    )
+    if first is None:
+        return None
+    below = Path(escape(str(folder)), "**", f"*{first.suffix}")
+    return f"Its folders hold some: give them as '{below}'"
 
 
 def _below(folder: Path) -> Iterator[Path]:

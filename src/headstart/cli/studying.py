@@ -112,25 +112,24 @@ def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     if not _study_file(folders).exists():
         _write_study(plan, folders)
     scores = _run_together if given.processes > 1 else _run_alone
-    words = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores(plan, named[given.cell], given))
-    print(f"{given.cell}: {words}")
+    found = scores(plan, named[given.cell], folders, given)
+    print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in found))
 
 
-def _run_alone(plan: Study, cell: Cell, given: StudyArguments) -> list[Scores]:
+def _run_alone(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> list[Scores]:
     import torch
 
     from headstart.executors import run_cell
 
     torch.set_num_threads(given.threads)
-    return run_cell(plan, cell, _folders(plan, given), parse_roots(given.root), given.keep).scores
+    return run_cell(plan, cell, folders, parse_roots(given.root), given.keep).scores
 
 
-def _run_together(plan: Study, cell: Cell, given: StudyArguments) -> list[Scores]:
+def _run_together(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> list[Scores]:
     """By torchrun, for whose processes the lock is held here."""
     from headstart.executors import run_here
     from headstart.results import RunResult
 
-    folders = _folders(plan, given)
     run_here([_task(plan, cell, folders, given)], 1, lambda task: None, _is_done(plan, [cell], folders))
     return RunResult.load(folders.results / cell.name / "result.json").scores
 
