@@ -3,7 +3,8 @@
     python tools/export_poses.py ../shared/data/mocap/cmu_motions.npz src/headstart/synth/assets/poses.npz
 
 Written: ``rotations`` (N, 20, 3) int16, rotation vectors in radians * 8192, of the controls in ``CONTROLS`` order, each
-relative to its parent control and to anny's rest pose; ``recording`` (N,) and ``frame`` (N,) at ten frames a second;
+relative to its parent control and to anny's rest pose; ``recording`` (N,) and ``frame`` (N,) at ten frames a second,
+without frame 0 of each recording, which is the T-pose of the calibration, the same in all of them;
 ``recording_names``, ``recording_splits`` (R,): every fifth recording of an action is a test one, the one before it val.
 """
 
@@ -110,12 +111,14 @@ def main(source: Path, destination: Path) -> None:
     data = dict(np.load(source))
     recordings = [str(name) for name in data["sequence_names"]]
     first = np.array([np.flatnonzero(data["sequence"] == index)[0] for index in range(len(recordings))])
+    frame = np.arange(len(data["sequence"])) - first[data["sequence"]]
+    moving = frame > 0
     np.savez_compressed(
         destination,
         controls=np.array(CONTROLS),
-        rotations=np.round(retarget(data) * 8192).astype(np.int16),
-        recording=data["sequence"].astype(np.int16),
-        frame=(np.arange(len(data["sequence"])) - first[data["sequence"]]).astype(np.int16),
+        rotations=np.round(retarget(data)[moving] * 8192).astype(np.int16),
+        recording=data["sequence"][moving].astype(np.int16),
+        frame=frame[moving].astype(np.int16),
         recording_names=np.array(recordings),
         recording_splits=np.array(splits(recordings)),
     )

@@ -1,5 +1,7 @@
 """Photographs: the person decides the exposure, and everything else stays within the picture's range."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,21 @@ def test_random_cameras_stay_in_range(studio):
         picture, subject = taken(person=1.0, around=0.05, how=how)
         assert picture.dtype == np.uint8
         assert 40 < picture[subject].mean() < 254
+
+
+def edges(pixels: int, shrink: float) -> tuple[float, float]:
+    """Column and row where a dark corner at the lower right begins, to a fraction of a pixel."""
+    linear = np.full((pixels, pixels, 3), 0.5, np.float32)
+    begin = 3 * pixels // 4
+    linear[begin:, begin:] = 0.05
+    depth, subject = np.full((pixels, pixels), 3000, np.float32), np.ones((pixels, pixels), np.bool_)
+    picture = photograph(linear, depth, subject, 3000.0, replace(PLAIN, shrink=shrink), np.random.default_rng(0))
+    grey = picture.astype(float).mean(2)
+    bright, dark = grey[:8, :8].mean(), grey[-8:, -8:].mean()
+    lit = (grey - dark) / (bright - dark)
+    return float(lit[-8:].mean(0).sum()), float(lit[:, -8:].mean(1).sum())
+
+
+@pytest.mark.parametrize("shrink", [0.45, 0.501, 0.617, 0.73, 0.899])
+def test_pictures_made_small_and_large_again_stay_in_place(shrink):
+    assert edges(255, shrink) == pytest.approx(edges(255, 1.0), abs=0.1)

@@ -131,8 +131,10 @@ def _optics(sharp: NDArray[np.float32], how: Development) -> NDArray[np.float32]
     picture = cv2.GaussianBlur(picture, (0, 0), how.blur_px)
     if how.shrink < 1:
         height, width = picture.shape[:2]
-        small = cv2.resize(picture, None, fx=how.shrink, fy=how.shrink, interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+        # A size, not a factor: OpenCV rounds the size but keeps the factor, which moves people off their labels.
+        size = (max(round(width * how.shrink), 1), max(round(height * how.shrink), 1))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     if how.sharpen:
         picture = picture + np.float32(how.sharpen) * (picture - cv2.GaussianBlur(picture, (0, 0), 1.0))
     return np.asarray(picture, np.float32)
