@@ -64,7 +64,6 @@ def write_study(folder: Path, cells: list[Fake], *, samples: bool = False, **fie
         "protocols": list(PROTOCOLS),
         "budget_flops": BUDGET,
         "created": "2026-11-24T00:00:00",
-        "git_sha": "0123456789abcdef",
     } | fields
     (folder / "results").mkdir(parents=True, exist_ok=True)
     (folder / "study.json").write_text(json.dumps(study))

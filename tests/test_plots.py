@@ -15,7 +15,7 @@ from headstart.plots import PALETTE, Series, lines, rows, short, spread, steps, 
 X = [1e12, 1e13, 1e14]
 TWO = [
     Series("3D alone", 0, X, [100, 80, 70], [98, 79, 69], [102, 81, 71]),
-    Series("2D then 3D", 1, X, [120, 75, 60], turns=(1,)),
+    Series("2D then 3D", 1, X, [120, 75, 60], stage_starts=(1,)),
 ]
 
 
@@ -32,7 +32,7 @@ def texts(svg: str) -> list[str]:
         steps(
             [Series("3D alone", 0, [0, 1], [3, 2], [2, 1], [4, 3])], ["250", "all"], "Error & compute", "people", "mm"
         ),
-        rows([Series("3D alone", 0, [3, 2], [3, 2])], ["left wrist", "nose"], "Error & compute", "mm"),
+        rows([Series("3D alone", 0, [0, 1], [3, 2])], ["left wrist", "nose"], "Error & compute", "mm"),
     ],
 )
 def test_a_figure_is_one_svg_with_its_words_as_text(svg: str) -> None:

@@ -18,12 +18,13 @@ import pytest
 from fake_study import BATCH, BUDGET, FLOPS_A_SAMPLE, Fake, grid, write_cell, write_study
 from headstart import plots, study, study_records
 from headstart.errors import DataError
-from headstart.report import check_matched, load_study, mismatches, write_report
+from headstart.report import check_matched, dials, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
 from headstart.report.curves import _range_of, error_against_compute
-from headstart.report.dials import budget, model_size
 from headstart.report.document import Table
+from headstart.report.series import series_of_summaries
 from headstart.results import RunResult, Scores, StageCost
+from headstart.statistics import summarise
 
 PAIR = [
     Fake(arm, seed, two_d) for seed in range(3) for arm, two_d in (("3d_alone", None), ("2d_then_3d", "synthetic_wild"))
@@ -186,7 +187,7 @@ def test_a_dial_is_read_at_the_usual_share_of_each_arm(tmp_path: Path) -> None:
     cells = [replace(cell, backbone=name) for cell in PAIR for name in ("nano", "resnet18")]
     cells += [replace(cell, backbone="nano", share_2d=0.9) for cell in PAIR if cell.arm == "2d_then_3d"]
     study = load_study(write_study(tmp_path, cells))
-    section = model_size(study)
+    section = dials.section(study, dials.MODEL_SIZE)
     assert section is not None
     table, others = [block for block in section.blocks if isinstance(block, Table)]
     assert len(others.rows) == len(table.rows)
@@ -203,12 +204,12 @@ def test_budgets_are_a_dial_of_their_own_and_leave_model_sizes_alone(tmp_path: P
     cells = [replace(cell, backbone=name) for cell in PAIR for name in ("nano", "resnet18")]
     large = [replace(cell, backbone="nano", budget_flops=4 * BUDGET) for cell in PAIR]
     study = load_study(write_study(tmp_path, cells + large))
-    sizes, budgets = model_size(study), budget(study)
+    sizes, budgets = (dials.section(study, dial) for dial in (dials.MODEL_SIZE, dials.BUDGET))
     assert sizes is not None
     assert budgets is not None
     of_sizes, of_budgets = ([block for block in one.blocks if isinstance(block, Table)] for one in (sizes, budgets))
-    alone = load_study(write_study(tmp_path / "alone", cells))
-    assert of_sizes == [block for block in model_size(alone).blocks if isinstance(block, Table)]  # type: ignore[union-attr]
+    alone = dials.section(load_study(write_study(tmp_path / "alone", cells)), dials.MODEL_SIZE)
+    assert of_sizes == [block for block in alone.blocks if isinstance(block, Table)]  # type: ignore[union-attr]
     assert [row[1].text for row in of_budgets[0].entries] == ["3D alone", "2D then 3D"] * 2
     assert of_budgets[0].header[0] == "Training FLOPs of a cell"
     assert budgets.paragraphs[1].startswith("- **synthetic studio with 2D from synthetic wild**")
@@ -249,7 +250,8 @@ def test_the_change_along_the_budgets_and_the_compute_between_them_by_hand(tmp_p
         for cell in PAIR
         for times in (1, 4)
     ]
-    section = budget(load_study(write_study(tmp_path, cells, protocols=["synthetic_studio"])))
+    study = load_study(write_study(tmp_path, cells, protocols=["synthetic_studio"]))
+    section = dials.section(study, dials.BUDGET)
     assert section is not None
     change, compute = section.paragraphs[2:]
     assert change == (
@@ -257,6 +259,16 @@ def test_the_change_along_the_budgets_and_the_compute_between_them_by_hand(tmp_p
         "lower by 10.0 mm (95 % interval 7.5 to 12.5, n = 3 seeds, p = 0.003)."
     )
     assert "to reach 80.0 mm, as every seed of 3D alone does, 3D alone needs 2.52 times the compute" in compute
+
+
+def test_a_series_leaves_out_what_has_no_value_and_draws_no_bar_for_one_seed(pair: Path) -> None:
+    """60, 62, 64 at the first place (one standard deviation: 2), nothing at the second, a single 70 at the third."""
+    study = load_study(pair)
+    variant = next(one for one in study.variants if one.arm == study.main)
+    series = series_of_summaries(study, variant, [summarise([60, 62, 64]), None, summarise([70])])
+    assert (series.label, series.role) == ("2D then 3D", 1)
+    ends = [np.asarray(one).tolist() for one in (series.x, series.y, series.low, series.high)]
+    assert ends == [[0, 2], [62, 70], [60, 70], [64, 70]]
 
 
 def test_bands_of_the_best_arm_and_of_the_baseline_are_not_cut_off(

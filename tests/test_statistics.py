@@ -52,8 +52,8 @@ def test_t_interval_by_hand() -> None:
 
 def test_t_interval_agrees_with_scipy() -> None:
     values = np.random.default_rng(0).normal(50, 3, 6)
-    expected = stats.t.interval(0.9, 5, values.mean(), stats.sem(values))
-    assert t_interval(values, 0.9) == pytest.approx(expected)
+    expected = stats.t.interval(0.95, 5, values.mean(), stats.sem(values))
+    assert t_interval(values) == pytest.approx(expected)
 
 
 def test_bootstrap_agrees_with_scipy() -> None:
@@ -76,7 +76,7 @@ def test_bootstrap_never_leaves_the_values(values: np.ndarray) -> None:
 def test_one_seed_has_no_interval_and_no_test() -> None:
     alone = paired_difference([10.0], [12.0])
     assert alone.mean == -2.0
-    assert all(math.isnan(value) for value in (alone.std, *alone.interval, *alone.bootstrap, alone.t, alone.p))
+    assert all(math.isnan(value) for value in (alone.std, *alone.interval, *alone.bootstrap, alone.p))
     assert alone.sign_flip_p == 1.0
 
 
@@ -93,7 +93,6 @@ def test_paired_difference_by_hand() -> None:
     """Differences -1, -2, -3: mean -2, standard error 1/sqrt(3), t = -2 sqrt(3); p from the t distribution of 2."""
     found = paired_difference([9.0, 8.0, 7.0], [10.0, 10.0, 10.0])
     assert found.values == (-1.0, -2.0, -3.0)
-    assert found.t == pytest.approx(-2 * math.sqrt(3))
     # F(t) of 2 degrees of freedom is 1/2 + t / (2 sqrt(2 + t^2)).
     assert found.p == pytest.approx(1 - 2 * math.sqrt(3) / math.sqrt(2 + 12))
     assert found.sign_flip_p == 0.25
@@ -104,7 +103,7 @@ def test_t_test_agrees_with_scipy() -> None:
     first, second = randomness.normal(60, 2, 5), randomness.normal(62, 2, 5)
     expected = stats.ttest_rel(first, second)
     found = paired_difference(first, second)
-    assert (found.t, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert found.p == pytest.approx(expected.pvalue)
     assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 

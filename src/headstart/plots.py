@@ -56,8 +56,8 @@ class Series:
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     """Ends of the band or of the error bars, (n,) as x and y."""
-    turns: Sequence[int] = ()
-    """Points at which something changes (a new stage begins), marked by a ring."""
+    stage_starts: Sequence[int] = ()
+    """Points at which a new stage of training begins, marked by a ring."""
 
 
 Scale = Literal["linear", "log"]
@@ -106,15 +106,14 @@ def steps(series: Sequence[Series], names: Sequence[str], title: str, x_label: s
 
 
 def rows(series: Sequence[Series], names: Sequence[str], title: str, x_label: str) -> str:
-    """One row a name, one dot a series with a bar from ``low`` to ``high``; x of each series is (names,), as SVG.
+    """One row a name, which x counts from 0, one dot a series with a bar from ``low`` to ``high``: as SVG.
 
-    The ``y`` of the series is not read. The names of the series stand in their colours above the panel.
+    The values, ``y``, run along the axis called ``x_label``. The names of the series stand in their colours above.
     """
 
     def draw(axes: Axes) -> None:
         for number, one in enumerate(series):
-            heights = np.arange(len(names)) + (number - (len(series) - 1) / 2) * 0.28
-            _dots(axes, one, np.asarray(heights, np.float64))
+            _dots(axes, one, (number - (len(series) - 1) / 2) * 0.28)
         axes.set_yticks(np.arange(len(names)), names, color=INK)
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.spines["left"].set_visible(False)
@@ -134,19 +133,15 @@ def themed(svg: str) -> str:
 
 
 def spread(positions: ArrayLike, gap: float) -> NDArray[np.float64]:
-    """Positions (n,) moved apart to at least ``gap``, in the same order, as a group kept where it was."""
+    """Positions (n,) moved apart to at least ``gap``, in the same order, each as little as can be (least squares)."""
+    from scipy.optimize import isotonic_regression
+
     wanted = np.asarray(positions, np.float64)
     order = np.argsort(wanted, kind="stable")
-    groups: list[tuple[float, int]] = []  # centre, size
-    for value in wanted[order]:
-        groups.append((float(value), 1))
-        while len(groups) > 1 and groups[-1][0] - groups[-2][0] < gap * (groups[-1][1] + groups[-2][1]) / 2:
-            (upper, upper_size), (lower, lower_size) = groups.pop(), groups.pop()
-            size = upper_size + lower_size
-            groups.append(((upper * upper_size + lower * lower_size) / size, size))
-    placed = [centre + gap * (k - (size - 1) / 2) for centre, size in groups for k in range(size)]
+    # At least a gap apart means: rising, once a gap is taken off for each position below.
+    gaps = gap * np.arange(len(wanted))
     moved = np.empty_like(wanted)
-    moved[order] = placed
+    moved[order] = isotonic_regression(wanted[order] - gaps).x + gaps
     return moved
 
 
@@ -189,8 +184,8 @@ def _line(axes: Axes, one: Series) -> None:
     axes.plot(x, y, **_style(one.role))
     if one.low is not None and one.high is not None:
         axes.fill_between(x, one.low, one.high, color=colour(one.role), alpha=0.16, linewidth=0)
-    for turn in one.turns:
-        axes.plot(x[turn], y[turn], "o", markersize=7, fillstyle="none", color=colour(one.role))
+    for start in one.stage_starts:
+        axes.plot(x[start], y[start], "o", markersize=7, fillstyle="none", color=colour(one.role))
 
 
 def _bars(axes: Axes, one: Series, shift: float) -> None:
@@ -202,10 +197,11 @@ def _bars(axes: Axes, one: Series, shift: float) -> None:
         axes.vlines(x, one.low, one.high, color=colour(one.role), linewidth=1.3, alpha=0.75)
 
 
-def _dots(axes: Axes, one: Series, heights: NDArray[np.float64]) -> None:
+def _dots(axes: Axes, one: Series, shift: float) -> None:
+    heights = np.asarray(one.x, np.float64) + shift
     if one.low is not None and one.high is not None:
         axes.hlines(heights, one.low, one.high, color=colour(one.role), linewidth=1.4, alpha=0.8)
-    axes.plot(one.x, heights, _MARKERS[one.role % len(_MARKERS)], color=colour(one.role), markersize=4.5)
+    axes.plot(one.y, heights, _MARKERS[one.role % len(_MARKERS)], color=colour(one.role), markersize=4.5)
 
 
 def _tidy_ticks(axes: Axes, series: Sequence[Series], x_scale: Scale | None) -> None:

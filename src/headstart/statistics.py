@@ -78,14 +78,9 @@ class PairedDifference(Summary):
     """First minus second, seed by seed; the interval is not corrected for many comparisons."""
 
     @cached_property
-    def t(self) -> float:
-        """Statistic of the paired t-test: infinite where every seed has the same difference, NaN for one pair."""
-        return _t_test(np.array(self.values))[0]
-
-    @cached_property
     def p(self) -> float:
         """Two-sided paired t-test; NaN for a single pair."""
-        return _t_test(np.array(self.values))[1]
+        return _t_test_p(np.array(self.values))
 
     @cached_property
     def sign_flip_p(self) -> float:
@@ -98,25 +93,23 @@ def summarise(values: ArrayLike) -> Summary:
     return Summary(tuple(_finite(values).tolist()))
 
 
-def t_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
-    """Student's interval of the mean of (n,); NaN for n = 1."""
+def t_interval(values: ArrayLike) -> Interval:
+    """Student's 95 % interval of the mean of (n,); NaN for n = 1."""
     numbers = _finite(values)
     if len(numbers) < 2:
         return _NO_INTERVAL
     mean, error = numbers.mean(), numbers.std(ddof=1) / np.sqrt(len(numbers))
-    reach = float(stdtrit(len(numbers) - 1, 0.5 + confidence / 2)) * error
+    reach = float(stdtrit(len(numbers) - 1, 0.5 + CONFIDENCE / 2)) * error
     return Interval(float(mean - reach), float(mean + reach))
 
 
-def bootstrap_interval(
-    values: ArrayLike, confidence: float = CONFIDENCE, resamples: int = 10_000, seed: int = 0
-) -> Interval:
-    """Percentile bootstrap of the mean of (n,), the same for the same seed; NaN for n = 1."""
+def bootstrap_interval(values: ArrayLike, resamples: int = 10_000) -> Interval:
+    """95 % percentile bootstrap of the mean of (n,), the same at every call; NaN for n = 1."""
     numbers = _finite(values)
     if len(numbers) < 2:
         return _NO_INTERVAL
-    drawn = np.random.default_rng(seed).integers(0, len(numbers), (resamples, len(numbers)))
-    tail = 50 * (1 - confidence)
+    drawn = np.random.default_rng(0).integers(0, len(numbers), (resamples, len(numbers)))
+    tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(numbers[drawn].mean(1), [tail, 100 - tail])
     return Interval(float(low), float(high))
 
@@ -129,7 +122,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> PairedDifference:
     return PairedDifference(tuple((ours - theirs).tolist()))
 
 
-def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float:
+def sign_flip_p(differences: ArrayLike) -> float:
     """Share of sign patterns whose mean is at least as far from 0 as the mean of ``differences`` (n,)."""
     numbers = _finite(differences)
     n = len(numbers)
@@ -137,7 +130,7 @@ def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float:
         bits = np.arange(2**n)[:, None] >> np.arange(n)
         signs = 1 - 2 * (bits & 1)
     else:
-        signs = np.random.default_rng(seed).choice((-1, 1), (100_000, n))
+        signs = np.random.default_rng(0).choice((-1, 1), (100_000, n))
         signs[0] = 1
     means = np.abs(signs @ numbers)
     # Sums in another order differ in their last bits: equal patterns must count as equal.
@@ -178,9 +171,9 @@ def sentence(difference: PairedDifference, unit: str, p_adjusted: float, compari
     return f"no significant difference: {direction} by {size:.1f} {unit} ({facts})"
 
 
-def interval_words(interval: Interval, digits: int = 1) -> str:
+def interval_words(interval: Interval) -> str:
     """``95 % interval 5.0 to 19.6``; a minus sign, not a hyphen."""
-    low, high = (f"{end:.{digits}f}".replace("-", "−") for end in interval)
+    low, high = (f"{end:.1f}".replace("-", "−") for end in interval)
     return f"95 % interval {low} to {high}"
 
 
@@ -241,11 +234,11 @@ def compute_to_reach(compute: ArrayLike, values: ArrayLike, target: float, bette
     return Reached(float(np.exp(logarithm)))
 
 
-def compute_ratio(first: Sequence[Reached], second: Sequence[Reached], confidence: float = CONFIDENCE) -> ComputeRatio:
+def compute_ratio(first: Sequence[Reached], second: Sequence[Reached]) -> ComputeRatio:
     """How many times the compute of ``first`` the arm ``second`` needs, over pairs of the same seed."""
     both = [(ours, theirs) for ours, theirs in zip(first, second, strict=True) if ours.compute and theirs.compute]
     logarithms = np.array([np.log(theirs.compute or 1) - np.log(ours.compute or 1) for ours, theirs in both])
-    low, high = t_interval(logarithms, confidence) if len(logarithms) else _NO_INTERVAL
+    low, high = t_interval(logarithms) if len(logarithms) else _NO_INTERVAL
     return ComputeRatio(
         len(both),
         float(np.exp(logarithms.mean())) if both else float("nan"),
@@ -282,15 +275,14 @@ def band(curves: Sequence[tuple[ArrayLike, ArrayLike]]) -> Band:
     return Band(grid, rows.mean(0), spread, len(rows))
 
 
-def _t_test(differences: NDArray[np.float64]) -> tuple[float, float]:
+def _t_test_p(differences: NDArray[np.float64]) -> float:
     n = len(differences)
     if n < 2:
-        return float("nan"), float("nan")
+        return float("nan")
     mean, error = differences.mean(), differences.std(ddof=1) / np.sqrt(n)
     if error == 0:  # the same difference in every seed
-        return (float(np.sign(mean) * np.inf), 0.0) if mean else (0.0, 1.0)
-    t = float(mean / error)
-    return t, float(2 * stdtr(n - 1, -abs(t)))
+        return 0.0 if mean else 1.0
+    return float(2 * stdtr(n - 1, -abs(mean / error)))
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

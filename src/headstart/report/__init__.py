@@ -7,6 +7,7 @@ out; a difference that chance explains is called not significant.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
@@ -61,10 +62,7 @@ def _sections() -> list[Callable[[Study], Section | None]]:
         curves.compute_to_error,
         sheets.predictions,
         breakdowns.generalisation,
-        dials.share_of_2d,
-        dials.amount_of_3d,
-        dials.budget,
-        dials.model_size,
+        *(partial(dials.section, dial=dial) for dial in dials.DIALS),
         breakdowns.geometric,
         breakdowns.occlusion,
         breakdowns.joints,

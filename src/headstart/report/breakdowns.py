@@ -13,23 +13,25 @@ from headstart.report.comparison import (
     Setting,
     any_score,
     arm_and_stage,
-    arrow,
+    column_titles,
     compare,
     group_value,
+    main_pairs,
     main_protocol,
     over_seeds,
     protocols,
     provenance,
     recorrected,
-    role,
     same_domain,
     settings,
     stratum,
+    summary_entry,
     test_title,
     usual_in,
     with_partner,
 )
-from headstart.report.document import Entry, Figure, Row, Section, Table, arm_title, mean_and_std, plain
+from headstart.report.document import Entry, Figure, Row, Section, Table, Tone, arm_title, mean_and_std, plain
+from headstart.report.series import series_of_summaries
 from headstart.results import Scores
 
 
@@ -52,27 +54,23 @@ def _matrix(study: Study, arm: str, variants: Sequence[Variant]) -> Table:
     rows: list[Row] = []
     mine = [variant for variant in variants if variant.arm == arm]
     for variant in mine:
-        rows.append([_trained_on(variant), *(_shaded(study, variant, name, variants) for name in names)])
-    header = ["Trained on", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+        rows.append([Setting.of(variant).title, *(_shaded(study, variant, name, variants) for name in names)])
+    header = ["Trained on", *column_titles(study, names)]
     return Table(arm_title(arm), header, rows, provenance(study, mine, names))
-
-
-def _trained_on(variant: Variant) -> str:
-    return Setting(variant.three_d, variant.two_d).title
 
 
 def _shaded(study: Study, variant: Variant, protocol: str, variants: Sequence[Variant]) -> Entry:
     means = {
         one: summary.mean for one in variants for summary in [over_seeds(study.variants[one], protocol)] if summary
     }
-    summary = over_seeds(study.variants[variant], protocol)
-    if summary is None:
-        return Entry("–")
+    entry = summary_entry(study, variant, protocol)
+    if variant not in means:
+        return entry
     low, high = min(means.values()), max(means.values())
-    way = (summary.mean - low) / (high - low) if high > low else 0.0
+    way = (means[variant] - low) / (high - low) if high > low else 0.0
     shade = 1 - way if any_score(study, protocol).better == "lower" else way
-    tone = "own" if same_domain(study, protocol, variant.three_d) else ""
-    return Entry(mean_and_std(summary), f"n = {summary.n}", tone, max(shade, 0.01))  # type: ignore[arg-type]
+    tone: Tone = "own" if same_domain(study, protocol, variant.three_d) else ""
+    return replace(entry, tone=tone, shade=max(shade, 0.01))
 
 
 def geometric(study: Study) -> Section | None:
@@ -89,9 +87,9 @@ def geometric(study: Study) -> Section | None:
     rows: list[Row] = []
     for variant, _ in pairs:
         entries = {one.protocol: one.entry for one in found if one.first == variant}
-        label = f"{arm_title(variant.arm)}, {_trained_on(variant)}"
+        label = f"{arm_title(variant.arm)}, {Setting.of(variant).title}"
         rows.append([label, *(entries.get(name, Entry("–")) for name in names)])
-    header = ["Arm, trained on", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    header = ["Arm, trained on", *column_titles(study, names)]
     note = provenance(study, [variant for pair in pairs for variant in pair], names)
     text = (
         "With minus without the geometric stage, at the same total budget, paired by seed; "
@@ -127,10 +125,9 @@ def _gaps(study: Study) -> list[str]:
     """Whether the main arm helps occluded joints more than visible ones, a sentence a setting."""
     found = []
     for setting in settings(study):
-        pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
-        found += compare(study, pairs, [main_protocol(study, setting.three_d)], _gap)
+        found += compare(study, main_pairs(study, setting), [main_protocol(study, setting.three_d)], _gap)
     return [
-        f"- **{Setting(one.first.three_d, one.first.two_d).title}**, occluded minus visible joints, "
+        f"- **{Setting.of(one.first).title}**, occluded minus visible joints, "
         f"{arm_title(study.main)} against {arm_title(study.baseline)}: {one.words}."
         for one in recorrected(found)
     ]
@@ -161,13 +158,11 @@ def _strata_table(
 
 
 def _stratum_entry(study: Study, variant: Variant, protocol: str, part: str, difference: Comparison | None) -> Entry:
-    summary = over_seeds(study.variants[variant], protocol, stratum(part))
-    if summary is None:
-        return Entry("–")
+    entry = summary_entry(study, variant, protocol, stratum(part))
     if difference is None:
-        return Entry(mean_and_std(summary), f"n = {summary.n}")
+        return entry
     star = " *" if difference.significant else ""
-    return Entry(mean_and_std(summary), f"{difference.entry.text}{star}", difference.entry.tone)
+    return replace(entry, detail=f"{difference.entry.text}{star}", tone=difference.entry.tone)
 
 
 def joints(study: Study) -> Section | None:
@@ -183,7 +178,7 @@ def actions(study: Study) -> Section | None:
 def _groups(study: Study, id_: str, title: str, group: str) -> Section | None:
     panels, tables, shown, tests = [], [], [], []
     for setting in settings(study):
-        pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
+        pairs = main_pairs(study, setting)
         protocol = main_protocol(study, setting.three_d)
         names = _group_names(study, protocol, group)
         if not pairs or not names:
@@ -209,16 +204,7 @@ def _group_names(study: Study, protocol: str, group: str) -> list[str]:
 
 def _group_series(study: Study, variant: Variant, protocol: str, group: str, names: Sequence[str]) -> plots.Series:
     summaries = [over_seeds(study.variants[variant], protocol, group_value(group, name)) for name in names]
-    means = [one.mean if one else float("nan") for one in summaries]
-    spreads = [one.std if one and one.n > 1 else 0.0 for one in summaries]
-    return plots.Series(
-        arm_and_stage(variant),
-        role(study, variant.arm),
-        means,
-        means,
-        [mean - spread for mean, spread in zip(means, spreads)],
-        [mean + spread for mean, spread in zip(means, spreads)],
-    )
+    return series_of_summaries(study, variant, summaries)
 
 
 def _group_table(

@@ -110,7 +110,6 @@ class Study:
     budget_flops: float | dict[str, float]
     """Training FLOPs of a cell; by backbone where they differ."""
     created: str = ""
-    git_sha: str = ""
     planned_cells: int = 0
     """How many the study has when it is finished; 0 where study.json does not say."""
     cells: tuple[Cell, ...] = ()
@@ -227,7 +226,7 @@ def _read(path: Path, kind: type[Record], **known: Any) -> Record:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(path, "a JSON file written by `headstart study`", found=str(error)) from error
     if not isinstance(raw, dict):

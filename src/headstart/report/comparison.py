@@ -35,6 +35,11 @@ class Setting(NamedTuple):
     three_d: str
     two_d: str | None
 
+    @classmethod
+    def of(cls, variant: Variant) -> Setting:
+        """What a variant was trained on."""
+        return cls(variant.three_d, variant.two_d)
+
     @property
     def title(self) -> str:
         """``studio with 2D from wild``."""
@@ -161,22 +166,16 @@ def counts(found: list[Comparison]) -> str:
 def settings(study: Study) -> list[Setting]:
     """3D set x 2D set of the usual cells, in the order of the cells."""
     usual = [variant for variant in study.variants if study.is_usual(variant)]
-    with_2d = list(dict.fromkeys(Setting(one.three_d, one.two_d) for one in usual if one.two_d))
+    with_2d = list(dict.fromkeys(Setting.of(one) for one in usual if one.two_d))
     covered = {setting.three_d for setting in with_2d}
     alone = dict.fromkeys(Setting(one.three_d, None) for one in usual if one.three_d not in covered)
     return sorted([*with_2d, *alone], key=lambda setting: (setting.three_d, setting.two_d or ""))
 
 
-def in_setting(study: Study, setting: Setting, variants: Iterable[Variant]) -> list[Variant]:
-    """Those of the variants that a setting's table shows: its 3D set, and its 2D set or none at all."""
-    return [
-        variant for variant in variants if variant.three_d == setting.three_d and variant.two_d in (setting.two_d, None)
-    ]
-
-
 def usual_in(study: Study, setting: Setting) -> list[Variant]:
-    """The usual variants of a setting, one an arm, the baseline first."""
-    found = in_setting(study, setting, filter(study.is_usual, study.variants))
+    """The usual variants of a setting (its 3D set, and its 2D set or none), one an arm, the baseline first."""
+    usual = [one for one in study.variants if study.is_usual(one)]
+    found = [one for one in usual if one.three_d == setting.three_d and one.two_d in (setting.two_d, None)]
     return sorted(found, key=lambda variant: variant.arm != study.baseline)
 
 
@@ -184,6 +183,11 @@ def with_partner(study: Study, variants: Iterable[Variant]) -> list[tuple[Varian
     """(variant, its baseline) for those that have one."""
     partners = ((one, study.partner(one)) for one in variants if one.arm != study.baseline)
     return [(one, partner) for one, partner in partners if partner is not None]
+
+
+def main_pairs(study: Study, setting: Setting) -> list[tuple[Variant, Variant]]:
+    """(main arm, its baseline) of a setting: a single pair, or none where a cell of it is missing."""
+    return with_partner(study, [one for one in usual_in(study, setting) if one.arm == study.main])
 
 
 def protocols(study: Study) -> list[str]:
@@ -209,11 +213,6 @@ def same_domain(study: Study, protocol: str, name: str | None) -> bool:
     return name is not None and (dataset == name or dataset.endswith(f"_{name}") or name.endswith(f"_{dataset}"))
 
 
-def protocols_3d(study: Study) -> list[str]:
-    """Protocols in mm."""
-    return [name for name in protocols(study) if any_score(study, name).unit == "mm"]
-
-
 def protocols_2d(study: Study) -> list[str]:
     """Protocols of joints in the picture."""
     return [name for name in protocols(study) if any_score(study, name).metric in ("pck", "pckh")]
@@ -228,12 +227,6 @@ def main_protocol(study: Study, three_d: str) -> str:
 # --- how to name and to account for it ---
 
 
-def role(study: Study, arm: str) -> int:
-    """Place of an arm in the palette: 0 for the baseline, 1 for the main arm."""
-    order = [study.baseline, study.main, *(arm for arm in study.arms if arm not in (study.baseline, study.main))]
-    return order.index(arm) if arm in order else len(order)
-
-
 def test_title(study: Study, protocol: str) -> str:
     """``synthetic studio, MPJPE (mm)``."""
     score = any_score(study, protocol)
@@ -242,8 +235,12 @@ def test_title(study: Study, protocol: str) -> str:
     return f"{name}, {metric.replace('_', '-')} ({score.unit})"
 
 
-def arrow(study: Study, protocol: str) -> str:
-    """``↓`` where lower is better."""
+def column_titles(study: Study, names: Iterable[str]) -> list[str]:
+    """A column a protocol: ``synthetic studio, MPJPE (mm) ↓``, where ``↓`` says that lower is better."""
+    return [f"{test_title(study, name)} {_arrow(study, name)}" for name in names]
+
+
+def _arrow(study: Study, protocol: str) -> str:
     return "↓" if any_score(study, protocol).better == "lower" else "↑"
 
 
@@ -283,7 +280,7 @@ def _people(study: Study, protocol: str, along: bool) -> str:
 
 
 def summary_entry(study: Study, variant: Variant, protocol: str, read: Read = final) -> Entry:
-    """``62.1 ± 0.8`` with its number of seeds where that is not the variant's own."""
+    """``62.1 ± 0.8``, below it the number of seeds; a dash where no cell has the value."""
     summary = over_seeds(study.variants[variant], protocol, read)
     return Entry("–") if summary is None else Entry(mean_and_std(summary), f"n = {summary.n}")
 

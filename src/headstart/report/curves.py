@@ -13,16 +13,17 @@ from headstart.report.comparison import (
     Setting,
     any_score,
     arm_and_stage,
+    main_pairs,
     main_protocol,
     protocols,
     provenance,
-    role,
     settings,
     test_title,
     usual_in,
     with_partner,
 )
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops
+from headstart.report.series import series_of_band
 from headstart.statistics import Band, Better, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
 
 _ABOUT = (
@@ -79,18 +80,7 @@ def _series(study: Study, variants: Sequence[Variant], protocol: str) -> tuple[l
         curves = [curve for curve in curves if len(curve[0]) > 1]
         if curves:
             one = band([curve[:2] for curve in curves])
-            turns = _turns(one, curves[0])
-            found.append(
-                plots.Series(
-                    arm_and_stage(variant),
-                    role(study, variant.arm),
-                    one.compute,
-                    one.mean,
-                    one.mean - one.std,
-                    one.mean + one.std,
-                    turns,
-                )
-            )
+            found.append(series_of_band(study, variant, one, _stage_starts(one, curves[0])))
             shown.append(variant)
     return found, shown
 
@@ -103,7 +93,7 @@ def _range_of(series: Sequence[plots.Series], better: Better) -> tuple[float, fl
     return low - 0.03 * (high - low), high + 0.03 * (high - low)
 
 
-def _turns(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[int]:
+def _stage_starts(one: Band, curve: tuple[np.ndarray, np.ndarray, list[int]]) -> list[int]:
     """Points of the band nearest to the last point of each stage but the last."""
     ends = [k for k in range(len(curve[2]) - 1) if curve[2][k] != curve[2][k + 1]]
     return [int(np.abs(one.compute - curve[0][k]).argmin()) for k in ends]
@@ -120,7 +110,7 @@ def main_ratios(study: Study) -> list[str]:
     sentences = []
     for setting in settings(study):
         protocol = main_protocol(study, setting.three_d)
-        for pair in with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main]):
+        for pair in main_pairs(study, setting):
             if goal := common_goal(study, *_curves(study, *pair, protocol), protocol):
                 sentences.append(f"- **Compute, {setting.title}**: {goal}.")
     return sentences

@@ -113,10 +113,10 @@ def points(unit: str) -> str:
     return "points" if unit == "%" else unit
 
 
-def signed(value: float, digits: int = 1) -> str:
-    """``+1.2`` or ``−1.2`` with a true minus sign."""
-    rounded = round(value, digits)
-    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
+def signed(value: float) -> str:
+    """``+1.2``, ``−1.2`` with a true minus sign, or ``0.0``."""
+    rounded = round(value, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
 def listed(words: Sequence[str]) -> str:

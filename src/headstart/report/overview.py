@@ -11,10 +11,11 @@ from headstart.report.comparison import (
     Setting,
     any_score,
     arm_and_stage,
-    arrow,
+    column_titles,
     compare,
     counts,
     group_value,
+    main_pairs,
     main_protocol,
     over_seeds,
     protocols,
@@ -36,27 +37,23 @@ from headstart.statistics import summarise
 def answer(study: Study) -> Section:
     """The main pair on each 3D set's own test, in sentences: the comparisons that the study was made for."""
     paragraphs = [f"**Question.** {study.question}"] if study.question else []
-    found = [comparison for setting in settings(study) for comparison in _main_pair(study, setting)]
-    corrected = _corrected(study, found)
-    if not corrected:
+    found = _planned(study)
+    if not found:
         return Section("answer", "The answer", [*paragraphs, "The main pair of arms has no common cell yet."])
-    paragraphs.append(_verdict(study, corrected))
-    paragraphs += [_answer_sentence(study, comparison) for comparison in corrected]
+    paragraphs.append(_verdict(study, found))
+    paragraphs += [_answer_sentence(study, comparison) for comparison in found]
     paragraphs += [*main_ratios(study), *_elsewhere(study), *in_short(study)]
-    paragraphs.append(_limits(corrected))
-    note = provenance(study, [v for one in corrected for v in (one.first, one.second)], _tests(corrected))
+    paragraphs.append(_limits(found))
+    note = provenance(study, [v for one in found for v in (one.first, one.second)], _tests(found))
     return Section("answer", "The answer", [*paragraphs, f"_{note}_"])
 
 
-def _main_pair(study: Study, setting: Setting) -> list[tuple[Variant, Variant, str]]:
-    usual = [variant for variant in usual_in(study, setting) if variant.arm == study.main]
-    return [(one, two, main_protocol(study, setting.three_d)) for one, two in with_partner(study, usual)]
-
-
-def _corrected(study: Study, pairs: list[tuple[Variant, Variant, str]]) -> list[Comparison]:
-    """One family of comparisons, although each has a test of its own."""
-    single = [one for first, second, protocol in pairs for one in compare(study, [(first, second)], [protocol])]
-    return recorrected(single)
+def _planned(study: Study) -> list[Comparison]:
+    """The main pair of each setting: one family of comparisons, although each has a test of its own."""
+    found = []
+    for setting in settings(study):
+        found += compare(study, main_pairs(study, setting), [main_protocol(study, setting.three_d)])
+    return recorrected(found)
 
 
 def _verdict(study: Study, found: list[Comparison]) -> str:
@@ -68,7 +65,7 @@ def _verdict(study: Study, found: list[Comparison]) -> str:
 def _answer_sentence(study: Study, one: Comparison) -> str:
     means = [over_seeds(study.variants[variant], one.protocol) for variant in (one.first, one.second)]
     figures = " against ".join(f"{mean_and_std(mean)} {one.unit}" for mean in means if mean)
-    where = Setting(one.first.three_d, one.first.two_d).title
+    where = Setting.of(one.first).title
     return f"- **{where}**, {test_title(study, one.protocol)}: {one.words}; {figures}."
 
 
@@ -76,9 +73,8 @@ def _elsewhere(study: Study) -> list[str]:
     """The main pair on all tests but the own one of each 3D set, in one sentence."""
     found = []
     for setting in settings(study):
-        usual = [variant for variant in usual_in(study, setting) if variant.arm == study.main]
         others = [name for name in protocols(study) if name != main_protocol(study, setting.three_d)]
-        found += compare(study, with_partner(study, usual), others)
+        found += compare(study, main_pairs(study, setting), others)
     if not found:
         return []
     return [f"- **All other tests** (corrected among themselves): {counts(recorrected(found))}."]
@@ -116,7 +112,7 @@ def _has(study: Study, arm: str) -> bool:
 
 def _arms_table(study: Study, setting: Setting) -> Table:
     variants, names = usual_in(study, setting), protocols(study)
-    header = ["Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    header = ["Arm", *column_titles(study, names)]
     rows: list[Row] = []
     for variant in variants:
         entries = [_own(study, variant, name) for name in names]
@@ -154,7 +150,7 @@ def companions(study: Study) -> Section | None:
 
 
 def _full_name(variant: Variant) -> str:
-    return f"{arm_and_stage(variant)}, {Setting(variant.three_d, variant.two_d).title}"
+    return f"{arm_and_stage(variant)}, {Setting.of(variant).title}"
 
 
 def differences(study: Study) -> Section | None:
@@ -168,7 +164,7 @@ def differences(study: Study) -> Section | None:
         return None
     tables = []
     for setting in settings(study):
-        here = [one for one in found if (one.first.three_d, one.first.two_d) == setting]
+        here = [one for one in found if Setting.of(one.first) == setting]
         if here:
             tables.append(_difference_table(study, setting, here))
     text = (
@@ -177,7 +173,7 @@ def differences(study: Study) -> Section | None:
         "above rests on the few that were planned. Folded: bootstrap and sign-flip test."
     )
     return Section(
-        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)]
+        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(found)]
     )
 
 
@@ -191,12 +187,12 @@ def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -
         [arm_and_stage(variant), *(here[name].entry if name in here else "–" for name in names)]
         for variant, here in by_arm.items()
     ]
-    header = ["Arm", *(f"{test_title(study, name)} {arrow(study, name)}" for name in names)]
+    header = ["Arm", *column_titles(study, names)]
     note = provenance(study, [v for one in found for v in (one.first, one.second)], names)
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
-def _tests_table(study: Study, found: list[Comparison]) -> Table:
+def _tests_table(found: list[Comparison]) -> Table:
     header = [
         "Arm, trained on",
         "Test",

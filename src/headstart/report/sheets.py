@@ -16,7 +16,7 @@ from headstart.draw import Image, draw_pose
 from headstart.draw_people import draw_view, write
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study
-from headstart.report.comparison import settings, sources, usual_in, with_partner
+from headstart.report.comparison import main_pairs, settings, sources
 from headstart.report.document import Gallery, Picture, Section, arm_title, plain
 from headstart.skeleton import Skeleton, mirrored_name
 
@@ -70,8 +70,7 @@ def predictions(study: Study) -> Section | None:
     galleries: list[Gallery] = []
     shown: list[Cell] = []
     for setting in settings(study):
-        pairs = with_partner(study, [v for v in usual_in(study, setting) if v.arm == study.main])
-        for first, second in pairs:
+        for first, second in main_pairs(study, setting):
             cells = _first_common(study.variants[second], study.variants[first])
             if cells:
                 galleries += _of_pair(cells, setting.title, folded=bool(galleries))

@@ -31,7 +31,7 @@ class Dial:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Sweep:
     """Arms along a dial within one setting."""
 
     setting: Setting
@@ -40,7 +40,7 @@ class Turn:
     lines: Lines
 
 
-def turns(study: Study, dial: Dial) -> list[Turn]:
+def sweeps(study: Study, dial: Dial) -> list[Sweep]:
     """Families of variants that differ in the dial's field only, where the main arm has two values or more."""
     families: dict[tuple[Any, ...], Lines] = {}
     for variant in study.variants:
@@ -59,26 +59,26 @@ def turns(study: Study, dial: Dial) -> list[Turn]:
             values = sorted(
                 {value for line in along.values() for value in line}, key=lambda v: (dial.order(study, v), str(v))
             )
-            setting = Setting(reset.three_d, reset.two_d)
-            found.append(Turn(setting, main_protocol(study, setting.three_d), values, along))
+            setting = Setting.of(reset)
+            found.append(Sweep(setting, main_protocol(study, setting.three_d), values, along))
     return found
 
 
-def pairs(study: Study, turn: Turn) -> list[tuple[Variant, Variant]]:
+def pairs_along(study: Study, sweep: Sweep) -> list[tuple[Variant, Variant]]:
     """(variant, its baseline) at every place of the dial."""
     found = []
-    for (arm, _), line in turn.lines.items():
-        for value in turn.values:
+    for (arm, _), line in sweep.lines.items():
+        for value in sweep.values:
             partner = study.partner(line[value]) if arm != study.baseline and value in line else None
             if partner is not None:
                 found.append((line[value], partner))
     return found
 
 
-def main_pairs(study: Study, turn: Turn) -> list[tuple[Variant, Variant]]:
+def main_pairs_along(study: Study, sweep: Sweep) -> list[tuple[Variant, Variant]]:
     """Those of the main arm without a geometric stage, from one end of the dial to the other."""
-    line = turn.lines.get((study.main, False), {})
-    return [(first, second) for first, second in pairs(study, turn) if first in line.values()]
+    line = sweep.lines.get((study.main, False), {})
+    return [(first, second) for first, second in pairs_along(study, sweep) if first in line.values()]
 
 
 def _may_differ(study: Study, dial: Dial, variant: Variant) -> bool:
