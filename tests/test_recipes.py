@@ -88,7 +88,7 @@ def test_zhou2017_is_the_published_scheme() -> None:
     assert third.schedule == Schedule("constant")
     assert first.losses == {"heatmap_mse": 1.0}
     assert second.losses == {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1}
-    assert third.losses == {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1, "bone_ratio": 0.01}
+    assert third.losses == {"heatmap_mse": 1.0, "depth_smooth_l1": 0.1, "bone_ratio": 0.005}
     assert [(data.dataset, data.split, data.weight, data.use_3d) for data in first.data] == [
         ("mpii", "train", 1.0, False)
     ]

@@ -66,7 +66,7 @@ def integral_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
 
 
 # Groups of bones that should be equally long once the shorter kind is multiplied by its canonical ratio
-# (Zhou et al. 2017, section 3.3 and their published code).
+# (Zhou et al. 2017, section 3.3; ratios of their published code, which measures shoulders from the neck, not thorax).
 _LEG, _ARM = 1.0085885098415446, 1.1375361376887123
 _BONE_GROUPS: tuple[tuple[tuple[str, str, float], ...], ...] = (
     (

@@ -36,9 +36,9 @@ STUDY = Study(
     losses={"heatmap_mse": 1.0, "depth_smooth_l1": 0.1},
     optimiser=Optimiser("adam", learning_rate=1e-3, weight_decay=0.0, clip_norm=None),
     schedule=Schedule("step", (0.75,)),
-    geometric_loss=0.01,
+    geometric_loss=0.005,  # the published 0.01 divides by the whole batch, ours by its half without depth
     augment=AugmentConfig(
-        truncation_probability=0.0, occluder_probability=0.0, shift=0.0, brightness=0.0, contrast=0.0, colour=0.2
+        truncation_probability=0.0, occluder_probability=0.0, shift=0.0, brightness=0.0, contrast=0.0, colour=0.0
     ),
     average_decay=None,
     precision="bf16",
