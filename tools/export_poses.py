@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from headstart.synth.body import load_body
-from headstart.synth.rig import CONTROLS, PARENT_CONTROL, RIG_BONE
+from headstart.synth.rig import CONTROLS, RIG_BONE
 from headstart.synth.rotation import from_vector, swing, to_vector
 
 #: Joint of the recordings behind each control of the middle and of the left side.
@@ -35,6 +35,21 @@ SOURCE = {
     "left_shin": "LeftLeg",
     "left_foot": "LeftFoot",
 }
+#: The control that each control of the middle and of the left side turns with.
+PARENT = {
+    "belly": "root",
+    "waist": "belly",
+    "chest": "waist",
+    "neck": "chest",
+    "head": "neck",
+    "left_clavicle": "chest",
+    "left_upper_arm": "left_clavicle",
+    "left_forearm": "left_upper_arm",
+    "left_hand": "left_forearm",
+    "left_thigh": "root",
+    "left_shin": "left_thigh",
+    "left_foot": "left_shin",
+}
 #: The joint at the far end of a limb: its rest direction differs between the two rigs (T-pose and A-pose).
 FAR_END = {
     "left_upper_arm": ("lowerarm01.L", "LeftForeArm"),
@@ -52,6 +67,13 @@ def source_joint(control: str) -> str:
     if control.startswith("right_"):
         return SOURCE[control.replace("right_", "left_")].replace("Left", "Right")
     return SOURCE[control]
+
+
+def parent_control(control: str) -> str:
+    """The parent of a control of either side; the root has none."""
+    if control.startswith("right_"):
+        return PARENT[control.replace("right_", "left_")].replace("left_", "right_")
+    return PARENT[control]
 
 
 def rest_correction(control: str, names: list[str], offsets: np.ndarray) -> np.ndarray:
@@ -83,9 +105,7 @@ def retarget(data: dict[str, np.ndarray]) -> np.ndarray:
     names = [str(name) for name in data["joint_names"]]
     world = world_rotations(data["rotations"], data["parents"])
     ours = {c: world[:, names.index(source_joint(c))] @ rest_correction(c, names, data["offsets_mm"]) for c in CONTROLS}
-    local = [
-        ours[c] if PARENT_CONTROL[c] is None else ours[PARENT_CONTROL[c]].transpose(0, 2, 1) @ ours[c] for c in CONTROLS
-    ]
+    local = [ours[c] if c == "root" else ours[parent_control(c)].transpose(0, 2, 1) @ ours[c] for c in CONTROLS]
     return np.stack([np.stack([to_vector(matrix) for matrix in frames]) for frames in local], 1)
 
 

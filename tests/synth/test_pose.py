@@ -6,7 +6,7 @@ from helpers import winding_numbers
 
 from headstart.errors import ConfigError
 from headstart.skeleton import CANONICAL
-from headstart.synth.body import PARTS, load_body, sample_shape
+from headstart.synth.body import PARTS, body_points, load_body, sample_shape
 from headstart.synth.ground import balanced
 from headstart.synth.pose import SPLITS, load_library, place_recorded, sample_stance
 from headstart.synth.posture_table import load_postures
@@ -59,7 +59,7 @@ def test_every_posture_is_a_full_record():
 def test_balance_brings_the_centre_over_the_feet():
     rng = np.random.default_rng(2)
     stance = sample_stance(rng, sample_shape(rng), "train", 1.0)
-    points = balanced(stance.posed, keep=0.0).vertices[: load_body().faces["body"].max() + 1 : 7]
+    points = body_points(balanced(stance.posed, keep=0.0))[::7]
     low = points[points[:, 2] < points[:, 2].min() + 90]
     assert np.linalg.norm((points.mean(0) - low.mean(0))[:2]) < 60
 
@@ -82,7 +82,7 @@ def outer_rows():
     """Points of hands, forearms, head, shins and feet that lie on the outside at rest (mouths have an inside)."""
     asset = load_body()
     names = ["head"] + [f"{s}_{p}" for s in ("left", "right") for p in ("hand", "forearm", "shin", "foot")]
-    part = asset.part[: asset.faces["body"].max() + 1]
+    part = asset.part[: asset.naked_vertices]
     rows = np.concatenate([np.flatnonzero(part == PARTS.index(name))[::30] for name in names])
     return rows[~buried(asset.mean[: asset.vertices], rows)]
 

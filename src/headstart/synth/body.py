@@ -91,6 +91,8 @@ class BodyAsset:
     """Vertices that mark head_top, nose, left_ear and right_ear."""
     sole: int
     """Lowest vertex of the body at rest."""
+    naked_vertices: int
+    """How many vertices are the naked body's; they come first, those of eyes and helper meshes after them."""
 
     @property
     def vertices(self) -> int:
@@ -143,7 +145,8 @@ def load_body() -> BodyAsset:
     bones = tuple(str(name) for name in packed["bone_names"])
     part_of_bone = np.array([_part_number(bone) for bone in bones], np.uint8)
     mean = _with_lower_knees(packed["mean"], bones)
-    body_points = mean[: faces["body"].max() + 1]
+    naked_vertices = int(faces["body"].max()) + 1
+    naked = mean[:naked_vertices]
     return BodyAsset(
         mean=mean,
         components=components.reshape(len(components), -1),
@@ -156,8 +159,9 @@ def load_body() -> BodyAsset:
         bones=bones,
         parents=packed["bone_parents"].astype(np.int64),
         part=part_of_bone[packed["weight_bones"][:, 0]],
-        landmarks=_landmarks(body_points, packed["masks"]),
-        sole=int(np.argmin(body_points[:, 2])),
+        landmarks=_landmarks(naked, packed["masks"]),
+        sole=int(np.argmin(naked[:, 2])),
+        naked_vertices=naked_vertices,
     )
 
 
@@ -270,6 +274,11 @@ def skin(shape: Shape, rotations: Array) -> Posed:
     transforms = bone_transforms(shape.heads, rotations)
     vertices = skin_points(shape.rest, np.arange(len(shape.rest)), transforms)
     return Posed(vertices, named_joints(shape, vertices, transforms), transforms)
+
+
+def body_points(posed: Posed) -> NDArray[np.float32]:
+    """Vertices (N, 3) mm of the naked body."""
+    return posed.vertices[: load_body().naked_vertices]
 
 
 def named_joints(shape: Shape, vertices: Array, transforms: Array) -> NDArray[np.float64]:

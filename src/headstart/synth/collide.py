@@ -57,7 +57,7 @@ def _limbs() -> tuple[tuple[str, int, int], ...]:
 def _body_rows() -> dict[str, NDArray[np.int64]]:
     """Vertices of the naked body of each part."""
     asset = load_body()
-    part = asset.part[: asset.faces["body"].max() + 1]
+    part = asset.part[: asset.naked_vertices]
     return {name: np.flatnonzero(part == number) for number, name in enumerate(PARTS)}
 
 
@@ -129,13 +129,13 @@ def intersects(posed: Posed, solids: Solids) -> bool:
     bones = [asset.bone(bone) for bone in (*_TRUNK_BONES, "head")]
     ends = np.array([(posed.joints[start], posed.joints[end]) for _, start, end in _limbs()])
     inside = np.zeros(len(points), np.bool_)
-    _mark_inside(points, _checked(), ends, solids.radii, posed.transforms[bones], solids.slabs, SHRINK, inside)
+    _mark_inside(points, _checked(), ends, solids.radii, posed.transforms[bones], solids.slabs, inside)
     share = np.bincount(parts[inside], minlength=len(PARTS)) / _PER_PART
     return bool((share > TOLERANCE).any())
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _mark_inside(points, checked, ends, radii, transforms, slabs, shrink, inside):  # type: ignore[no-untyped-def]
+def _mark_inside(points, checked, ends, radii, transforms, slabs, inside):  # type: ignore[no-untyped-def]
     axes = ends[:, 1] - ends[:, 0]
     limbs, rest = len(ends), np.empty(3)
     for index in range(len(points)):
@@ -146,7 +146,7 @@ def _mark_inside(points, checked, ends, radii, transforms, slabs, shrink, inside
                 ax, ay, az = axes[limb, 0], axes[limb, 1], axes[limb, 2]
                 along = min(max((fx * ax + fy * ay + fz * az) / (ax * ax + ay * ay + az * az), 0.0), 1.0)
                 dx, dy, dz = fx - along * ax, fy - along * ay, fz - along * az
-                radius = shrink * (radii[limb, 0] * (1 - along) + radii[limb, 1] * along)
+                radius = SHRINK * (radii[limb, 0] * (1 - along) + radii[limb, 1] * along)
                 inside[index] = dx * dx + dy * dy + dz * dz < radius * radius
         for slab in range(len(slabs)):
             if checked[index, limbs + slab] and not inside[index]:
@@ -155,6 +155,6 @@ def _mark_inside(points, checked, ends, radii, transforms, slabs, shrink, inside
                 for axis in range(3):
                     rest[axis] = bone[0, axis] * mx + bone[1, axis] * my + bone[2, axis] * mz
                 if slabs[slab, 0] < rest[2] < slabs[slab, 1]:
-                    dx = (rest[0] - slabs[slab, 2]) / (shrink * slabs[slab, 4])
-                    dy = (rest[1] - slabs[slab, 3]) / (shrink * slabs[slab, 5])
+                    dx = (rest[0] - slabs[slab, 2]) / (SHRINK * slabs[slab, 4])
+                    dy = (rest[1] - slabs[slab, 3]) / (SHRINK * slabs[slab, 5])
                     inside[index] = dx * dx + dy * dy < 1

@@ -7,7 +7,7 @@ share no body, recording, texture, scene or camera: each draws from streams of i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -18,16 +18,15 @@ from headstart.geometry import Camera
 from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth.affine import bounds
 from headstart.synth.backdrop import paint_backdrop
-from headstart.synth.body import Shape, sample_shape
-from headstart.synth.dress import Person, add_person
+from headstart.synth.body import Shape, body_points, sample_shape
+from headstart.synth.dress import add_person
 from headstart.synth.framing import draw_framing, framed, look_at, position, roaming_camera
 from headstart.synth.ground import moved
 from headstart.synth.labels import State
 from headstart.synth.lens import draw_development, photograph
 from headstart.synth.mesh import SUBJECT
-from headstart.synth.outfit import draw_outfit
+from headstart.synth.outfit import Person, draw_outfit
 from headstart.synth.pose import SPLITS, Stance, sample_stance
-from headstart.synth.props import Stage
 from headstart.synth.render import Scene, render
 from headstart.synth.scene import (
     add_ground,
@@ -39,7 +38,7 @@ from headstart.synth.scene import (
     front_of,
     ledge_height,
 )
-from headstart.synth.shot import Shot, add_bystander, aim, body_points, finish_scene, hide_joint, new_stage, stream
+from headstart.synth.shot import Shot, add_bystander, aim, finish_scene, hide_joint, new_stage, stream
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def _wild_once(split: str, seed: int, index: int, size: int, rng: np.random.Gene
         stage, position(camera), stance.posed, int(rng.integers(1, 10)), indoor, min(reach, 8000) if indoor else reach
     )
     person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
-    add_person(stage.builder, stage.palette, stage.textures, person, rng)
+    add_person(stage, person, rng)
     if rng.random() < 0.3:
         add_bystander(stage, split, stance.posed, camera, in_front=bool(rng.random() < 0.15))
     if rng.random() < 0.15:
@@ -158,23 +157,17 @@ def _studio_moment(split: str, seed: int, moment: int) -> tuple[Scene, Stance, s
     recorded, families = STUDIO_RECORDED.get(action), STUDIO_POSTURES.get(action, ())
     stance = sample_stance(rng, studio_subject(name), split, float(recorded is not None), recorded, families)
     place = np.array([*rng.uniform(-900, 900, 2), 0.0])
-    stance = Stance(moved(stance.posed, np.eye(3), place), stance.support, action, stance.recording, stance.frame)
+    stance = replace(stance, posed=moved(stance.posed, np.eye(3), place), action=action)
     room = stream("studio room", split)
     stage = new_stage("studio", split, room, 0.0)
     add_ground(stage, True)
     add_room(stage, np.zeros(3), (6200.0, 5200.0), 3400.0)
-    stage = Stage(stage.builder, stage.palette, stage.textures, rng, 0.0)
+    stage = replace(stage, rng=rng)
     add_support(stage, stance)
     session = stream("studio outfit", split, name, int(rng.integers(2)))
     outfit = draw_outfit(session, stage.textures, studio_subject(name).woman)
-    add_person(
-        stage.builder,
-        stage.palette,
-        stage.textures,
-        Person(studio_subject(name), stance.posed, outfit, SUBJECT),
-        session,
-    )
-    lit = Stage(stage.builder, stage.palette, stage.textures, stream("studio light", split), 0.0)
+    add_person(stage, Person(studio_subject(name), stance.posed, outfit, SUBJECT), session)
+    lit = replace(stage, rng=stream("studio light", split))
     return finish_scene(lit, True, stance.posed), stance, name
 
 
@@ -216,7 +209,7 @@ def _ring_moment(split: str, seed: int, moment: int, size: int) -> tuple[Scene, 
     for camera in rng.permutation(np.arange(_RING_VIEWS))[: int(rng.integers(3, 7))]:
         hide_joint(stage, stance.posed, cameras[camera])
     person = Person(shape, stance.posed, draw_outfit(rng, stage.textures, shape.woman), SUBJECT)
-    add_person(stage.builder, stage.palette, stage.textures, person, rng)
+    add_person(stage, person, rng)
     return finish_scene(stage, True, stance.posed), stance, tuple(cameras)
 
 

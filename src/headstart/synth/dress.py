@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array
-from headstart.synth.body import Posed, Shape, load_body, skin_points
+from headstart.synth.body import PARTS, load_body
 from headstart.synth.colour import scaled
 from headstart.synth.hair import add_hair
-from headstart.synth.material import Material, Palette
-from headstart.synth.mesh import MeshBuilder, some_corner
-from headstart.synth.outfit import Outfit
+from headstart.synth.layer import add_layer, add_shaped_layer
+from headstart.synth.material import Material
+from headstart.synth.mesh import some_corner
+from headstart.synth.outfit import Outfit, Person
+from headstart.synth.stage import Stage
 from headstart.synth.tailor import Measures, helper, measures, rest_normals, waves
-from headstart.synth.texture import TextureSet
 
 #: A garment hides the skin that lies deeper than this inside it.
 _HIDDEN_MM = 30.0
 _ARM_MM, _LEG_MM = 280.0, 430.0
-
-
-@dataclass(frozen=True)
-class Person:
-    """One dressed person, posed."""
-
-    shape: Shape
-    posed: Posed
-    outfit: Outfit
-    owner: int
 
 
 def _top_cut(outfit: Outfit, at: Measures) -> NDArray[np.float32]:
@@ -65,24 +54,17 @@ def _face_tint(outfit: Outfit, rng: np.random.Generator) -> NDArray[np.float32]:
     return (tint * (1 - beard * (1 - hair))).astype(np.float32)
 
 
-def _add_skin(
-    builder: MeshBuilder,
-    palette: Palette,
-    textures: TextureSet,
-    person: Person,
-    hidden: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> None:
+def _add_skin(stage: Stage, person: Person, hidden: NDArray[np.bool_], rng: np.random.Generator) -> None:
     asset, at, outfit = load_body(), measures(), person.outfit
     piece = helper("body")
     shown = some_corner(~hidden, piece.faces)
     faces = piece.faces[shown]
     tint = _face_tint(outfit, rng)
-    skin = palette.add(
+    skin = stage.palette.add(
         Material(
             outfit.skin,
             scaled(outfit.skin, 0.9),
-            texture=textures.pick(rng, "skin"),
+            texture=stage.textures.pick(rng, "skin"),
             period_m=0.35,
             grain=0.5,
             sheen=float(rng.uniform(0.02, 0.1)),
@@ -91,10 +73,10 @@ def _add_skin(
     )
     material = np.full(len(faces), skin, np.int32)
     if outfit.gloves:
-        material[at.hand[faces].all(1)] = palette.add(outfit.hat)
+        material[at.hand[faces].all(1)] = stage.palette.add(outfit.hat)
     points, rest = person.posed.vertices, asset.mean[: asset.vertices]
     count = int(faces.max()) + 1
-    builder.add(
+    stage.builder.add(
         points[:count],
         faces,
         material,
@@ -104,45 +86,27 @@ def _add_skin(
         owner=person.owner,
         axis=piece.axis[shown],
     )
-    _add_eyes(builder, palette, person, rng)
+    _add_eyes(stage, person, rng)
 
 
-def _add_eyes(builder: MeshBuilder, palette: Palette, person: Person, rng: np.random.Generator) -> None:
-    asset = load_body()
-    white = palette.add(Material((0.55, 0.52, 0.5), sheen=0.2, gloss=40))
+def _add_eyes(stage: Stage, person: Person, rng: np.random.Generator) -> None:
+    asset, head = load_body(), PARTS.index("head")
+    white = stage.palette.add(Material((0.55, 0.52, 0.5), sheen=0.2, gloss=40))
     iris = (
         np.array([(0.05, 0.03, 0.02), (0.08, 0.15, 0.25), (0.07, 0.1, 0.05)][rng.choice(3, p=[0.65, 0.2, 0.15])]) / 0.5
     )
     for name in ("left_eye", "right_eye"):
         faces = asset.faces[name]
         low, high = int(faces.min()), int(faces.max()) + 1
-        points = asset.mean[low:high]
+        points, posed = asset.mean[low:high], person.posed.vertices[low:high]
         front = points[:, 1] < points[:, 1].min() + 3.0
         tint = np.where(front[:, None], iris, 1.0)
-        builder.add(
-            person.posed.vertices[low:high], faces - low, white, pattern=points, tint=tint, part=0, owner=person.owner
-        )
+        stage.builder.add(posed, faces - low, white, pattern=points, tint=tint, part=head, owner=person.owner)
 
 
-def _add_layer(builder: MeshBuilder, material: int, person: Person, name: str, offset: Array, cut: Array) -> None:
-    """A helper mesh of the body, moved outwards by ``offset`` (N,) mm at rest and skinned; ``cut`` (N,) mm."""
-    piece = helper(name)
-    kept = some_corner(cut <= 0, piece.faces)
-    rest = person.shape.rest[piece.rows] + rest_normals(person.shape.rest, piece) * offset[:, None]
-    builder.add(
-        skin_points(rest, piece.rows, person.posed.transforms),
-        piece.faces[kept],
-        material,
-        pattern=load_body().mean[piece.rows],
-        cut=cut,
-        part=piece.part[kept],
-        axis=piece.axis[kept],
-        owner=person.owner,
-    )
-
-
-def _hang(slack: float, fall: Array, rng: np.random.Generator, points: Array) -> NDArray[np.float32]:
-    """How far cloth stands off (N,) mm: it lies on shoulders and hips (``fall`` 0), hangs free below (1)."""
+def _hang(slack: float, fall: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+    """How far the tights stand off (N,) mm: they lie on shoulders and hips (``fall`` 0), hang free below (1)."""
+    points = load_body().mean[helper("tights").rows]
     folds = 1 + 0.3 * waves(rng, points * (1, 1, 0.5), 190)
     return np.maximum(2.5 + slack * fall * folds, 2.0).astype(np.float32)
 
@@ -156,78 +120,76 @@ def _bottom_fall(at: Measures) -> NDArray[np.float32]:
     return np.where(at.leg > -0.5, 0.3 + 0.7 * np.clip(at.leg / 1.2, 0, 1), 0.2).astype(np.float32)
 
 
-def _rows(at: Measures, rows: NDArray[np.int64]) -> Measures:
-    return Measures(**{name: getattr(at, name)[rows] for name in Measures.__dataclass_fields__})
+def _add_top(stage: Stage, person: Person, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """The top; returns which vertices (V,) of the skin it hides."""
+    tights, outfit, at = helper("tights"), person.outfit, measures()
+    cut = _top_cut(outfit, at)
+    offset = _hang(outfit.slack_top, _top_fall(at)[tights.rows], rng) + 3.0
+    add_layer(stage, person, tights, stage.palette.add(outfit.top), offset, cut[tights.rows])
+    return cut < -_HIDDEN_MM
 
 
-def _add_shoes(builder: MeshBuilder, palette: Palette, person: Person, limit: float) -> None:
+def _add_bottom(stage: Stage, person: Person, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Shorts or trousers; returns which vertices (V,) of the skin they hide."""
+    tights, outfit, at = helper("tights"), person.outfit, measures()
+    cut = _bottom_cut(outfit, at)
+    offset = _hang(outfit.slack_bottom, _bottom_fall(at)[tights.rows], rng)
+    add_layer(stage, person, tights, stage.palette.add(outfit.bottom), offset, cut[tights.rows])
+    return cut < -_HIDDEN_MM
+
+
+def _add_footwear(stage: Stage, person: Person, limit: float) -> NDArray[np.bool_]:
+    """Shoes that end at the limb coordinate ``limit``, and socks; returns which vertices (V,) of the skin they hide."""
+    tights, outfit, at = helper("tights"), person.outfit, measures()
+    cut = _foot_cut(limit, at)
+    _add_shoes(stage, person, cut[tights.rows])
+    sock = _foot_cut(min(outfit.sock, limit), at)[tights.rows]
+    offset = np.full(len(tights.rows), 1.5, np.float32)
+    add_layer(stage, person, tights, stage.palette.add(outfit.socks), offset, sock)
+    return cut < -_HIDDEN_MM
+
+
+def _add_shoes(stage: Stage, person: Person, cut: Array) -> None:
     """Shoes: the feet of the tights with a level sole, the lower edge in the sole's colour."""
-    piece, at = helper("tights"), measures()
-    cut = _foot_cut(limit, at)[piece.rows]
-    kept = some_corner(cut <= 0, piece.faces)
-    normals = rest_normals(person.shape.rest, piece)
-    rest = person.shape.rest[piece.rows] + normals * 8.0
+    tights, outfit = helper("tights"), person.outfit
+    normals = rest_normals(person.shape.rest, tights)
+    rest = person.shape.rest[tights.rows] + normals * 8.0
     floor = rest[:, 2].min()
-    sole = (rest[:, 2] < floor + 32) & at.foot[piece.rows]
+    sole = (rest[:, 2] < floor + 32) & measures().foot[tights.rows]
     rest[sole & (normals[:, 2] < 0.25), 2] = floor - 6
-    tint = np.where(sole[:, None], np.array(person.outfit.socks.first) / np.array(person.outfit.shoes.first), 1.0)
-    builder.add(
-        skin_points(rest, piece.rows, person.posed.transforms),
-        piece.faces[kept],
-        palette.add(person.outfit.shoes),
-        pattern=load_body().mean[piece.rows],
-        tint=np.clip(tint, 0.1, 8),
-        cut=cut,
-        part=piece.part[kept],
-        axis=piece.axis[kept],
-        owner=person.owner,
-    )
+    tint = np.where(sole[:, None], np.array(outfit.socks.first) / np.array(outfit.shoes.first), 1.0)
+    material = stage.palette.add(outfit.shoes)
+    add_shaped_layer(stage, person, tights, material, rest, cut, tint=np.clip(tint, 0.1, 8))
 
 
-def _add_skirt(builder: MeshBuilder, material: int, person: Person, hem: float, rng: np.random.Generator) -> None:
-    piece, at = helper("skirt"), measures()
-    height = at.height[piece.rows]
-    folds = 1 + 0.6 * waves(rng, load_body().mean[piece.rows] * (1, 1, 0.1), 120)
-    fall = np.clip((100 - height) / 500, 0, 1)
-    _add_layer(
-        builder,
-        material,
-        person,
-        "skirt",
-        10 + person.outfit.slack_bottom * fall * folds,
-        (hem - height).astype(np.float32),
-    )
+def _add_skirt(stage: Stage, person: Person, hem: float, rng: np.random.Generator) -> None:
+    skirt, outfit = helper("skirt"), person.outfit
+    height = measures().height[skirt.rows]
+    folds = 1 + 0.6 * waves(rng, load_body().mean[skirt.rows] * (1, 1, 0.1), 120)
+    offset = 10 + outfit.slack_bottom * np.clip((100 - height) / 500, 0, 1) * folds
+    cut = (hem - height).astype(np.float32)
+    add_layer(stage, person, skirt, stage.palette.add(outfit.bottom), offset, cut)
 
 
-def add_person(
-    builder: MeshBuilder, palette: Palette, textures: TextureSet, person: Person, rng: np.random.Generator
-) -> None:
-    """Everything of one person into the scene."""
-    outfit, at = person.outfit, measures()
-    tights = helper("tights")
-    points, here = load_body().mean[tights.rows], _rows(at, tights.rows)
-    top, bottom = _top_cut(outfit, at), _bottom_cut(outfit, at)
-    hidden = bottom < -_HIDDEN_MM
+def _add_clothes(stage: Stage, person: Person, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """All garments; returns which vertices (V,) of the skin they hide."""
+    outfit = person.outfit
+    hidden = np.zeros(load_body().vertices, np.bool_)
     if outfit.sleeve > 0:
-        hidden |= top < -_HIDDEN_MM
-        cut = top[tights.rows]
-        offset = _hang(outfit.slack_top, _top_fall(here), rng, points) + 3.0
-        _add_layer(builder, palette.add(outfit.top), person, "tights", offset, cut)
+        hidden |= _add_top(stage, person, rng)
     if outfit.shoe is not None:
-        hidden |= _foot_cut(outfit.shoe, at) < -_HIDDEN_MM
-        _add_shoes(builder, palette, person, outfit.shoe)
-        sock = _foot_cut(min(outfit.sock, outfit.shoe), at)[tights.rows]
-        _add_layer(builder, palette.add(outfit.socks), person, "tights", np.full(len(points), 1.5, np.float32), sock)
-    cut = bottom[tights.rows]
-    _add_layer(
-        builder,
-        palette.add(outfit.bottom),
-        person,
-        "tights",
-        _hang(outfit.slack_bottom, _bottom_fall(here), rng, points),
-        cut,
-    )
+        hidden |= _add_footwear(stage, person, outfit.shoe)
+    hidden |= _add_bottom(stage, person, rng)
     if outfit.skirt_hem is not None:
-        _add_skirt(builder, palette.add(outfit.bottom), person, outfit.skirt_hem, rng)
-    _add_skin(builder, palette, textures, person, hidden, rng)
-    add_hair(builder, palette, textures, person.shape, person.posed, outfit, person.owner, rng)
+        _add_skirt(stage, person, outfit.skirt_hem, rng)
+    return hidden
+
+
+def add_person(stage: Stage, person: Person, rng: np.random.Generator) -> None:
+    """Everything of one person into the scene.
+
+    ``rng`` draws what the outfit leaves open, such as folds; the stage's own would change clothes that are kept.
+    """
+    hidden = _add_clothes(stage, person, rng)
+    _add_skin(stage, person, hidden, rng)
+    add_hair(stage, person, rng)

@@ -14,12 +14,13 @@ from headstart.synth.body import Posed, load_body
 from headstart.synth.rotation import Z, about, cross, swing
 
 _CONTACT_MM = 35.0
+_SETTLING_STEPS = 12
 
 
 @lru_cache(maxsize=1)
 def _sampled_rows() -> NDArray[np.int64]:
     """Every seventh vertex of the naked body: enough for contact and balance."""
-    return np.arange(0, load_body().faces["body"].max() + 1, 7)
+    return np.arange(0, load_body().naked_vertices, 7)
 
 
 def moved(posed: Posed, rotation: Array, translation: Array) -> Posed:
@@ -41,11 +42,11 @@ def balanced(posed: Posed, keep: float = 0.25) -> Posed:
     return moved(posed, swing(lean, upright), np.zeros(3))
 
 
-def settled(posed: Posed, steps: int = 12) -> Posed:
+def settled(posed: Posed) -> Posed:
     """Let the body roll on level ground until its centre lies over what touches it."""
     points = posed.vertices[_sampled_rows()].astype(np.float64)
     turn = np.eye(3)
-    for _ in range(steps):
+    for _ in range(_SETTLING_STEPS):
         now = transformed(points, turn)
         touching = now[now[:, 2] < now[:, 2].min() + _CONTACT_MM, :2]
         pull = now.mean(0)[:2] - np.clip(now.mean(0)[:2], touching.min(0), touching.max(0))

@@ -14,6 +14,7 @@ from headstart.skeleton import CANONICAL
 from headstart.synth.affine import seen_from
 from headstart.synth.body import PARTS
 from headstart.synth.mesh import SUBJECT, Mesh
+from headstart.synth.raster import NEAR_MM
 
 
 class State(IntEnum):
@@ -66,18 +67,18 @@ def first_hits(mesh: Mesh, camera: Camera, pixels: Array) -> tuple[NDArray[np.in
     )
     points = np.concatenate([flat, view[:, 2:]], 1)
     faces, depths = np.full(len(pixels), -1, np.int64), np.full(len(pixels), np.inf)
-    _search(points, mesh.faces, mesh.cut, np.asarray(pixels, np.float64), faces, depths)
+    _search(points, mesh.faces, mesh.cut, np.asarray(pixels, np.float64), NEAR_MM, faces, depths)
     return faces, depths
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyped-def]
+def _search(points, faces, cut, pixels, near_mm, found, depths):  # type: ignore[no-untyped-def]
     weight = np.empty(3)
     left, right, top, bottom = pixels[:, 0].min(), pixels[:, 0].max(), pixels[:, 1].min(), pixels[:, 1].max()
     for index in range(len(faces)):
         i, j, k = faces[index, 0], faces[index, 1], faces[index, 2]
         za, zb, zc = points[i, 2], points[j, 2], points[k, 2]
-        if za < 60 and zb < 60 and zc < 60:
+        if za < near_mm and zb < near_mm and zc < near_mm:
             continue
         ready = False
         if za > 1 and zb > 1 and zc > 1:
@@ -103,7 +104,7 @@ def _search(points, faces, cut, pixels, found, depths):  # type: ignore[no-untyp
             for corner, edge in enumerate((bc, ca, ab)):
                 weight[corner] = (edge[0] * x + edge[1] * y + edge[2]) / volume
             near = weight.sum()
-            if weight.min() < 0 or near <= 0 or 1 / near >= depths[number] or 1 / near < 60:
+            if weight.min() < 0 or near <= 0 or 1 / near >= depths[number] or 1 / near < near_mm:
                 continue
             across = 0.0
             for corner in range(3):

@@ -1,4 +1,4 @@
-"""What a person wears: cuts, colours and cloths, drawn at random."""
+"""A person, and what they wear: cuts, colours and cloths, drawn at random."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from headstart.synth.body import Posed, Shape
 from headstart.synth.colour import cloth_colour, hair_colour, scaled, skin_colour
 from headstart.synth.material import Colour, Material
 from headstart.synth.texture import TextureSet
@@ -55,6 +56,17 @@ class Outfit:
     socks: Material
     hat: Material
     """Also what gloves are made of."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """One dressed person, posed."""
+
+    shape: Shape
+    posed: Posed
+    outfit: Outfit
+    owner: int
+    """``mesh.SUBJECT`` or ``mesh.OTHER_PERSON``."""
 
 
 def cloth(rng: np.random.Generator, textures: TextureSet, plain: float = 0.0) -> Material:

@@ -94,11 +94,11 @@ def stand_up(shape: Shape, pose: Pose, support: Support, rng: np.random.Generato
     return on_level(posed, height, sink=0.01 if support == "floor" else 0.0)
 
 
-def place_recorded(shape: Shape, row: int, rng: np.random.Generator, degrees: float = 2.0) -> Stance:
+def place_recorded(shape: Shape, row: int, rng: np.random.Generator) -> Stance:
     """A recorded frame on a body, a little varied, either way round; feet (or a jump) as in the recording."""
     library = load_library()
     name = library.names[library.recording[row]]
-    pose = jittered(rng, recorded_pose(row), degrees)
+    pose = jittered(rng, recorded_pose(row), degrees=2.0)
     pose = Pose(pose.rotations, (float(rng.beta(2, 3)), float(rng.beta(2, 3))))
     posed = skin(shape, bone_rotations(mirrored(pose) if rng.random() < 0.5 else pose))
     posed = point_at(posed, float(rng.uniform(0, 2 * np.pi)))

@@ -12,6 +12,9 @@ from headstart.synth.rotation import X, Y, Z, about, blend, cross, euler_degrees
 
 Turns = dict[str, NDArray[np.float64]]
 
+#: How far the clavicle rises with a raised arm, and how far ankles bend to lay the sole flat.
+_CLAVICLE_DEGREES, _ANKLE_DEGREES = 22.0, 40.0
+
 
 def _draw(rng: np.random.Generator, ranges: tuple[Range, ...]) -> list[float]:
     return [float(rng.uniform(low, high)) for low, high in ranges]
@@ -26,16 +29,13 @@ def leg_turns(side: str, angles: list[float]) -> Turns:
     return {f"{side}_thigh": thigh, f"{side}_shin": about(X, knee), f"{side}_foot": about(X, point)}
 
 
-def arm_turns(side: str, angles: list[float], clavicle: float = 22.0) -> Turns:
-    """Clavicle, upper arm and forearm of one arm; angles as in the table, directions in the chest's axes.
-
-    The clavicle rises by up to ``clavicle`` degrees with the arm.
-    """
+def arm_turns(side: str, angles: list[float]) -> Turns:
+    """Clavicle, upper arm and forearm of one arm; angles as in the table, directions in the chest's axes."""
     elevation, azimuth, flexion, swivel = np.deg2rad(angles)
     sign = 1 if side == "left" else -1
     out, forward, up = np.sin(elevation) * np.sin(azimuth), np.sin(elevation) * np.cos(azimuth), -np.cos(elevation)
     direction = np.array([sign * out, -forward, up])
-    shoulder = about(Y, -sign * np.deg2rad(clavicle) * max(0.0, (up + 0.3) / 1.3))
+    shoulder = about(Y, -sign * np.deg2rad(_CLAVICLE_DEGREES) * max(0.0, (up + 0.3) / 1.3))
     rest = rest_limb(side, "arm")
     hinge = _elbow_hinge(direction, sign, swivel)
     start = np.stack([rest.upper, rest.hinge, cross(rest.upper, rest.hinge)], 1)
@@ -134,14 +134,13 @@ def jittered(rng: np.random.Generator, pose: Pose, degrees: float) -> Pose:
     return Pose(pose.rotations @ noise, pose.grip)
 
 
-def with_flat_feet(pose: Pose, limit_degrees: float = 40.0) -> Pose:
+def with_flat_feet(pose: Pose) -> Pose:
     """Soles turned towards the level ground, as far as ankles allow; the feet keep their heading."""
     rotations = pose.rotations.copy()
     for side in ("left", "right"):
         shin = pose["root"] @ pose[f"{side}_thigh"] @ pose[f"{side}_shin"]
         wanted = shin.T @ swing(shin[:, 2], Z) @ shin
-        vector = wanted
-        angle = np.arccos(np.clip((np.trace(vector) - 1) / 2, -1, 1))
-        share = min(1.0, np.deg2rad(limit_degrees) / max(float(angle), 1e-6))
-        rotations[CONTROLS.index(f"{side}_foot")] = blend(np.eye(3), vector, share)
+        angle = np.arccos(np.clip((np.trace(wanted) - 1) / 2, -1, 1))
+        share = min(1.0, np.deg2rad(_ANKLE_DEGREES) / max(float(angle), 1e-6))
+        rotations[CONTROLS.index(f"{side}_foot")] = blend(np.eye(3), wanted, share)
     return Pose(rotations, pose.grip)

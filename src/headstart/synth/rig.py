@@ -8,7 +8,7 @@ theirs, as forearms do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -29,32 +29,10 @@ _LIMB_BONE = {
     "shin": "lowerleg01",
     "foot": "foot",
 }
-_LIMB_PARENT = {
-    "clavicle": "chest",
-    "upper_arm": "clavicle",
-    "forearm": "upper_arm",
-    "hand": "forearm",
-    "thigh": "root",
-    "shin": "thigh",
-    "foot": "shin",
-}
 CONTROLS = (
     *("root", "belly", "waist", "chest", "neck", "head"),
     *(f"{side}_{limb}" for side in ("left", "right") for limb in _LIMB),
 )
-PARENT_CONTROL: dict[str, str | None] = {
-    "root": None,
-    "belly": "root",
-    "waist": "belly",
-    "chest": "waist",
-    "neck": "chest",
-    "head": "neck",
-    **{
-        f"{side}_{limb}": parent if parent in ("chest", "root") else f"{side}_{parent}"
-        for side in ("left", "right")
-        for limb, parent in _LIMB_PARENT.items()
-    },
-}
 #: The first bone of each control.
 RIG_BONE = {
     "root": "root",
@@ -80,12 +58,6 @@ class Pose:
 
     def __getitem__(self, control: str) -> NDArray[np.float64]:
         return self.rotations[CONTROLS.index(control)]
-
-    def turned(self, rotation: Array) -> Pose:
-        """The whole body turned about its root by ``rotation`` (3, 3) in world axes."""
-        rotations = self.rotations.copy()
-        rotations[0] = rotation @ rotations[0]
-        return replace(self, rotations=rotations)
 
 
 def make_pose(turns: Mapping[str, Array], grip: tuple[float, float] = (0.3, 0.3)) -> Pose:

@@ -1,4 +1,4 @@
-"""Places for people: ground, rooms, what carries a pose, things around, things in front, light."""
+"""Places for people: ground, rooms, what carries a pose, things around, things in front."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
 from headstart.synth.affine import bounds, transformed
-from headstart.synth.body import PARTS, Posed, load_body
+from headstart.synth.body import PARTS, Posed, body_points, load_body
 from headstart.synth.colour import earth_colour, from_hsv, leaf_colour, scaled, thing_colour
 from headstart.synth.material import Material
 from headstart.synth.pose import Stance
 from headstart.synth.primitives import ball, box, cylinder, quad, turned
-from headstart.synth.props import INDOOR, OUTDOOR, Stage
+from headstart.synth.props import INDOOR, OUTDOOR
 from headstart.synth.rotation import cross, unit
+from headstart.synth.stage import Stage
 
+#: Seats and blocks are fitted to these vertices of the naked body only, not to the last 380, most of which are the left
+#: foot's. To take all of them would change pictures that are made already.
+_FITTED = slice(13000)
 _FLOORS_OUT = ("grass", "grass", "gravel", "asphalt", "asphalt", "sand", "concrete", "tiles", "planks", "stones")
 _FLOORS_IN = ("planks", "tiles", "concrete", "siding", "plaster", "checker", "weave")
 _WALLS = ("plaster", "plaster", "bricks", "siding", "planks", "concrete", "tiles", "graffiti", "stones", "facade")
@@ -23,8 +27,7 @@ _WALLS = ("plaster", "plaster", "bricks", "siding", "planks", "concrete", "tiles
 
 def extent(posed: Posed) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest corner (3,) mm of the naked body."""
-    points = posed.vertices[: load_body().faces["body"].max() + 1]
-    return bounds(points)
+    return bounds(body_points(posed))
 
 
 def front_of(posed: Posed) -> NDArray[np.float64]:
@@ -59,8 +62,8 @@ def add_support(stage: Stage, stance: Stance) -> None:
 
 def _add_seat(stage: Stage, posed: Posed) -> None:
     asset, rng = load_body(), stage.rng
-    hips = np.isin(asset.part[:13000], [PARTS.index(name) for name in ("torso", "left_thigh", "right_thigh")])
-    points = posed.vertices[:13000][hips]
+    hips = np.isin(asset.part[_FITTED], [PARTS.index(name) for name in ("torso", "left_thigh", "right_thigh")])
+    points = posed.vertices[_FITTED][hips]
     pelvis, front = joint(posed, "pelvis"), front_of(posed)
     near = np.hypot(*(points[:, :2] - pelvis[:2]).T) < 190
     top = float(points[near, 2].min()) + 8
@@ -90,8 +93,7 @@ def _add_bar(stage: Stage, posed: Posed) -> None:
 def _add_wall(stage: Stage, posed: Posed) -> None:
     """A wall in front of the body that its hands or feet touch."""
     rng, front = stage.rng, front_of(posed)
-    points = posed.vertices[: load_body().faces["body"].max() + 1]
-    reach = float(transformed(points, front[None]).max()) + 4
+    reach = float(transformed(body_points(posed), front[None]).max()) + 4
     low, high = extent(posed)
     centre = (low + high) / 2
     depth = rng.uniform(150, 1200)
@@ -109,7 +111,7 @@ def _add_block(stage: Stage, stance: Stance) -> None:
     top = 0.0 if stance.support != "air" else low[2] * rng.uniform(0.1, 0.9)
     if stance.support == "air" and rng.random() < 0.4:
         return
-    points = stance.posed.vertices[:13000]
+    points = stance.posed.vertices[_FITTED]
     touching = points[points[:, 2] < points[:, 2].min() + 60]
     base_low, base_high = touching[:, :2].min(0) - 60, touching[:, :2].max(0) + 60
     # Blocks, and more often walls and terraces that go on beyond the person.
@@ -121,7 +123,7 @@ def _add_block(stage: Stage, stance: Stance) -> None:
     stage.put(solid, (centre[0], centre[1], stage.ground), 0.0, stage.material(*_WALLS, earthy=True))
 
 
-def add_ground(stage: Stage, indoor: bool, half: float = 60000.0) -> None:
+def add_ground(stage: Stage, indoor: bool) -> None:
     """A level ground with two textures of different scale mixed by its colours."""
     rng = stage.rng
     role = str(rng.choice(_FLOORS_IN if indoor else _FLOORS_OUT))
@@ -142,6 +144,7 @@ def add_ground(stage: Stage, indoor: bool, half: float = 60000.0) -> None:
         grain=float(rng.uniform(0.4, 1)),
         sheen=float(rng.uniform(0, 0.12)) if indoor else 0.0,
     )
+    half = 60000.0
     points, faces, _ = quad((-half, -half, stage.ground), (2 * half, 0, 0), (0, 2 * half, 0))
     stage.builder.add(points, faces, stage.palette.add(material), casts=False)
     if rng.random() < 0.35:

@@ -13,7 +13,7 @@ from headstart.geometry import Camera
 from headstart.synth.light import LightMaps, Lights
 from headstart.synth.mesh import Mesh
 from headstart.synth.raster import Samples
-from headstart.synth.surface import albedo, project, tilt_normal
+from headstart.synth.surface import albedo, inlined, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
 _LOOKS = 9
@@ -26,8 +26,6 @@ _SPIRAL = np.array(
     ],
     np.float32,
 )
-
-_inline = numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
 
 
 def shade(
@@ -75,7 +73,7 @@ def shade(
     return picture
 
 
-@_inline
+@inlined
 def _dither(x, y):  # type: ignore[no-untyped-def]
     """A number in 0..1 that differs much between neighbours (Jimenez 2014), so that a lens blurs the pattern away."""
     value = np.float32(0.06711056) * x + np.float32(0.00583715) * y
@@ -83,12 +81,12 @@ def _dither(x, y):  # type: ignore[no-untyped-def]
     return np.float32(value - np.floor(value))
 
 
-@_inline
+@inlined
 def _height(matrix, x, y, z, row):  # type: ignore[no-untyped-def]
     return matrix[row, 0] * x + matrix[row, 1] * y + matrix[row, 2] * z + matrix[row, 3]
 
 
-@_inline
+@inlined
 def _coarsely_lit(far, row, column, height):  # type: ignore[no-untyped-def]
     """Share of the four texels around a place of the coarse map that are lit, weighted by nearness."""
     size = len(far)
@@ -240,7 +238,7 @@ def _surface(geometry, topology, materials, textures, lighting, maps, view, hit,
         )
 
 
-@_inline
+@inlined
 def _alike(first, second, first_near, second_near, material_of):  # type: ignore[no-untyped-def]
     """Whether two samples show the same surface, so that one colour serves both."""
     if first < 0 or second < 0:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Camera
-from headstart.synth.body import Posed, load_body, sample_shape
-from headstart.synth.dress import Person, add_person
+from headstart.synth.body import Posed, body_points, sample_shape
+from headstart.synth.dress import add_person
 from headstart.synth.framing import pixel_range, position
 from headstart.synth.ground import moved
 from headstart.synth.labels import joint_states
@@ -18,11 +18,11 @@ from headstart.synth.light import cast_light
 from headstart.synth.lighting import draw_light
 from headstart.synth.material import Palette
 from headstart.synth.mesh import OTHER_PERSON, MeshBuilder
-from headstart.synth.outfit import draw_outfit
+from headstart.synth.outfit import Person, draw_outfit
 from headstart.synth.pose import Stance, sample_stance
-from headstart.synth.props import Stage
 from headstart.synth.render import Scene
 from headstart.synth.scene import add_occluder, extent
+from headstart.synth.stage import Stage
 from headstart.synth.texture import TextureSet, load_textures
 
 
@@ -49,11 +49,6 @@ def stream(*key: str | int) -> np.random.Generator:
 def textures_of(domain: str, split: str) -> TextureSet:
     """The textures of one split of a domain."""
     return load_textures(zlib.crc32(f"{domain}/{split}/textures".encode()))
-
-
-def body_points(posed: Posed) -> NDArray[np.float32]:
-    """Vertices of the naked body."""
-    return posed.vertices[: load_body().faces["body"].max() + 1]
 
 
 def new_stage(domain: str, split: str, rng: np.random.Generator, ground: float) -> Stage:
@@ -96,7 +91,7 @@ def add_bystander(stage: Stage, split: str, subject: Posed, camera: Camera, in_f
     if np.hypot(*(at - centre)[:2]) > own and np.hypot(*(at - eye)[:2]) > 700:
         outfit = draw_outfit(rng, stage.textures, shape.woman)
         person = Person(shape, moved(stance.posed, np.eye(3), at), outfit, OTHER_PERSON)
-        add_person(stage.builder, stage.palette, stage.textures, person, rng)
+        add_person(stage, person, rng)
 
 
 def hide_joint(stage: Stage, posed: Posed, camera: Camera) -> None:

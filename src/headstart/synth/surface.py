@@ -5,7 +5,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-_inline = numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
+#: Decorator of what is inlined before it is compiled.
+inlined = numba.njit(cache=True, fastmath=True, error_model="numpy", inline="always")
 
 
 @numba.njit(cache=True, fastmath=True, forceinline=True, error_model="numpy")
@@ -54,7 +55,7 @@ def albedo(material, textures, u, v, footprint):  # type: ignore[no-untyped-def]
     return red * shine, green * shine, blue * shine
 
 
-@_inline
+@inlined
 def project(point, axis):  # type: ignore[no-untyped-def]
     """Pattern coordinates to the right and down, as seen from outside, of a surface that faces ``axis``."""
     if axis == 0:

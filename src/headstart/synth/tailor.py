@@ -95,8 +95,9 @@ def helper(name: str) -> Helper:
     rows = np.unique(faces)
     number = np.full(asset.vertices, -1, np.int32)
     number[rows] = np.arange(len(rows))
-    axis = projection_axis(asset.mean, faces)
-    return Helper(rows.astype(np.int64), number[faces], asset.part[faces[:, 0]], axis)
+    # Long hair is the head's, wherever it hangs.
+    part = np.full(len(faces), PARTS.index("head"), np.uint8) if name == "hair" else asset.part[faces[:, 0]]
+    return Helper(rows.astype(np.int64), number[faces], part, projection_axis(asset.mean, faces))
 
 
 def rest_normals(rest: NDArray[np.float32], piece: Helper) -> NDArray[np.float32]:
