@@ -19,10 +19,11 @@ from typing import Literal
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from headstart.export import Images, blobs, write_graph
+from headstart.export import blobs, write_graph
 from headstart.memory import keep_freed_memory
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
@@ -53,7 +54,7 @@ CONFIGURATIONS = (
 GOAL_MS = 25
 ROUNDS, BATCH = 25, 16
 
-Predict = Callable[[Images], object]
+Predict = Callable[[NDArray[np.uint8]], object]
 
 
 def onnx_runner(path: Path, threads: int) -> Predict:
@@ -68,7 +69,7 @@ def torch_runner(model: PoseNet, threads: int) -> Predict:
     """Pictures to joints by PyTorch, decoding included, as ``headstart predict`` has it."""
     network = TorchNetwork(model, "cpu")
 
-    def run(images: Images) -> object:
+    def run(images: NDArray[np.uint8]) -> object:
         torch.set_num_threads(threads)
         return network(images.transpose(0, 2, 3, 1))
 
@@ -76,7 +77,7 @@ def torch_runner(model: PoseNet, threads: int) -> Predict:
 
 
 def seconds(
-    candidates: list[Predict], images: Images, rounds: int, clock: Callable[[], float] = time.perf_counter
+    candidates: list[Predict], images: NDArray[np.uint8], rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
     """Least time of one call of each candidate, called in turn so that all share what else the machine does."""
     for run in candidates:

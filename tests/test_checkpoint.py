@@ -211,7 +211,7 @@ def test_a_restored_run_goes_on_bit_for_bit(tmp_path: Path, name: Any) -> None:
 
     loaded = load_checkpoint(tmp_path / "a.safetensors")
     again = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
-    load_weights(again, loaded.part("model"), loaded.path)
+    load_weights(again, loaded.part("model"), tmp_path / "a.safetensors")
     second, second_average = build_optimiser(config, again), AveragedWeights(again, 0.5)
     load_optimiser(second, loaded.part("optimiser"))
     second_average.tensors = loaded.part("ema")

@@ -125,7 +125,7 @@ def test_show_recipes_protocols_and_config() -> None:
     text = succeeds("show", "recipes")
     assert all(name in text for name in RECIPES)
     assert "h36m_standard" in succeeds("show", "protocols")
-    assert json.loads(succeeds("show", "config", "zhou2017"))["stages"][2]["losses"]["bone_ratio"] == 0.01
+    assert json.loads(succeeds("show", "config", "zhou2017"))["stages"][2]["losses"]["bone_ratio"] == 0.005
 
 
 @pytest.mark.parametrize("what", ["samples", "targets"])

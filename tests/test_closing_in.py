@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from headstart.closing_in import LOOKS, box_of_joints, certainty, close_in, look
-from headstart.tracking import Box, overlaps
+from headstart.geometry import Box
+from headstart.tracking import overlaps
 from sees_white import SeesWhite, painted
 
 WHOLE: Box = (0.0, 0.0, 640.0, 480.0)

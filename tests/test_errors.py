@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import ConfigError, DataError, HeadstartError, TrainingError
+from headstart.errors import ConfigError, DataError, HeadstartError, TrainingError, first_line, shortened
 
 
 def test_a_full_data_error_is_one_line_in_a_fixed_order():
@@ -25,3 +25,24 @@ def test_record_zero_and_an_empty_finding_are_still_named():
 def test_every_error_that_a_user_can_mend_has_one_base(kind: type[Exception]):
     assert issubclass(kind, HeadstartError)
     assert not issubclass(kind, (OSError, ValueError)), "a broad except for disk errors must not swallow it"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("no such file\nor folder"), "no such file"),
+        (ValueError("\n  not a number\nat all"), "not a number"),
+        (RuntimeError(), "RuntimeError"),
+        (KeyError(), "KeyError"),
+        (ValueError(" \n "), "ValueError"),
+    ],
+)
+def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str):
+    """Known defect: an IndexError in place of what another library raised without a word."""
+    assert first_line(error) == line
+
+
+def test_long_values_are_cut_to_one_line():
+    assert shortened("[1,\n  2]") == "[1, 2]"
+    assert shortened("x" * 60) == "x" * 60
+    assert shortened("x" * 61) == "x" * 57 + "..."

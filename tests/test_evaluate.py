@@ -130,13 +130,6 @@ def test_without_a_camera_the_labels_own_scale_is_used(tmp_path: Path) -> None:
     assert score(exact, index, STANDARD, all_rows(index)).value == pytest.approx(32 / 17, rel=1e-4)
 
 
-def test_truth_scale_gives_the_exact_pose_zero_in_weak_perspective(tmp_path: Path) -> None:
-    xyz = random_xyz(0)
-    index = index_of(tmp_path, [person(tmp_path, xyz - xyz[CANONICAL.index("pelvis")], None)])
-    wanted = replace(STANDARD, scale_rule="truth_scale")
-    assert score(truth(index), index, wanted, all_rows(index)).value < 1e-3
-
-
 def test_an_error_of_one_joint_in_mm(index_3d: AnnotationIndex) -> None:
     """The pelvis moves by 10 px, which are 10 / f * z mm at its depth: so far off are the 16 others."""
     rows = protocol_rows(index_3d, STANDARD)
@@ -293,8 +286,7 @@ def test_3d_without_camera_or_labels_in_the_picture_says_so(tmp_path: Path, inde
     assert found.others == {}
 
 
-@pytest.mark.parametrize("rule", ["root_depth", "truth_scale"])
-def test_who_has_no_pelvis_is_left_out_of_every_metric(tmp_path: Path, rule: Any) -> None:
+def test_who_has_no_pelvis_is_left_out_of_every_metric(tmp_path: Path) -> None:
     """Known defect: NaN at the true depth of the pelvis, and the model was blamed for it."""
     people = [person(tmp_path, random_xyz(seed), Camera(1000, 1000, 320, 240), key=str(seed)) for seed in range(2)]
     assert people[1].camera_xyz is not None
@@ -304,13 +296,13 @@ def test_who_has_no_pelvis_is_left_out_of_every_metric(tmp_path: Path, rule: Any
     exact.depth[1] = 0
     for metric in ("mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc"):
         threshold = 150.0 if metric == "pck3d" else None
-        wanted = replace(STANDARD, metric=metric, threshold=threshold, scale_rule=rule)
+        wanted = replace(STANDARD, metric=metric, threshold=threshold)
         found = score(exact, index, wanted, all_rows(index))
         assert found.n == 1
-        for name, value in found.others.items() if rule == "root_depth" else ():
+        for name, value in found.others.items():
             best = {"pck3d_percent": 100.0, "auc_percent": 100 * 30 / 31}
             assert value == pytest.approx(best.get(name, 0.0), abs=1e-3)
-        if rule == "root_depth" and found.unit == "mm":
+        if found.unit == "mm":
             assert found.value < 1e-3
     # The published figure stands for one person too, and those beside it are there.
     found = score(replace(exact, about={"decode": "argmax"}), index, ZHOU, all_rows(index))
@@ -329,10 +321,11 @@ def test_a_model_that_diverged_is_still_blamed(tmp_path: Path) -> None:
 def test_the_description_says_what_this_form_has_not(tmp_path: Path, index_3d: AnnotationIndex) -> None:
     rows = all_rows(index_3d)
     assert "Here without" not in score(truth(index_3d), index_3d, STANDARD, rows).description
-    poor = changed(tmp_path, index_3d, camera=None, frame=-1)
+    poor = changed(tmp_path, index_3d, camera=None, frame=-1, subject="")
     found = score(truth(poor), poor, STANDARD, rows).description
     assert "Here without a camera" in found
     assert "Here without frame numbers: all frames are scored." in found
+    assert "Here without subjects: everybody of the split is scored." in found
 
 
 def test_the_description_says_how_far_apart_the_frames_lie(tmp_path: Path) -> None:
@@ -340,7 +333,9 @@ def test_the_description_says_how_far_apart_the_frames_lie(tmp_path: Path) -> No
 
     def described(step: int, limit: int | None = None) -> str:
         people = [
-            person(tmp_path, random_xyz(1), None, key=f"{sequence} {frame}", sequence=sequence, frame=frame)
+            person(
+                tmp_path, random_xyz(1), None, key=f"{sequence} {frame}", subject="S9", sequence=sequence, frame=frame
+            )
             for sequence in ("S9/Phoning/1/1", "S9/Phoning/1/2")
             for frame in range(0, 1000, step)
         ]

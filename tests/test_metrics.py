@@ -46,7 +46,9 @@ class TestPck:
     def test_pckh_is_half_of_each_persons_own_head_size(self):
         truth, labelled = np.zeros((2, 1, 2)), np.ones((2, 1), bool)
         predicted = np.array([[[0.0, 6.0]], [[0.0, 6.0]]])
-        np.testing.assert_array_equal(metrics.pckh(predicted, truth, labelled, np.array([12.0, 11.9])), [[1.0], [0.0]])
+        np.testing.assert_array_equal(
+            metrics.pck(predicted, truth, labelled, np.array([12.0, 11.9]), 0.5), [[1.0], [0.0]]
+        )
 
     def test_unlabelled_joints_are_nan_whatever_they_hold(self):
         truth = np.array([[[0.0, 0.0], [NAN, NAN]]])

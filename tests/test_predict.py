@@ -24,8 +24,8 @@ from headstart.geometry import Camera, Crop
 from headstart.images import read_image
 from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
-from headstart.predict import FieldOfView, PoseEstimator, TorchNetwork, load_network
-from headstart.records import CropJoints, Detection, Prediction
+from headstart.predict import PoseEstimator, TorchNetwork, load_network
+from headstart.records import CropJoints, Detection, FieldOfView, Prediction
 from headstart.skeleton import BODY_18, mirrored_name
 from headstart.tracking import Box, overlaps
 from oracle import Oracle, box_of, person, seen_by, stature

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from headstart.checkpoint import save_checkpoint
-from headstart.cli.animating import Animations
 from headstart.cli.filming import predict_one_video
 from headstart.cli.outcome import Outcome
+from headstart.cli.outputs import Outputs
 from headstart.models.pose_net import PoseNet
 from headstart.pose_files import JsonPeople, write_json
 from headstart.records import Prediction
@@ -154,8 +154,28 @@ def test_a_video_without_anybody_says_so(
         def estimate(self, images, boxes=None, camera=None, *, names):
             return [[Prediction(names[0], (0, 0, 64, 48), next(seen), {"nose": (9, 9, 1)}, {"nose": (0, 0, 0)})]]
 
-    predict_one_video(Scored(), str(clip), None, None, VideoOptions(), outcome, False, Animations(False, False))
+    predict_one_video(Scored(), str(clip), None, VideoOptions(), outcome)
     assert capsys.readouterr().out == f"{clip}: 3 frames, {says}\n"
+
+
+def test_ctrl_c_keeps_the_overlay_so_far(tmp_path: Path) -> None:
+    class Stopped(Outcome):
+        def add(self, person) -> None:
+            super().add(person)
+            if self.count == 3:
+                raise KeyboardInterrupt
+
+    class Sees:
+        detector = None
+
+        def estimate(self, images, boxes=None, camera=None, *, names):
+            return [[Prediction(names[0], (0, 0, 64, 48), 0.9, {"nose": (9, 9, 1)}, {"nose": (0, 0, 0)})]]
+
+    outcome = Stopped(Outputs(folder=tmp_path / "out"))
+    with pytest.raises(KeyboardInterrupt):
+        predict_one_video(Sees(), str(film(tmp_path / "clip.mp4")), None, VideoOptions(), outcome)
+    with VideoReader(tmp_path / "out" / "clip.mp4") as reader:
+        assert len(list(reader.frames())) == 3
 
 
 def test_a_camera_that_is_not_there(tmp_path: Path, model: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from headstart.datasets import DATASETS
 from headstart.errors import ConfigError
-from headstart.protocols import METRICS, PROTOCOLS, SCALE_RULES, Metric, Protocol, ScaleRule, protocol
+from headstart.protocols import METRICS, PROTOCOLS, Metric, Protocol, protocol
 from headstart.skeleton import CANONICAL, H36M_17, LSP_14, conversion
 
 every = pytest.mark.parametrize("entry", PROTOCOLS.values(), ids=PROTOCOLS)
@@ -111,7 +111,7 @@ def test_pck12_is_shoulders_to_ankles():
 
 
 def test_the_rescaled_figure_never_stands_alone():
-    """Defect 14: the standard figures stand beside it, under their own scale rule."""
+    """Defect 14: the standard figures stand beside it, under their own scale."""
     zhou = protocol("h36m_zhou2017")
     assert {"mpjpe", "n_mpjpe", "pa_mpjpe"} <= set(zhou.companions)
     text = zhou.describe()
@@ -135,11 +135,19 @@ def test_scenes_of_mpi_inf_3dhp():
     assert protocol("h36m_standard").scene("S9") == "S9"
 
 
-def test_every_metric_and_scale_rule_is_described():
+def test_every_metric_is_described_with_its_scale():
     assert set(METRICS) == set(get_args(Metric))
-    assert set(SCALE_RULES) == set(get_args(ScaleRule))
-    truth_scale = replace(protocol("h36m_standard"), scale_rule="truth_scale").describe()
-    assert "those of the truth" in truth_scale
+    for metric, facts in METRICS.items():
+        way = {"pck": "none needed", "pckh": "none needed", "zhou2017_mpjpe": "bones sum to 4000 mm"}
+        assert way.get(metric, "true depth of the pelvis") in facts.scale
+
+
+@every
+def test_the_scale_is_named_and_again_only_for_companions_with_another(entry: Protocol):
+    text = entry.describe()
+    assert f" Scale: {METRICS[entry.metric].scale}. " in text
+    assert ("Scale of these" in text) == (entry.name == "h36m_zhou2017")
+    assert len({METRICS[metric].scale for metric in entry.companions}) <= 1
 
 
 def test_names_are_keys_and_unknown_ones_are_answered():
@@ -163,12 +171,9 @@ def test_fields_are_frozen():
         ("lsp_pck", {"reference": None}, "reference"),
         ("lsp_pck", {"root": "pelvis"}, "root"),
         ("lsp_pck", {"threshold": None}, "threshold"),
-        ("lsp_pck", {"scale_rule": "root_depth"}, "scale_rule"),
         ("lsp_pck", {"average": "groups"}, "group_by"),
         ("h36m_standard", {"root": None}, "root"),
         ("h36m_standard", {"threshold": 150.0}, "threshold"),
-        ("h36m_standard", {"scale_rule": "none"}, "scale_rule"),
-        ("h36m_standard", {"scale_rule": "bone_sum"}, "bone_sum_mm"),
         ("h36m_standard", {"frame_stride": 0}, "frame_stride"),
         ("h36m_standard", {"metric": "pck"}, "reference"),
         ("mpi_inf_3dhp", {"threshold": None}, "threshold"),

@@ -1,4 +1,4 @@
-"""Predicted pixels to mm by what a protocol grants."""
+"""Predicted pixels to mm by the true depth of the pelvis."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart import metrics
 from headstart.errors import DataError
 from headstart.geometry import Camera
 from headstart.predictions import Predictions
-from headstart.protocols import protocol
 from headstart.records import Annotation
-from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule
+from headstart.scale_rules import have_scale, labels_give_scale, lift_with_labels
 from headstart.skeleton import CANONICAL, H36M_17
 
-STANDARD = protocol("h36m_standard")
 CAMERA = Camera(1000.0, 1000.0, 320.0, 240.0)
 JOINTS = H36M_17.names
 
@@ -42,16 +39,6 @@ def predicted(keypoints: np.ndarray, depth: np.ndarray) -> Predictions:
     return Predictions(["one"], JOINTS, keypoints[None], depth[None], np.ones((1, 17), np.float32), {})
 
 
-def test_by_a_bone_sum_only_the_shape_of_the_prediction_counts() -> None:
-    xyz = some_pose()
-    own = xyz[CANONICAL.indices(JOINTS)]
-    wanted = replace(protocol("h36m_zhou2017"), joints=JOINTS)
-    for scale in (0.1, 3.0):
-        seen = predicted(scale * own[:, :2], scale * own[:, 2])
-        lifted = lift_by_rule(seen, [person(xyz)], "bone_sum", wanted)
-        np.testing.assert_allclose(metrics.bone_sum(lifted, H36M_17.edges), 4000, rtol=1e-5)
-
-
 @pytest.mark.parametrize("camera", [None, CAMERA])
 def test_by_the_depth_of_the_root_the_true_pose_comes_back(camera: Camera | None) -> None:
     """0.25 px per mm without a camera, and 1000 px / 4000 mm = 0.25 px per mm of depth with it."""
@@ -60,27 +47,25 @@ def test_by_the_depth_of_the_root_the_true_pose_comes_back(camera: Camera | None
     own = CANONICAL.indices(JOINTS)
     seen = predicted(one.keypoints[own], 0.25 * (xyz[own, 2] - 4000))
     assert have_scale([one])
-    pose = lift_by_rule(seen, [one], "root_depth", STANDARD)[0]
+    pose = lift_with_labels(seen, [one])[0]
     truth = xyz[own] if camera else xyz[own] - np.array([0, 0, 4000.0])
     np.testing.assert_allclose(pose, truth, atol=0.5)
 
 
-def test_without_the_label_that_a_rule_takes_there_is_no_scale() -> None:
+def test_without_a_pelvis_there_is_no_scale() -> None:
     xyz = np.stack([some_pose(), some_pose(), some_pose()])
     xyz[1, CANONICAL.index("pelvis")] = np.nan
     xyz[2, CANONICAL.index("left_knee")] = np.nan
-    assert labels_give_scale(xyz, "root_depth", STANDARD).tolist() == [True, False, True]
-    assert labels_give_scale(xyz, "truth_scale", STANDARD).tolist() == [True, False, False]
-    assert labels_give_scale(xyz, "bone_sum", STANDARD).tolist() == [True, True, True]
+    assert labels_give_scale(xyz).tolist() == [True, False, True]
     # Somebody without a pelvis does not take the scale of others; labels that lie nowhere in the picture do.
     nobody = replace(person(xyz[1]), keypoints=np.full((len(CANONICAL), 2), np.nan))
     assert have_scale([person(xyz[0]), nobody])
     assert not have_scale([person(xyz[0]), replace(nobody, camera=None)])
     seen = predicted(np.zeros((17, 2)), np.zeros(17))
-    assert np.isnan(lift_by_rule(seen, [nobody], "root_depth", STANDARD)).all()
-    assert np.isnan(lift_by_rule(seen, [replace(nobody, camera_xyz=None)], "truth_scale", STANDARD)).all()
+    assert np.isnan(lift_with_labels(seen, [nobody])).all()
+    assert np.isnan(lift_with_labels(seen, [replace(nobody, camera_xyz=None)])).all()
     with pytest.raises(DataError, match="a camera or joints labelled"):
-        lift_by_rule(seen, [replace(nobody, camera=None)], "root_depth", STANDARD)
+        lift_with_labels(seen, [replace(nobody, camera=None)])
 
 
 def test_by_the_depth_of_the_root_an_error_in_depth_is_that_error_in_mm() -> None:
@@ -88,7 +73,5 @@ def test_by_the_depth_of_the_root_an_error_in_depth_is_that_error_in_mm() -> Non
     own = CANONICAL.indices(JOINTS)
     one = person(xyz, None)
     depth = 0.25 * (xyz[own, 2] - 4000)
-    exact, off = (
-        lift_by_rule(predicted(one.keypoints[own], d), [one], "root_depth", STANDARD) for d in (depth, depth + 5)
-    )
+    exact, off = (lift_with_labels(predicted(one.keypoints[own], d), [one]) for d in (depth, depth + 5))
     np.testing.assert_allclose(off - exact, np.broadcast_to([0, 0, 20.0], (1, 17, 3)), atol=1e-3)

@@ -1,7 +1,7 @@
 """Poses of one person over time as BVH (animation tools) and TRC (OpenSim and other biomechanics tools).
 
 Both formats have y upwards; camera axes (x right, y down, z away) are turned by half a turn about x, so that someone
-who faces the camera faces +z and has his left at +x. Positions are relative to the camera if every frame has them:
+who faces the camera faces +z and has their left at +x. Positions are relative to the camera if every frame has them:
 people then move through space, the camera is at the origin. Otherwise they are relative to the pelvis, which stays
 there. Poses must be consecutive frames; smooth them before, not here.
 """

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Crop
 
-Image = NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -49,11 +47,10 @@ def sample_crop(
     bbox_xywh: NDArray[np.floating],
     size: tuple[int, int],
     config: AugmentConfig | None,
-    padding: float = 1.25,
 ) -> Crop:
     """The crop of a box (x, y, w, h) px at ``size`` (width, height): random by ``config``, or centred for None."""
     if config is None:
-        return Crop.from_box(bbox_xywh, size, padding=padding)
+        return Crop.from_box(bbox_xywh, size)
     bbox, scale = np.asarray(bbox_xywh, np.float64), 1 + rng.uniform(-config.scale, config.scale)
     shift = rng.uniform(-config.shift, config.shift, 2)
     if rng.random() < config.truncation_probability:
@@ -65,7 +62,6 @@ def sample_crop(
     return Crop.from_box(
         bbox,
         size,
-        padding=padding,
         scale=scale,
         rotation_degrees=rotation,
         flip=bool(rng.random() < config.flip_probability),
@@ -73,14 +69,14 @@ def sample_crop(
     )
 
 
-def change_colours(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Image:
+def change_colours(rng: np.random.Generator, image: NDArray[np.uint8], config: AugmentConfig) -> NDArray[np.uint8]:
     """Contrast about mid-grey, gain of each channel, brightness: one affine map, (H, W, 3) uint8 in and out."""
     gain = (1 + rng.uniform(-config.contrast, config.contrast)) * (1 + rng.uniform(-config.colour, config.colour, 3))
     offset = 128 * (1 - gain) + 255 * rng.uniform(-config.brightness, config.brightness)
     return cv2.transform(image, np.column_stack([np.diag(gain), offset]))  # type: ignore[return-value]
 
 
-def add_occluders(rng: np.random.Generator, image: Image, config: AugmentConfig) -> Image:
+def add_occluders(rng: np.random.Generator, image: NDArray[np.uint8], config: AugmentConfig) -> NDArray[np.uint8]:
     """Lay one to three ellipses or rectangles over the picture, filled with a colour or a piece of the picture.
 
     Writes into ``image`` (H, W, 3) uint8 and returns it. Labels stay: a hidden joint is still labelled.
@@ -100,7 +96,7 @@ def add_occluders(rng: np.random.Generator, image: Image, config: AugmentConfig)
     return image
 
 
-def _filling(rng: np.random.Generator, image: Image, size: tuple[int, int]) -> Image:
+def _filling(rng: np.random.Generator, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Either one colour or another piece of the same picture, (h, w, 3)."""
     h, w = size
     if rng.random() < 0.5:

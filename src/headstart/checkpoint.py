@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from headstart.errors import ConfigError, DataError, TrainingError
+from headstart.errors import ConfigError, DataError, TrainingError, first_line
 from headstart.models.pose_net import PoseNet, model_config_from_dict
 
 _HEADER = "headstart"
@@ -32,7 +32,6 @@ _LISTED = 5
 class Checkpoint:
     """What a file held: tensors by name, and the header (configuration, progress, history)."""
 
-    path: Path
     tensors: dict[str, Tensor]
     header: dict[str, Any]
 
@@ -52,7 +51,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str,
     on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     try:
         save_file(on_cpu, temporary, metadata={_HEADER: json.dumps(header)})
-        with temporary.open("rb") as stream:
+        with temporary.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
@@ -71,11 +70,12 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
         with safe_open(path, framework="pt") as stream:
             header = json.loads((stream.metadata() or {})[_HEADER])
             names = [name for name in stream.keys() if parts is None or name.split(".")[0] in parts]  # noqa: SIM118
-            return Checkpoint(path, {name: stream.get_tensor(name) for name in names}, header)
+            # Copies: Windows replaces no file that is still mapped, as a run that goes on from this one would have it.
+            return Checkpoint({name: stream.get_tensor(name).clone() for name in names}, header)
     except KeyError as error:
         raise DataError(path, expected, found="a safetensors file without headstart's header") from error
     except (OSError, SafetensorError, ValueError) as error:
-        raise DataError(path, expected, found=str(error).splitlines()[0]) from error
+        raise DataError(path, expected, found=first_line(error)) from error
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

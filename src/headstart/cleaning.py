@@ -23,13 +23,14 @@ from headstart.index import AnnotationIndex, open_packed, packed_folder, to_row,
 from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
 from headstart.predictions import Predictions, in_order, join_predictions
+from headstart.records import RGB
 from headstart.results import digest_of, write_atomically
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
 
 _CHANGED = ("keypoints", "visibility", "xyz")
-#: Share of the labels beyond which not they are to be doubted.
+#: A model that contradicts a larger share of the labels is itself to be doubted.
 _MOST_DROPPED = 0.3
 
 
@@ -91,7 +92,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     :class:`ConfigError` if ``out`` is ``source``, and for predictions that contradict more labels than can be wrong.
     """
     _require_apart(source, out)
-    index, manifest = open_packed(source), json.loads((source / "pack.json").read_text())
+    index, manifest = open_packed(source), json.loads((source / "pack.json").read_text(encoding="utf-8"))
     opinion = in_order(predictions, index.column("key").tolist())
     predicted, confidence = _canonical(opinion)
     own = skeleton(manifest["dataset"])
@@ -111,7 +112,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     return found
 
 
-def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 12) -> NDArray[np.uint8]:
+def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 12) -> RGB:
     """A sheet of people, evenly spread over those doubted: the label, and to its right what is left of it."""
     rows, pictures, titles = [row for row, doubted in enumerate(doubts) if doubted], [], []
     for position in evenly_spread(len(rows), count):
@@ -135,8 +136,8 @@ def _require_plausible(found: Cleaned) -> None:
     if found.joints_dropped > _MOST_DROPPED * found.joints:
         raise ConfigError(
             f"the model contradicts {found.joints_dropped:,} of {found.joints:,} labels, far more than can be wrong:"
-            " are its predictions of these very pictures (a packed split's, not those that it was packed from), and is"
-            " it any good?"
+            " has it predicted these very pictures (those of the packed split, not those that it was packed from), and"
+            " how well does it score?"
         )
 
 

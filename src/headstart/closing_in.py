@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.geometry import Crop
+from headstart.geometry import Box, Crop
 from headstart.records import Detection, PoseNetwork
-from headstart.tracking import Box
 
 #: How often the network looks again; a third time gains little (LOG.md, 2026-11-26).
 LOOKS = 2
-#: Joints that the network is less sure of do not count for a box; at least so many do.
+#: A box is drawn around the joints of at least the confidence SURE, or, where fewer reach it, around the FEWEST surest.
 SURE, FEWEST = 0.15, 8
 #: A certainty below this is that of most places without anybody, and of few people in full view (benchmarks/unsure.py).
 UNSURE = 0.15

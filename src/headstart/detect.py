@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-import numpy as np
-from numpy.typing import NDArray
-
-from headstart.errors import ConfigError, DataError
-from headstart.records import Detection
+from headstart.errors import ConfigError, DataError, first_line, shortened
+from headstart.geometry import Box
+from headstart.records import RGB, Detection
 
 #: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used where its weights are at hand.
 DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-#: Boxes by file name; the error to raise for a picture whose entry is none.
+#: Boxes by file name; in place of an entry that is no list of boxes, the error to raise when its picture is reached.
 GivenBoxes = dict[str, list[list[float]] | DataError]
 _EXPECTED = "an object that maps file names to lists of boxes [x, y, width, height] in pixels"
 
@@ -41,7 +39,7 @@ class TransformersDetector:
             self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
             model = AutoModelForObjectDetection.from_pretrained(name, local_files_only=local_only)
         except (OSError, ValueError, ImportError) as error:
-            raise ConfigError(f"detector {name}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+            raise ConfigError(f"detector {name}: cannot be loaded: {first_line(error)}") from error
         labels = model.config.id2label
         self.people = [int(number) for number, label in labels.items() if str(label).lower() == "person"]
         if not self.people:
@@ -50,7 +48,7 @@ class TransformersDetector:
         self.model: Any = model.eval().to(self.device)
         self.threshold = threshold
 
-    def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def __call__(self, image: RGB) -> list[Detection]:
         """The people in one RGB picture (H, W, 3), best first; boxes are cut at its edges."""
         import torch
 
@@ -143,21 +141,16 @@ def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
 def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
     """A list of boxes of four numbers; what the numbers mean is checked with the picture at hand."""
     if not isinstance(value, list) or not all(isinstance(box, list) and len(box) == 4 for box in value):
-        raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=_short(value))
+        raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=shortened(json.dumps(value)))
     if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for box in value for number in box):
-        raise DataError(path, "boxes of four numbers", record=name, found=_short(value))
+        raise DataError(path, "boxes of four numbers", record=name, found=shortened(json.dumps(value)))
     try:
         return [[float(number) for number in box] for box in value]
     except OverflowError as error:  # an integer of hundreds of digits
-        raise DataError(path, "boxes in pixels", record=name, found=_short(value)) from error
+        raise DataError(path, "boxes in pixels", record=name, found=shortened(json.dumps(value))) from error
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _cut(corners: Sequence[float], width: int, height: int) -> tuple[float, float, float, float]:
+def _cut(corners: Sequence[float], width: int, height: int) -> Box:
     """Corners (left, top, right, bottom) px, cut at the picture's edges, as x, y, width, height."""
     left, right = (min(max(value, 0.0), float(width)) for value in (corners[0], corners[2]))
     top, bottom = (min(max(value, 0.0), float(height)) for value in (corners[1], corners[3]))

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.records import RGB
 from headstart.skeleton import Skeleton
-
-Image = NDArray[np.uint8]
 
 # RGB.
 RIGHT, LEFT, MIDDLE = (255, 140, 0), (30, 120, 255), (60, 200, 80)
@@ -28,11 +27,11 @@ def joint_colour(joint: str) -> tuple[int, int, int]:
 
 
 def draw_pose(
-    image: Image,
+    image: RGB,
     keypoints: NDArray[np.floating],
     skeleton: Skeleton,
     visibility: NDArray[np.integer] | None = None,
-) -> Image:
+) -> RGB:
     """A copy of the RGB image (H, W, 3) with joints (J, 2) px and bones; those with visibility 0 or NaN are left out.
 
     A bone takes the colour of its far end.
@@ -53,7 +52,7 @@ def draw_pose(
     return canvas
 
 
-def draw_heatmaps(image: Image, heatmaps: NDArray[np.floating]) -> Image:
+def draw_heatmaps(image: RGB, heatmaps: NDArray[np.floating]) -> RGB:
     """The RGB image (H, W, 3), darkened, under the brightest of its heatmaps (J, h, w) with values in 0..1."""
     strongest = np.clip(heatmaps.max(0), 0, 1).astype(np.float32)
     strongest = cv2.resize(strongest, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -61,7 +60,7 @@ def draw_heatmaps(image: Image, heatmaps: NDArray[np.floating]) -> Image:
     return np.clip(image * 0.5 + coloured * 0.7, 0, 255).astype(np.uint8)
 
 
-def sheet(images: Sequence[Image], columns: int = 6, gap: int = 4, titles: Sequence[str] = ()) -> Image:
+def sheet(images: Sequence[RGB], columns: int = 6, gap: int = 4, titles: Sequence[str] = ()) -> RGB:
     """Images of one size in rows on white, each with an optional title above it."""
     height, width = images[0].shape[:2]
     header = 18 if titles else 0

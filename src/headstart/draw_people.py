@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.draw import LEFT, MIDDLE, RIGHT, Image, joint_colour
-from headstart.records import Point3, Prediction
+from headstart.draw import LEFT, MIDDLE, RIGHT, joint_colour
+from headstart.records import RGB, Point3, Prediction
 from headstart.skeleton import Skeleton
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ _OVERSAMPLING = 3
 _UNSURE = 0.2
 
 
-def draw_people(image: Image, people: Sequence[Prediction], numbers: bool | None = None) -> Image:
+def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None = None) -> RGB:
     """A copy of the RGB picture (H, W, 3) with boxes, joints and bones; ``numbers`` (if several people) counts them."""
     canvas = np.ascontiguousarray(image).copy()
     numbers = len(people) > 1 if numbers is None else numbers
@@ -61,7 +61,7 @@ def draw_people(image: Image, people: Sequence[Prediction], numbers: bool | None
     return canvas
 
 
-def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False) -> Image:
+def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False) -> RGB:
     """A 3D pose in mm (x right, y down, z away, pelvis at the origin) as a square picture of ``size`` px.
 
     Orthographic, ``half_mm`` from the middle to the edge, a grid of 500 mm behind. From the front as the camera sees
@@ -81,7 +81,7 @@ def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float,
     return small
 
 
-def result_picture(image: Image, people: Sequence[Prediction]) -> Image:
+def result_picture(image: RGB, people: Sequence[Prediction]) -> RGB:
     """The overlay, beside it the front and side views of the largest people, below it what colours and grid mean."""
     overlay, scaled = _scaled(image, people)
     overlay = _at_least(draw_people(overlay, scaled), LEAST_HEIGHT if people else 1, 1)
@@ -97,7 +97,7 @@ def result_picture(image: Image, people: Sequence[Prediction]) -> Image:
     return np.vstack([row, _legend(row.shape[1], len(people) - len(order))])
 
 
-def write(canvas: Image, text: str, position: tuple[int, int], size: int, colour: Colour, shadow: bool = False) -> None:
+def write(canvas: RGB, text: str, position: tuple[int, int], size: int, colour: Colour, shadow: bool = False) -> None:
     """Text on an RGB picture, in place; ``position`` (x, y) px is its top left corner, ``size`` its height in px."""
     from PIL import Image as PilImage
     from PIL import ImageDraw
@@ -111,7 +111,7 @@ def write(canvas: Image, text: str, position: tuple[int, int], size: int, colour
     _blend(canvas, share, position, colour)
 
 
-def _blend(canvas: Image, share: NDArray[Any], position: tuple[int, int], colour: Colour) -> None:
+def _blend(canvas: RGB, share: NDArray[Any], position: tuple[int, int], colour: Colour) -> None:
     """Mix a colour into the picture by ``share`` (h, w, 1) in 0..1; what lies outside is cut off."""
     x, y = position
     room = canvas[max(y, 0) : max(y + share.shape[0], 0), max(x, 0) : max(x + share.shape[1], 0)]
@@ -126,7 +126,7 @@ def _font(size: int) -> FreeTypeFont | ImageFont:
     return ImageFont.load_default(size)
 
 
-def _draw_box(canvas: Image, person: Prediction) -> None:
+def _draw_box(canvas: RGB, person: Prediction) -> None:
     x, y, width, height = person.bbox_xywh
     corners = (_pixel((x, y)), _pixel((x + width - 1, y + height - 1)))
     thickness = max(round(min(canvas.shape[:2]) / 400), 1)
@@ -134,7 +134,7 @@ def _draw_box(canvas: Image, person: Prediction) -> None:
     cv2.rectangle(canvas, *corners, _BOX, thickness, cv2.LINE_AA)
 
 
-def draw_skeleton(canvas: Image, person: Prediction) -> None:
+def draw_skeleton(canvas: RGB, person: Prediction) -> None:
     """Bones and joints on an RGB picture, in place, with a dark rim and as thick as suits the person's size."""
     skeleton = Skeleton("predicted", tuple(person.keypoints))
     points = np.array(list(person.keypoints.values()), np.float64)
@@ -151,7 +151,7 @@ def draw_skeleton(canvas: Image, person: Prediction) -> None:
         cv2.circle(canvas, _pixel((x, y)), thickness + 1, colour if certain else _WHITE, -1, cv2.LINE_AA)
 
 
-def _draw_bones(canvas: Image, flat: Values, away: Values, skeleton: Skeleton) -> None:
+def _draw_bones(canvas: RGB, flat: Values, away: Values, skeleton: Skeleton) -> None:
     """Bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler."""
     near, far = away.min(), away.max()
     thickness = max(round(canvas.shape[0] / 75), 2)
@@ -172,7 +172,7 @@ def _mixed(colour: Colour, pale: float) -> Colour:
     return red, green, blue
 
 
-def _draw_grid(canvas: Image, origin: Values, step: float) -> None:
+def _draw_grid(canvas: RGB, origin: Values, step: float) -> None:
     side = canvas.shape[0]
     for axis in (0, 1):
         first = origin[axis] % step
@@ -181,7 +181,7 @@ def _draw_grid(canvas: Image, origin: Values, step: float) -> None:
             cv2.line(canvas, _pixel(ends[0]), _pixel(ends[1]), _GRID, _OVERSAMPLING)
 
 
-def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float) -> Image:
+def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float) -> RGB:
     """Front above side, together ``height`` px high."""
     size = (height - _GAP) // 2
     front = draw_view(pose, f"{name}front", size, half_mm)
@@ -196,7 +196,7 @@ def _half_extent(pose: Mapping[str, Point3]) -> float:
     return max(float(np.ptp(points, axis=0).max()) / 2, 600.0)
 
 
-def _scaled(image: Image, people: Sequence[Prediction]) -> tuple[Image, list[Prediction]]:
+def _scaled(image: RGB, people: Sequence[Prediction]) -> tuple[RGB, list[Prediction]]:
     """Picture and people at the size in which they are shown."""
     height, width = image.shape[:2]
     factor = min(OVERLAY_SIDE / max(height, width), max(OVERLAY_HEIGHT / height, 1.0))
@@ -211,13 +211,13 @@ def _shrunk(person: Prediction, factor: float) -> Prediction:
     return Prediction(person.image, (x, y, width, height), person.score, points, person.xyz_mm)
 
 
-def _at_least(picture: Image, height: int, width: int) -> Image:
+def _at_least(picture: RGB, height: int, width: int) -> RGB:
     """The picture with white below it and to its right where it has fewer px than that."""
     missing = (max(height - picture.shape[0], 0), max(width - picture.shape[1], 0))
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 
 
-def _legend(width: int, left_out: int) -> Image:
+def _legend(width: int, left_out: int) -> RGB:
     strip = np.full((_STRIP, width, 3), _WHITE, np.uint8)
     x = 14
     for colour, text in ((RIGHT, "person's right"), (LEFT, "person's left"), (MIDDLE, "middle")):
@@ -232,7 +232,7 @@ def _legend(width: int, left_out: int) -> Image:
     return strip
 
 
-def _line(canvas: Image, start: Values, end: Values, colour: Colour, thickness: int) -> None:
+def _line(canvas: RGB, start: Values, end: Values, colour: Colour, thickness: int) -> None:
     cv2.line(canvas, _pixel(start[:2]), _pixel(end[:2]), colour, thickness, cv2.LINE_AA)
 
 

@@ -43,3 +43,14 @@ class TrainingError(HeadstartError):
 
 class ExportError(HeadstartError):
     """An exported model that does not agree with the checkpoint it was made from; no file is left."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library says, for a message of one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def shortened(text: str) -> str:
+    """``text`` on one line of at most 60 characters, for a message."""
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:57]}..."

@@ -19,11 +19,11 @@ from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.predictions import Predictions, in_order
-from headstart.protocols import METRICS, Metric, Protocol, ScaleRule
+from headstart.protocols import METRICS, Metric, Protocol
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
-from headstart.scale_rules import have_scale, labels_give_scale, lift_by_rule, xyz_labels
+from headstart.scale_rules import have_scale, labels_give_scale, lift_with_labels, xyz_labels
 from headstart.skeleton import CANONICAL, H36M_17, MPII_16
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
@@ -116,7 +116,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         raise ConfigError(f"protocol {protocol.name} needs predictions decoded by {wanted!r}, these are by {made!r}")
     people = _People.of(index, rows)
     predictions = in_order(predictions, people.keys)
-    values = _values(protocol.metric, protocol.scale_rule, predictions, people, protocol)
+    values = _values(protocol.metric, predictions, people, protocol)
     joints = H36M_17.names if protocol.metric == "zhou2017_mpjpe" else protocol.joints
     if np.isnan(values).all():
         raise DataError(index.root, f"labels that protocol {protocol.name} scores", found="none")
@@ -124,14 +124,6 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     if protocol.average == "groups" and not any(groups[0]):
         expected = f"an {protocol.group_by[0]} for each person, over which {protocol.name} takes its mean"
         raise DataError(index.root, expected, found="none in this form of the data set")
-    rule = protocol.companion_scale_rule or protocol.scale_rule
-    others = {}
-    # With the 16 joints of Zhou et al. 2017, or without a camera, there is the published figure and none beside it.
-    complete = set(protocol.joints) <= set(predictions.joints)
-    scaled = rule != "root_depth" or protocol.scale_rule == rule or have_scale(people.annotations)
-    for metric in protocol.companions if complete and scaled else ():
-        companion = _values(metric, rule, predictions, people, protocol)
-        others[f"{metric}_{_unit_name(metric)}"] = metrics.summarise(companion, protocol.average, *groups[:1])
     return Scores(
         protocol=protocol.name,
         description=protocol.describe() + _notes(protocol, people, index),
@@ -143,7 +135,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         per_joint=metrics.per_joint(values, joints),
         per_action={k: v for group in groups for k, v in metrics.grouped(values, group, _within(protocol)).items()},
         strata=_strata(values, people, joints),
-        others=others,
+        others=_companions(predictions, people, protocol, groups),
     )
 
 
@@ -160,6 +152,8 @@ def _notes(protocol: Protocol, people: _People, index: AnnotationIndex) -> str:
         if step > protocol.frame_stride:
             held = _frame_step(index, np.arange(len(index)))
             notes += f" Here frames lie {held} apart: one in {step} is scored, not one in {protocol.frame_stride}."
+    if "subject" in protocol.subset and not any(one.subject for one in people.annotations):
+        notes += " Here without subjects: everybody of the split is scored."
     return notes
 
 
@@ -208,9 +202,22 @@ def _unit_name(metric: Metric) -> str:
     return {"mm": "mm", "%": "percent"}[METRICS[metric].unit]
 
 
-def _values(
-    metric: Metric, rule: ScaleRule, predictions: Predictions, people: _People, protocol: Protocol
-) -> NDArray[np.float64]:
+def _companions(
+    predictions: Predictions, people: _People, protocol: Protocol, groups: Sequence[Sequence[str]]
+) -> dict[str, float]:
+    """The metrics beside the value, by name and unit, averaged as it is."""
+    complete = set(protocol.joints) <= set(predictions.joints)
+    # With the 16 joints of Zhou et al. 2017, or without a scale, there is the published figure and none beside it.
+    if not (complete and have_scale(people.annotations)):
+        return {}
+    found = {metric: _values(metric, predictions, people, protocol) for metric in protocol.companions}
+    return {
+        f"{metric}_{_unit_name(metric)}": metrics.summarise(values, protocol.average, *groups[:1])
+        for metric, values in found.items()
+    }
+
+
+def _values(metric: Metric, predictions: Predictions, people: _People, protocol: Protocol) -> NDArray[np.float64]:
     """Per-joint values (N, J) of a metric in its unit, NaN where there is no label."""
     if metric in ("pck", "pckh"):
         return _values_2d(predictions, people, protocol)
@@ -223,10 +230,10 @@ def _values(
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
     needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
     columns = _columns(predictions, needed)
-    pose = lift_by_rule(predictions, people.annotations, rule, protocol)[:, columns]
+    pose = lift_with_labels(predictions, people.annotations)[:, columns]
     truth = people.xyz[:, CANONICAL.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
-    known &= labels_give_scale(people.xyz, rule, protocol)[:, None]
+    known &= labels_give_scale(people.xyz)[:, None]
     scored = np.array([joint in protocol.joints for joint in needed])
     if metric == "pa_mpjpe":
         errors = metrics.pa_mpjpe(pose, truth, known, scored)

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from headstart import __version__
 from headstart.checkpoint import find_checkpoint, load_model
-from headstart.errors import ConfigError, ExportError
+from headstart.errors import ConfigError, ExportError, first_line
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
@@ -33,7 +33,6 @@ from headstart.records import Decoded
 from headstart.sampling import evenly_spread
 
 Precision = Literal["fp32", "fp16", "int8"]
-Images = NDArray[np.uint8]
 
 #: Largest difference of an fp32 file from PyTorch, input px; depth in the same unit (1e-3 px of a person who fills a
 #: 256 px crop are 0.01 mm).
@@ -50,7 +49,7 @@ def export_onnx(
     checkpoint: Path,
     out: Path,
     precision: Precision = "fp32",
-    images: Images | None = None,
+    images: NDArray[np.uint8] | None = None,
 ) -> OnnxHeader:
     """Write the network of a checkpoint (or of a run's folder) to ``out`` and return what the file says of itself.
 
@@ -86,7 +85,7 @@ def export_onnx(
     return header
 
 
-def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path) -> Images:
+def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path) -> NDArray[np.uint8]:
     """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
     model, _ = load_model(checkpoint)
     index = open_index(dataset, root, split)
@@ -97,7 +96,7 @@ def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path)
     return torch.cat([batch.image for batch in batches])[readable].numpy()
 
 
-def blobs(input_size: tuple[int, int], count: int = _CHECKED) -> Images:
+def blobs(input_size: tuple[int, int], count: int = _CHECKED) -> NDArray[np.uint8]:
     """Pictures (N, 3, H, W) of coloured blobs of all sizes, the same each time: edges and gradients, no people."""
     rng, size = np.random.default_rng(0), input_size
     pictures = []
@@ -113,15 +112,14 @@ class Deployed(nn.Module):
 
     def __init__(self, model: PoseNet, half: bool = False) -> None:
         super().__init__()
-        self.codec, self.half_precision = model.codec, half
-        self.mean, self.standard_deviation = model.mean, model.standard_deviation
+        self.codec, self.normalise, self.half_precision = model.codec, model.normalise, half
         self.network = nn.Sequential(copy.deepcopy(model.backbone), fold_batch_norms(copy.deepcopy(model.head).eval()))
         if half:
             self.network.half()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, 3, H, W) -> what :func:`output_names` names."""
-        normalised = (image.float() - self.mean) / self.standard_deviation
+        normalised = self.normalise(image)
         output = self.network(normalised.half() if self.half_precision else normalised)
         decoded = self.codec.decode(output)
         maps = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
@@ -168,8 +166,7 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
                 dynamic_axes={name: {0: "batch"} for name in (IMAGE, *names)},
             )
         except torch.onnx.errors.OnnxExporterError as error:
-            reason = str(error).splitlines()[0]
-            raise ExportError(f"backbone {model.config.backbone!r} has no ONNX form ({reason})") from error
+            raise ExportError(f"backbone {model.config.backbone!r} has no ONNX form ({first_line(error)})") from error
         shapes = [tuple(output.shape[1:]) for output in deployed(pixels)]
     # The exporter loses sight of sizes behind the decoder's indexing, and whoever reads the file wants to know them.
     graph = onnx.load(path)
@@ -180,12 +177,11 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
 
 
 @torch.inference_mode()
-def agreement(model: PoseNet, path: Path, images: Images) -> Agreement:
+def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreement:
     """A file against PyTorch on RGB crops (N, 3, H, W).
 
     Joints are left out whose place PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single
-    and double precision (a flat map, two maxima alike): there rounding decides, not the export. So are those with
-    a confidence below ``certain``.
+    and double precision (a flat map, two maxima alike): there rounding decides, not the export.
     """
     pixels, width = torch.from_numpy(images), model.config.input_size[0]
     wanted = _decoded(model, pixels)

@@ -22,15 +22,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
+Box = tuple[float, float, float, float]
+"""x, y, width, height in image px, (x, y) the outer top left corner."""
+
 Distortion = tuple[float, float, float, float, float]
 
-# Four or five are enough for well-behaved lenses; near the edge of what can be undone it takes more.
+#: Sides of a crop over those of the box in it: the room around a person in training, scoring and use.
+PADDING = 1.25
+
+# Undoing a lens's distortion; lengths are in focal lengths, each some 1,000 px.
+# Newton's method needs four or five steps for well-behaved lenses, more near the radius beyond which it finds nothing.
 _NEWTON_STEPS = 12
-_PARTS = 200
-# Of the focal length, or of the distance if that is more: as near as a point must project back (a millionth of a px).
-_UNDONE = 1e-9
-# Of the focal length: what is left of the way to the edge of what can be undone (a thousandth of a px).
+# Where it finds nothing from the pixel itself, it goes outwards: so often at most, and no shorter a step than this.
+_STEPS_OUTWARDS = 200
 _SHORTEST_STEP = 1e-6
+# So near to its pixel must a ray be shown; beyond one focal length from the principal point, times that distance.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,8 @@ class Camera:
     def unproject(self, pixels: Array, depth_mm: Array) -> NDArray[np.float64]:
         """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone; finite for what is.
 
-        OpenCV's polynomial turns back at some radius where its coefficients say so: only what lies within, the part
-        that a real lens shows, is undone. A pixel farther out than any of that is taken as the one nearest to it on
-        its line to the principal point that is not.
+        Beyond some radius OpenCV's polynomial may lead back to the middle, as no real lens does: only rays within it
+        count. A pixel farther out than all that they show gets the outermost ray on its line to the principal point.
         """
         seen = (np.asarray(pixels, np.float64).reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
         lens: Distortion = tuple(map(float, np.ravel(self.distortion)))  # type: ignore[assignment]  # an array, too
@@ -99,7 +105,7 @@ class Crop:
         bbox_xywh: Array,
         size: tuple[int, int],
         *,
-        padding: float = 1.25,
+        padding: float = PADDING,
         scale: float = 1.0,
         rotation_degrees: float = 0.0,
         flip: bool = False,
@@ -151,16 +157,8 @@ class Crop:
 
     def rotate_camera_axes(self, xyz_mm: Array) -> NDArray[np.float64]:
         """Turn and mirror root-relative camera axes (..., 3) mm with the picture; z stays."""
-        return self._axes(self.matrix[:, :2] / self.scale, xyz_mm)
-
-    def restore_camera_axes(self, xyz_mm: Array) -> NDArray[np.float64]:
-        """Undo :meth:`rotate_camera_axes`."""
-        return self._axes((self.matrix[:, :2] / self.scale).T, xyz_mm)
-
-    @staticmethod
-    def _axes(linear: Array, xyz_mm: Array) -> NDArray[np.float64]:
         turned = np.array(xyz_mm, np.float64)
-        turned[..., :2] = turned[..., :2] @ linear.T
+        turned[..., :2] = turned[..., :2] @ (self.matrix[:, :2] / self.scale).T
         return turned
 
     def warp(self, image: NDArray[np.uint8], fill: tuple[int, int, int] = (0, 0, 0)) -> NDArray[np.uint8]:
@@ -193,7 +191,7 @@ def _in_parts(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
     """The same outwards from the principal point: near enough to a ray that is known Newton finds the next one."""
     rays, gone = np.zeros(seen.shape), np.zeros((len(seen), 1))
     step = way = np.hypot(*seen.T)[:, None]
-    for _ in range(_PARTS):
+    for _ in range(_STEPS_OUTWARDS):
         if not ((gone < way) & (step > _SHORTEST_STEP)).any():
             break
         tried = np.minimum(gone + step, way)
@@ -205,7 +203,7 @@ def _in_parts(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
 
 def _newton(seen: Array, start: Array, distortion: Distortion) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Rays (N, 2) by Newton's method from ``start`` (N, 2), and which (N,) of them are right."""
-    rays, near = np.array(start, np.float64), _UNDONE * np.maximum(np.abs(seen).max(1), 1)
+    rays, near = np.array(start, np.float64), _TOLERANCE * np.maximum(np.abs(seen).max(1), 1)
     with np.errstate(all="ignore"):  # steps that lead nowhere are told by where they end
         for _ in range(_NEWTON_STEPS):
             shown, ((xx, xy), (yx, yy)) = _distorted(rays, distortion)

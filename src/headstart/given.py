@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.errors import ConfigError, DataError
-from headstart.geometry import Camera
+from headstart.geometry import Box, Camera
 
 #: Statures of people, mm: what lies outside was meant in metres or centimetres.
 HEIGHTS_MM = (300, 3000)
@@ -37,9 +37,7 @@ def check_camera(camera: Camera) -> None:
         )
 
 
-def check_box(
-    box: Sequence[float], width: int, height: int, name: str, number: int
-) -> tuple[float, float, float, float]:
+def check_box(box: Sequence[float], width: int, height: int, name: str, number: int) -> Box:
     """A box [x, y, w, h] px as floats; raises :class:`DataError` unless it could hold a person and touches the picture.
 
     ``width`` and ``height`` (px) are the picture's, ``name`` and ``number`` (from 0) are for the message.

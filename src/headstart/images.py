@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mp4", ".mov"})
+_VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mp4", ".mov"})
 
 #: Videos that hold no times at which pictures are shown: what FFmpeg makes up in their place is off by the B-frames.
 _WITHOUT_TIMES = frozenset({".avi"})
@@ -39,7 +39,7 @@ def read_image(path: Path, frame: int = -1) -> NDArray[np.uint8]:
 
     Raises :class:`DataError` naming the file if it is missing or cannot be decoded.
     """
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if path.suffix.lower() in _VIDEO_SUFFIXES:
         return read_video_frame(path, frame)
     try:
         content = path.read_bytes()

@@ -24,11 +24,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart import datasets
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
 from headstart.index_cache import cached_file
-from headstart.records import Annotation, Visibility
+from headstart.records import RGB, Annotation, Visibility
 from headstart.results import atomic_file, digest_of
 from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
 
@@ -87,7 +87,7 @@ class AnnotationIndex(Sequence[Annotation]):
             try:
                 tables.append(pa.ipc.open_file(pa.memory_map(str(file))).read_all())
             except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(file, "an Arrow file written by headstart", found=str(error).splitlines()[0]) from error
+                raise DataError(file, "an Arrow file written by headstart", found=first_line(error)) from error
         self._table = pa.concat_tables(tables)
         self._batches = self._table.to_batches()
         self._starts = np.cumsum([0] + [len(batch) for batch in self._batches])
@@ -141,7 +141,7 @@ class AnnotationIndex(Sequence[Annotation]):
         person = self[row]
         return read_image(person.image, person.frame)
 
-    def rgb_image(self, row: int) -> NDArray[np.uint8]:
+    def rgb_image(self, row: int) -> RGB:
         """:meth:`image` in RGB, to draw on or to give to a network."""
         return np.ascontiguousarray(self.image(row)[..., ::-1])
 
@@ -219,7 +219,11 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
     file = cached_file(dataset, root, split, _VERSION, cache)
     if not file.is_file():
         people = (to_row(unify(person, datasets.skeleton(dataset)), root) for person in _checked(dataset, root, split))
-        write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
+        try:
+            write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
+        except DataError:
+            if not file.is_file():  # Windows replaces none that another process has made meanwhile, and mapped
+                raise
     return AnnotationIndex([file], root)
 
 
@@ -249,7 +253,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     """What ``pack.json`` says, ``shards`` among it."""
     path = folder / "pack.json"
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         list(manifest["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(path, "the list of shards of a finished pack", found=str(error)) from error

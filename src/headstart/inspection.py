@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from headstart.augment import AugmentConfig, sample_crop
 from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
-from headstart.errors import DataError
+from headstart.errors import DataError, first_line
 from headstart.geometry import transform_points
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, Draw, collate
-from headstart.records import Visibility
+from headstart.records import RGB, Visibility
+from headstart.results import write_atomically
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.targets import HeatmapCodec
 
@@ -40,7 +41,7 @@ class Summary:
     joints_occluded: int
     joints_3d: int
     share_inside_crop: float
-    """Of the labelled joints, inside the crop that training centres on (padding 1.25, 256 x 256)."""
+    """Of the labelled joints, inside the crop that training centres on (geometry.PADDING, 256 x 256)."""
     unreadable: list[str]
     """Images that are missing or cannot be decoded; empty unless they were looked at."""
 
@@ -92,7 +93,7 @@ def picture_of_samples(
     count: int,
     seed: int,
     heatmaps: bool = False,
-) -> NDArray[np.uint8]:
+) -> RGB:
     """A sheet of crops as the loader gives them, with labels drawn, or with the heatmaps made from them.
 
     Labels of packed synthetic people say more, and more is drawn: see :func:`draw_states`.
@@ -123,9 +124,7 @@ def picture_of_samples(
     return np.concatenate([states_legend(page.shape[1]), page]) if explained else page
 
 
-def _with_states(
-    image: NDArray[np.uint8], index: AnnotationIndex, row: int, crop: NDArray[np.floating], skeleton: Skeleton
-) -> NDArray[np.uint8]:
+def _with_states(image: RGB, index: AnnotationIndex, row: int, crop: NDArray[np.floating], skeleton: Skeleton) -> RGB:
     """A crop (H, W, 3) with everything that the label of a synthetic person says; ``crop`` (2, 3) made it."""
     person, joints = index[row], CANONICAL.indices(skeleton.names)
     assert person.camera is not None
@@ -141,12 +140,12 @@ def _with_states(
 
 
 def draw_states(
-    image: NDArray[np.uint8],
+    image: RGB,
     keypoints: NDArray[np.floating],
     skeleton: Skeleton,
     states: NDArray[np.integer],
     mask: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
+) -> RGB:
     """A copy of the RGB image (H, W, 3) with the person's mask (H, W), bones by side and joints (J, 2) px by state.
 
     Colours of joints are :data:`STATE_COLOURS`; what lies outside the image is drawn hollow at its edge.
@@ -166,7 +165,7 @@ def draw_states(
     return canvas
 
 
-def states_legend(width: int) -> NDArray[np.uint8]:
+def states_legend(width: int) -> RGB:
     """A strip (22, width, 3) that names the colours of :func:`draw_states`."""
     strip, x = np.full((22, width, 3), 255, np.uint8), 12
     for name, colour in STATE_COLOURS.items():
@@ -176,12 +175,11 @@ def states_legend(width: int) -> NDArray[np.uint8]:
     return strip
 
 
-def write_picture(path: str, picture: NDArray[np.uint8]) -> None:
+def write_picture(path: str, picture: RGB) -> None:
     """Write an RGB picture by the file's suffix, making its folder; raises :class:`DataError` if it cannot."""
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(path, np.ascontiguousarray(picture[..., ::-1]))
+        # Not cv2.imwrite, which on Windows takes a name beyond ASCII for another.
+        _, encoded = cv2.imencode(Path(path).suffix, np.ascontiguousarray(picture[..., ::-1]))
+        write_atomically(Path(path), encoded.tobytes())
     except (cv2.error, OSError) as error:
-        raise DataError(path, "a picture file name such as sheet.png", found=str(error).splitlines()[0]) from error
-    if not written:
-        raise DataError(path, "a folder that can be written to", found="OpenCV could not write there")
+        raise DataError(path, "a picture that can be written, such as sheet.png", found=first_line(error)) from error

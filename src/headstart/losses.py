@@ -22,7 +22,7 @@ Loss = Callable[[PoseOutput, Targets], tuple[Tensor, Tensor]]
 
 
 def heatmap_mse(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
-    """Mean squared error of each joint's map (B, J), the published loss (Zhou et al. 2017, eq. 2)."""
+    """Mean squared error of each joint's map (B, J), the published loss (Zhou et al. 2017)."""
     predicted, wanted = _maps(output), _target_maps(targets)
     return ((predicted.float() - wanted) ** 2).mean((-1, -2)), targets.weight_2d
 

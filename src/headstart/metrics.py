@@ -71,11 +71,6 @@ def pck(predicted: Array, truth: Array, labelled: Mask, reference: Array, thresh
     return _hits(distances_2d(predicted, truth, labelled, reference), threshold, inclusive=True)
 
 
-def pckh(predicted: Array, truth: Array, labelled: Mask, head_size: Array, threshold: float = 0.5) -> Values:
-    """:func:`pck` with MPII's head size (N,) px, 0.6 times the diagonal of the head box."""
-    return pck(predicted, truth, labelled, head_size, threshold)
-
-
 def torso_size(truth: Array, labelled: Mask, skeleton: Skeleton) -> Values:
     """Torso (N,) px: |left shoulder - right hip| of points (N, J, 2); NaN unless both are labelled."""
     shoulder, hip = skeleton.indices(("left_shoulder", "right_hip"))

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, first_line
+from headstart.geometry import PADDING
 from headstart.records import CropJoints, PoseOutput
 from headstart.skeleton import MODEL_SKELETONS
 
@@ -31,7 +32,7 @@ IMAGE = "image"
 JOINTS = ("keypoints", "depth", "confidence")
 #: What each means, for whoever opens the file without this package.
 MEANING = {
-    "image": "uint8 RGB (B, 3, height, width): the person's box, 1.25 times its size, resized",
+    "image": f"uint8 RGB (B, 3, height, width): the person's box, {PADDING:g} times its size, resized",
     "keypoints": "(B, J, 2) x, y in px of the input; integers are pixel centres",
     "depth": "(B, J) relative to the pelvis, in input widths, larger is farther away",
     "confidence": "(B, J) in 0..1",
@@ -182,7 +183,7 @@ def _open_session(path: Path, threads: int | None, device: str | None) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's own errors share no base but this one
-        raise DataError(path, expected, found=str(error).splitlines()[0]) from error
+        raise DataError(path, expected, found=first_line(error)) from error
 
 
 def _read_header(path: Path, metadata: dict[str, str]) -> OnnxHeader:

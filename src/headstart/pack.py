@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError
+from headstart.geometry import PADDING
 from headstart.images import read_image
 from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.records import Annotation
@@ -97,7 +98,7 @@ def packed_person(person: Annotation, config: PackConfig) -> tuple[Annotation, N
     image = read_image(person.image, person.frame)
     left, top, right, bottom = _window(person.bbox_xywh, config.margin, image.shape)
     region = image[top:bottom, left:right]
-    reduction = min(1.0, config.size / (1.25 * float(max(person.bbox_xywh[2:]))))
+    reduction = min(1.0, config.size / (PADDING * float(max(person.bbox_xywh[2:]))))
     size = (max(round(region.shape[1] * reduction), 1), max(round(region.shape[0] * reduction), 1))
     if size != region.shape[1::-1]:
         region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError
+from headstart.records import RGB
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-RGB = NDArray[np.uint8]
 PhotoLike = Any
 """A path, an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16 in RGB order, a PIL image, the content of a
 picture file as bytes, or a file opened in binary mode: see :func:`as_photo`."""

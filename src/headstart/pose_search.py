@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.closing_in import LOOKS, look
+from headstart.geometry import Box
 from headstart.records import Detection, PoseNetwork
-from headstart.tracking import Box, overlaps
+from headstart.tracking import overlaps
 
 #: Sides of the squares, as shares of the picture's longer side, and how far apart they lie, in sides.
 SIZES, STEP = (0.8, 0.55, 0.38, 0.26), 0.4

@@ -17,41 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.closing_in import LOOKS, certainty, close_in
-from headstart.errors import ConfigError, HeadstartError
-from headstart.geometry import Camera, Crop
+from headstart.errors import ConfigError, HeadstartError, first_line
+from headstart.geometry import Box, Camera, Crop
 from headstart.given import check_box, check_camera, check_height
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork
-from headstart.photos import RGB, PhotoLike, as_photo, names_of
-from headstart.records import CropJoints, Detector, PoseNetwork, Prediction
-from headstart.tracking import Box
+from headstart.photos import PhotoLike, as_photo, names_of
+from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction
 
 if TYPE_CHECKING:
     from headstart.models.pose_net import PoseNet
 
 Boxes = Sequence[Sequence[float]]
-
-#: Degrees from the left to the right edge of the picture; a phone's main camera held upright.
-DEFAULT_FIELD_OF_VIEW = 55.0
-
-
-@dataclass(frozen=True)
-class FieldOfView:
-    """A camera that is assumed: a pinhole that looks through the middle of the picture.
-
-    Raises :class:`ConfigError` unless 0 < degrees < 180.
-    """
-
-    horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
-
-    def __post_init__(self) -> None:
-        if not 0 < self.horizontal_degrees < 180:
-            raise ConfigError(f"field of view: expected degrees between 0 and 180, got {self.horizontal_degrees}")
-
-    def camera(self, width: int, height: int) -> Camera:
-        """The camera of a picture of that size in px."""
-        focal_length = width / 2 / float(np.tan(np.deg2rad(self.horizontal_degrees) / 2))
-        return Camera(focal_length, focal_length, (width - 1) / 2, (height - 1) / 2)
 
 
 class TorchNetwork:
@@ -65,8 +42,7 @@ class TorchNetwork:
         try:
             self.model = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
-            reason = str(error).strip().splitlines()[0]
-            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {reason}") from error
+            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
         # Pixel by pixel, as pictures come: up to half as fast again on a CPU, the same results.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.skeleton, self.input_size = model.skeleton, model.config.input_size
@@ -295,5 +271,6 @@ def _from_hub(repository: str) -> Path:
     try:
         return Path(hf_hub_download(repository, "model.safetensors"))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"{repository}: neither a file here nor a model that the hub gives ({reason})") from error
+        raise ConfigError(
+            f"{repository}: neither a file here nor a model that the hub gives ({first_line(error)})"
+        ) from error

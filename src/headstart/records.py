@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.geometry import Camera
+from headstart.errors import ConfigError
+from headstart.geometry import Box, Camera
 from headstart.skeleton import Skeleton
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+RGB = NDArray[np.uint8]
+"""A picture (H, W, 3) in RGB."""
 
 
 class Visibility(IntEnum):
@@ -79,8 +84,10 @@ class Batch:
     """(B,) bool: False where the image could not be read (its weights are 0)."""
 
     def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
-        """The same batch on another device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)})
+        """The same batch on another device, but for ``crop``: a Mac's GPU has no float64, and no device needs it."""
+        names = [f.name for f in fields(self) if f.name != "crop"]
+        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
+        return Batch(**moved, crop=self.crop)
 
     def pin_memory(self) -> Batch:
         """Page-locked copy; torch's DataLoader calls this."""
@@ -92,7 +99,7 @@ class Targets:
     """What losses compare with, made on the device from a :class:`Batch`. Finite everywhere, weight 0 included."""
 
     heatmaps: Tensor | None
-    """(B, J, h, w) unnormalised Gaussians with peak 1; None for heads without heatmaps."""
+    """(B, J, h, w) unnormalised Gaussians with peak 1; None where no loss reads them (losses.NEED_HEATMAPS)."""
     keypoints: Tensor
     """(B, J, 2) heatmap px, sub-pixel."""
     weight_2d: Tensor
@@ -161,8 +168,8 @@ class PoseNetwork(Protocol):
 class Detection(NamedTuple):
     """One person that a detector found."""
 
-    bbox_xywh: tuple[float, float, float, float]
-    """px of the upright picture; (x, y) the outer top left corner."""
+    bbox_xywh: Box
+    """px of the upright picture."""
     score: float
     """In 0..1."""
 
@@ -170,7 +177,7 @@ class Detection(NamedTuple):
 class Detector(Protocol):
     """Finds people."""
 
-    def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def __call__(self, image: RGB) -> list[Detection]:
         """The people in one RGB picture (H, W, 3), best first."""
         ...
 
@@ -183,8 +190,7 @@ class Prediction:
     """One person of one picture, as users see it. Pixels are those of the upright picture, as viewers show it."""
 
     image: str
-    bbox_xywh: tuple[float, float, float, float]
-    """px, (x, y) the outer top left corner."""
+    bbox_xywh: Box
     score: float
     """In 0..1: the detector's, or, for boxes that were given and for whole pictures, how sure the network is of two
     thirds of the joints (closing_in.py); below ``closing_in.UNSURE`` there may be nobody."""
@@ -216,3 +222,43 @@ class Prediction:
             plain["joints3d_camera_mm"] = {name: list(point) for name, point in self.camera_xyz_mm.items()}
         assumptions = ("height_mm",) if self.camera_xyz_mm is None else ("height_mm", "camera")
         return plain | {name: self.extra[name] for name in assumptions if name in self.extra}
+
+
+#: Degrees from the left to the right edge of the picture; a phone's main camera held upright.
+DEFAULT_FIELD_OF_VIEW = 55.0
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """A camera that is assumed: a pinhole that looks through the middle of the picture.
+
+    Raises :class:`ConfigError` unless 0 < degrees < 180.
+    """
+
+    horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
+
+    def __post_init__(self) -> None:
+        if not 0 < self.horizontal_degrees < 180:
+            raise ConfigError(f"field of view: expected degrees between 0 and 180, got {self.horizontal_degrees}")
+
+    def camera(self, width: int, height: int) -> Camera:
+        """The camera of a picture of that size in px."""
+        focal_length = width / 2 / float(np.tan(np.deg2rad(self.horizontal_degrees) / 2))
+        return Camera(focal_length, focal_length, (width - 1) / 2, (height - 1) / 2)
+
+
+class Estimator(Protocol):
+    """Pictures in, people out: what videos and the web page need of :class:`~headstart.predict.PoseEstimator`."""
+
+    detector: Detector | None
+
+    def estimate(
+        self,
+        images: Sequence[RGB],
+        boxes: Sequence[Sequence[Sequence[float]] | None] | None = None,
+        camera: Camera | FieldOfView | None = None,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> list[list[Prediction]]:
+        """The people of each picture."""
+        ...

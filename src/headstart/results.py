@@ -14,6 +14,9 @@ from typing import Any, BinaryIO, Literal
 
 from headstart.errors import DataError
 
+Better = Literal["lower", "higher"]
+"""Which direction of a metric is better."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -25,7 +28,7 @@ class Scores:
     metric: str
     unit: str
     value: float
-    better: Literal["lower", "higher"]
+    better: Better
     n: int
     """Number of people scored."""
     per_joint: dict[str, float] = field(default_factory=dict)
@@ -76,7 +79,7 @@ class RunResult:
     def load(cls, path: Path) -> RunResult:
         """Read back what :meth:`save` wrote; raises :class:`DataError` for anything else."""
         try:
-            raw = json.loads(path.read_text())
+            raw = json.loads(path.read_text(encoding="utf-8"))
             stages = [StageCost(**stage) for stage in raw.pop("stages")]
             scores = [Scores(**score) for score in raw.pop("scores")]
             known = {f.name for f in fields(cls)}
@@ -132,7 +135,10 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except PermissionError as error:  # on Windows that of a file which a program has open, too
+            raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from headstart.checkpoint import load_model
 from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
-from headstart.geometry import Crop
+from headstart.geometry import Crop, root_relative
 from headstart.index import AnnotationIndex, open_index
+from headstart.metrics import mean_over_joints
 from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
 from headstart.results import write_atomically
-from headstart.scale_rules import lift_by_rule
+from headstart.scale_rules import lift_with_labels, xyz_labels
 from headstart.skeleton import CANONICAL
 
 #: Pictures a protocol, their side in px, and the quality of their JPEGs: some 50 kB a protocol.
@@ -58,11 +59,11 @@ def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
     crops = [Crop.from_box(person.bbox_xywh, (SIDE, SIDE)) for person in people]
     label = np.stack([crop.to_crop(person.keypoints[columns]) for crop, person in zip(crops, people)])
     predicted = np.stack([crop.to_crop(keypoints) for crop, keypoints in zip(crops, found.keypoints)])
-    label_3d = np.stack([_relative(person.camera_xyz, columns, len(found.joints)) for person in people])
+    xyz = xyz_labels(people).astype(np.float32)  # as labels are kept
+    label_3d = root_relative(xyz, CANONICAL.index("pelvis")).take(columns, 1).astype(np.float64)
     predicted_3d = np.full_like(label_3d, np.nan)
     if np.isfinite(label_3d).any():
-        predicted_3d = lift_by_rule(found, people, wanted.scale_rule, wanted)
-        predicted_3d -= predicted_3d[:, [found.joints.index("pelvis")]]
+        predicted_3d[:] = root_relative(lift_with_labels(found, people), found.joints.index("pelvis"))
     return {
         "jpegs": [_jpeg(index, int(row), crop) for row, crop in zip(rows, crops)],
         "keys": np.array(found.keys),
@@ -73,22 +74,9 @@ def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
         "confidence": found.confidence,
         "label_3d": label_3d,
         "predicted_3d": predicted_3d,
-        "error_mm": _mean_distance(label_3d, predicted_3d),
-        "error_2d": _mean_distance(label, predicted),
+        "error_mm": mean_over_joints(np.linalg.norm(label_3d - predicted_3d, axis=-1)),
+        "error_2d": mean_over_joints(np.linalg.norm(label - predicted, axis=-1)),
     }
-
-
-def _relative(xyz: NDArray[np.float32] | None, columns: list[int], joints: int) -> NDArray[np.float64]:
-    if xyz is None:
-        return np.full((joints, 3), np.nan)
-    return (xyz[columns] - xyz[CANONICAL.names.index("pelvis")]).astype(np.float64)
-
-
-def _mean_distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) over the joints that both have; NaN where there is none."""
-    distances = np.linalg.norm(first - second, axis=-1)
-    known = np.isfinite(distances)
-    return np.where(known.any(-1), np.nansum(distances, -1) / np.maximum(known.sum(-1), 1), np.nan)
 
 
 def _jpeg(index: AnnotationIndex, row: int, crop: Crop) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from headstart.memory import keep_freed_memory
 from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
+from headstart.records import RGB
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, Skeleton
@@ -140,7 +141,7 @@ def _load(path: Path) -> _Network:
 
 def picture_of_predictions(
     predictions: Predictions, index: AnnotationIndex, rows: NDArray[np.int64], count: int = 12
-) -> NDArray[np.uint8]:
+) -> RGB:
     """A sheet of people, evenly spread over ``rows``: each label with the prediction to its right."""
     skeleton, pictures = Skeleton("predicted", predictions.joints), []
     joints, titles = CANONICAL.indices(predictions.joints), []

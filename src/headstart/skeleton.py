@@ -6,7 +6,8 @@ The vocabulary is :data:`CANONICAL`. A data set keeps its own joint order in a :
 * ``pelvis``: midpoint of the hips unless the data set labels it.
 * ``thorax``: base of the neck between the shoulders; midpoint of the shoulders unless labelled.
   Human3.6M's "neck" (joint 13 of 32) is this joint; its "torso" or "spine" is never used for it.
-* ``neck``: upper neck, where it meets the skull (MPII "upper neck", LSP "neck"). Never made from other joints.
+* ``neck``: upper neck, where it meets the skull (MPII "upper neck", LSP "neck"). Never made from other joints. People
+  label it lower: LSP-Extended's median lies 0.10 torsos above the shoulders' midpoint, that of synthetic people 0.3.
 * ``head_top``: top of the skull. Never made from other joints.
 * ``spine``: middle of the back, between pelvis and thorax (Human3.6M "torso"). Never made from other joints.
 """

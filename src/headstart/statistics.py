@@ -14,15 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit
 
 from headstart.errors import DataError
-
-Better = Literal["lower", "higher"]
+from headstart.results import Better
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Box = tuple[float, float, float, float]
-"""x, y, width, height in image px, (x, y) the outer top left corner."""
+from headstart.geometry import Box
 
 
 def overlaps(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]:

@@ -10,38 +10,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
-from headstart.geometry import Camera
-from headstart.records import Point3, Prediction
+from headstart.geometry import Box, Camera
+from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction
 from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother
-from headstart.tracking import Box, Tracker
-from headstart.video_files import RGB, Frame, VideoReader, VideoWriter
+from headstart.tracking import Tracker
+from headstart.video_files import Frame, VideoReader, VideoWriter
 
 #: Room around the joints of one frame for those of the next: half of it lies on each side.
 FOLLOW_MARGIN = 1.25
-
-
-class Estimator(Protocol):
-    """What a video needs of :class:`~headstart.predict.PoseEstimator`."""
-
-    detector: Any
-    """Finds people, or None."""
-
-    def estimate(
-        self,
-        images: Sequence[RGB],
-        boxes: Sequence[Sequence[Sequence[float]] | None] | None = None,
-        camera: Any = None,
-        *,
-        names: Sequence[str] | None = None,
-    ) -> list[list[Prediction]]:
-        """The people of each picture."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -125,7 +107,7 @@ def predict_video(
     source: str | Path,
     *,
     overlay: Path | None = None,
-    camera: Camera | Any = None,
+    camera: Camera | FieldOfView | None = None,
     options: VideoOptions | None = None,
 ) -> Iterator[list[TrackedPerson]]:
     """The people of each frame of a video file or camera (``webcam:0``), frame by frame.
@@ -177,7 +159,7 @@ class _Follower:
 
     estimator: Estimator
     options: VideoOptions
-    camera: Any
+    camera: Camera | FieldOfView | None
     rate: float | None = None
     """The video's frames per second."""
     boxes: list[Box] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """Users' videos: upright frames with their times from any file or camera, and videos with the same times out (PyAV).
 
 One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned, and pixels
-that camcorders store narrow are widened, as players do. Times are kept, not
-counted: variable frame rates come out as they went in.
+that camcorders store narrow are widened, as players do. Times are kept, not counted: variable frame rates come out as
+they went in.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError
+from headstart.records import RGB
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
-
-RGB = NDArray[np.uint8]
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"}
@@ -246,7 +244,8 @@ def _open(source: str, live: bool) -> InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         expected = "a camera that this machine has" if live else "a whole video file"
-        raise DataError(source, expected, found=reason) from error
+        fix = "Windows knows cameras by name: 'webcam:Integrated Camera'" if live and sys.platform == "win32" else None
+        raise DataError(source, expected, found=reason, fix=fix) from error
 
 
 def _held_s(picture: VideoFrame) -> float:

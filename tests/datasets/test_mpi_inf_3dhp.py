@@ -86,7 +86,7 @@ def write_train(root: Path, subject: int = 1, sequence: int = 1, frames: int = 3
     (folder / "camera.calibration").write_text(calibration())
     if videos:
         (folder / "imageSequence").mkdir()
-        for camera in mpi_inf_3dhp.CHEST_HEIGHT_CAMERAS:
+        for camera in mpi_inf_3dhp.VNECT_CAMERAS:
             (folder / "imageSequence" / f"video_{camera}.avi").touch()
     return folder
 
@@ -105,7 +105,7 @@ def assert_projects(person: Annotation) -> None:
     )
 
 
-def test_train_reads_every_chest_height_camera_joint_by_joint(tmp_path: Path) -> None:
+def test_train_reads_every_camera_of_the_set_joint_by_joint(tmp_path: Path) -> None:
     folder = write_train(tmp_path)
     people = train(tmp_path)
     assert [p.sequence for p in people[::3]] == [f"S1_Seq1_{c}" for c in (0, 1, 2, 4, 5, 6, 7, 8)]

@@ -10,6 +10,7 @@ import pytest
 from headstart.datasets import iter_annotations, threedpw
 from headstart.errors import DataError
 from headstart.records import Annotation, Visibility
+from headstart.skeleton import CANONICAL, conversion, convert_points
 
 INDEX = {name: place for place, name in enumerate(threedpw.SKELETON.names)}
 
@@ -36,7 +37,6 @@ OPENPOSE = {
 }
 # Joint -> row of SMPL's 24.
 SMPL = {
-    "pelvis": 0,
     "left_hip": 1,
     "right_hip": 2,
     "left_knee": 4,
@@ -105,7 +105,7 @@ def read(root: Path, split: str = "test") -> list[Annotation]:
 def test_2d_is_in_openpose_order(tmp_path: Path) -> None:
     write(tmp_path, sequence())
     person = read(tmp_path)[3 + 2]
-    assert set(OPENPOSE) | {"pelvis"} == set(threedpw.SKELETON.names)
+    assert set(OPENPOSE) == set(threedpw.SKELETON.names)
     for name, column in OPENPOSE.items():
         np.testing.assert_allclose(person.keypoints[INDEX[name]], detections(1, 2)[:2, column])
         assert person.visibility[INDEX[name]] == Visibility.VISIBLE
@@ -123,22 +123,19 @@ def test_3d_is_smpl_in_camera_axes(tmp_path: Path) -> None:
     np.testing.assert_allclose(person.camera_xyz[INDEX["thorax"]], (expected[16] + expected[17]) / 2, atol=1e-2)
     for name in ("nose", "left_eye", "right_eye", "left_ear", "right_ear"):
         assert np.isnan(person.camera_xyz[INDEX[name]]).all()
-    assert not {"neck", "head_top", "spine"} & set(threedpw.SKELETON.names)
+    assert not {"neck", "head_top", "spine", "pelvis"} & set(threedpw.SKELETON.names)
 
 
-def test_the_pelvis_is_projected_where_both_hips_were_detected(tmp_path: Path) -> None:
-    content = sequence(people=1, frames=2)
-    content["poses2d"][0][1][:, OPENPOSE["left_hip"]] = 0
-    write(tmp_path, content)
-    both, one = read(tmp_path)
-    x, y, z = 1000 * (world(0, 0)[0] @ ROTATION.T + translation(0))
-    pixel = [1961.5 * x / z + 540.25, 1969.0 * y / z + 960.75]
-    np.testing.assert_allclose(both.keypoints[INDEX["pelvis"]], pixel, atol=1e-2)
-    assert both.visibility[INDEX["pelvis"]] == Visibility.VISIBLE
-    assert one.visibility[INDEX["pelvis"]] == Visibility.UNLABELLED
-    assert np.isnan(one.keypoints[INDEX["pelvis"]]).all()
-    assert one.camera_xyz is not None
-    assert np.isfinite(one.camera_xyz[INDEX["pelvis"]]).all()
+def test_the_pelvis_is_the_midpoint_of_the_hips_as_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path, sequence(people=1, frames=1))
+    (person,) = read(tmp_path)
+    assert person.camera_xyz is not None
+    to_canonical = conversion(threedpw.SKELETON, CANONICAL)
+    xyz, known = convert_points(to_canonical, person.camera_xyz, np.isfinite(person.camera_xyz).all(1))
+    expected = 1000 * (world(0, 0) @ ROTATION.T + translation(0))
+    pelvis = CANONICAL.index("pelvis")
+    assert known[pelvis]
+    np.testing.assert_allclose(xyz[pelvis], (expected[1] + expected[2]) / 2, atol=1e-2)
 
 
 def test_joints_not_detected_are_unlabelled_in_2d_and_keep_3d(tmp_path: Path) -> None:
@@ -149,7 +146,7 @@ def test_joints_not_detected_are_unlabelled_in_2d_and_keep_3d(tmp_path: Path) ->
     wrist = INDEX["right_wrist"]
     assert np.isnan(person.keypoints[wrist]).all()
     assert person.visibility[wrist] == Visibility.UNLABELLED
-    assert (person.visibility == Visibility.VISIBLE).sum() == 18
+    assert (person.visibility == Visibility.VISIBLE).sum() == 17
     assert person.camera_xyz is not None
     assert np.isfinite(person.camera_xyz[wrist]).all()
 

@@ -24,7 +24,7 @@ class Animations:
     bvh: bool
     trc: bool
     tracks: dict[int, list[TrackedPerson]] = field(default_factory=dict)
-    """Number of a person -> his frames, ascending."""
+    """Number of a person -> their frames, ascending."""
 
     def add(self, person: TrackedPerson) -> None:
         """One person of one frame."""

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import tyro
 
-Name = tyro.conf.Positional[str]
-
 
 def clean(
-    name: Name,
+    name: tyro.conf.Positional[str],
     root: Path,
     out: Path,
     split: str = "train",
@@ -37,8 +35,8 @@ def clean(
             given.
         predictions: file (.npz) that `headstart eval --predictions` wrote, instead of a model.
         sides: both arms or both legs change sides if that brings labels nearer by so much on average.
-        distance: a joint labelled further than this from where the model sees it is dropped,
-        confidence: if the model is at least so sure (0 to 1).
+        distance: drop a joint labelled farther than this from the prediction (fraction of the trunk).
+        confidence: drop a joint only if the model's confidence in it is at least this (0 to 1).
         batch_size: people at once.
         workers: loader processes.
     """

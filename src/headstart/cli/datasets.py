@@ -12,11 +12,9 @@ import tyro
 
 from headstart.errors import ConfigError, HeadstartError
 
-Name = tyro.conf.Positional[str]
-
 
 def data(
-    name: Name,
+    name: tyro.conf.Positional[str],
     root: Path,
     split: str | None = None,
     check: bool = False,
@@ -68,7 +66,7 @@ def data(
 
 
 def pack(
-    name: Name,
+    name: tyro.conf.Positional[str],
     root: Path,
     split: str,
     out: Path | None = None,
@@ -114,7 +112,7 @@ def pack(
 
 
 def synth(
-    domain: Name,
+    domain: tyro.conf.Positional[str],
     split: str = "train",
     count: int = 1000,
     seed: int = 0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -13,43 +13,35 @@ from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     from headstart.geometry import Camera
-    from headstart.predict import FieldOfView, PoseEstimator
-    from headstart.video import VideoOptions
+    from headstart.records import Estimator, FieldOfView
+    from headstart.video import TrackedPerson, VideoOptions
 
 
 def predict_one_video(
-    estimator: PoseEstimator,
+    estimator: Estimator,
     name: str,
     camera: Camera | FieldOfView | None,
-    out: Path | None,
     options: VideoOptions,
     outcome: Outcome,
-    keep: bool,
-    animations: Animations,
 ) -> None:
     """One video: frames as they come; what came before a fault is kept."""
-    from headstart.display import ProgressDisplay
-    from headstart.video import count_frames, predict_video
+    from headstart.video import predict_video
     from headstart.video_files import is_camera
 
-    unused = outcome.unused_name(name)
-    overlay = None if out is None else out / f"{unused}.mp4"
+    unused, folder = outcome.unused_name(name), outcome.outputs.folder
+    overlay = None if folder is None else folder / f"{unused}.mp4"
+    animations = Animations(outcome.outputs.bvh, outcome.outputs.trc)
     frames = 0
     scores: dict[int, list[float]] = {}  # of each track, frame by frame
     try:
-        total = count_frames(name)
-        progress = ProgressDisplay(name, total, "frames") if total else None
-        with progress or nullcontext():
-            for people in predict_video(estimator, name, overlay=overlay, camera=camera, options=options):
-                frames += 1
-                for person in people:
-                    outcome.add(person)
-                    scores.setdefault(person.track, []).append(person.prediction.score)
-                    animations.add(person)
-                    if keep:
-                        outcome.people.append(person.frame_prediction())
-                if progress is not None:
-                    progress.update(min(frames, total))
+        for people in _with_progress(
+            name, predict_video(estimator, name, overlay=overlay, camera=camera, options=options)
+        ):
+            frames += 1
+            for person in people:
+                outcome.add(person)
+                animations.add(person)
+                scores.setdefault(person.track, []).append(person.prediction.score)
         outcome.videos += 1
     except HeadstartError as error:
         outcome.fail(error)
@@ -57,10 +49,29 @@ def predict_one_video(
         if not is_camera(name):
             raise
         outcome.videos += 1
-    if out is not None:
-        for path, start_s in animations.write(out / unused).items():
-            print(f"{name}: -> {path}" + (f", from {start_s:.2f} s on" if start_s else ""))
+    if folder is not None:
+        _write_animations(animations, name, folder / unused)
     if frames:
         found = described_scores([median(track) for track in scores.values()])
         line = f"{name}: {counted(frames, 'frame', 'frames')}, {found}"
         print(line if overlay is None else f"{line} -> {overlay}")
+
+
+def _with_progress(name: str, video: Iterator[list[TrackedPerson]]) -> Iterator[list[TrackedPerson]]:
+    """The same frames, with a display of how far they are where the video says how many it has."""
+    from headstart.display import ProgressDisplay
+    from headstart.video import count_frames
+
+    total = count_frames(name)
+    if not total:
+        yield from video
+        return
+    with ProgressDisplay(name, total, "frames") as progress:
+        for frames, people in enumerate(video, 1):
+            yield people
+            progress.update(min(frames, total))
+
+
+def _write_animations(animations: Animations, name: str, stem: Path) -> None:
+    for path, start_s in animations.write(stem).items():
+        print(f"{name}: -> {path}" + (f", from {start_s:.2f} s on" if start_s else ""))

@@ -1,17 +1,17 @@
-"""The files that the inputs of ``headstart predict`` mean, and outputs that must not harm them."""
+"""The files that the inputs of ``headstart predict`` mean."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from glob import escape, glob, has_magic
 from itertools import islice
-from os.path import abspath, exists, isdir, isfile, realpath
+from os.path import abspath
 from pathlib import Path
 
 from headstart.cli.outcome import Outcome
-from headstart.errors import ConfigError, DataError
+from headstart.errors import DataError
 
 # Files that are looked at below a folder without pictures of its own: somebody may have named all of a disk.
 _ENOUGH = 10_000
@@ -84,61 +84,3 @@ def _below(folder: Path) -> Iterator[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in files if not name.startswith("."))
-
-
-def check_outputs(files: Sequence[str], named: Mapping[str, Path | None], folder: Path | None) -> None:
-    """Raise :class:`ConfigError` for outputs that cannot be, or that would replace an input or each other.
-
-    ``named``: option -> file to write; ``folder``: that of the pictures. ``--json`` may be standard output.
-    """
-    from headstart.pose_files import is_standard_output
-
-    inputs = set(map(realpath, files))
-    taken: dict[str, tuple[str, Path]] = {}
-    for option, path in named.items():
-        if path is None or (option == "--json" and is_standard_output(path)):
-            continue
-        if is_standard_output(path):
-            raise ConfigError(f"{option} {path}: expected a file to write; only --json can go to standard output")
-        if isdir(path):  # unlike Path.is_dir for names too that are too long
-            raise ConfigError(f"{option} {path}: expected a file to write, found a folder")
-        if realpath(path) in inputs:
-            raise ConfigError(f"{option} {path}: would replace an input; name another file")
-        _take(option, path, taken)
-    if folder is not None:
-        if exists(folder) and not isdir(folder):
-            raise ConfigError(f"--out {folder}: expected a folder, found a file")
-        _take("--out", folder, taken)
-
-
-def _take(option: str, path: Path, taken: dict[str, tuple[str, Path]]) -> None:
-    """Note an output by its real place; raise :class:`ConfigError` where it cannot be beside the ``taken`` ones."""
-    place = realpath(path)
-    if place in taken:
-        raise ConfigError(f"{taken[place][0]} and {option} both name {path}; name two places")
-    for other, (owner, named) in taken.items():
-        # --out holds other outputs gladly; a file holds none.
-        if Path(other) in Path(place).parents:
-            raise ConfigError(f"{option} {path}: cannot be inside {named}, the file of {owner}; name another place")
-        if Path(place) in Path(other).parents and option != "--out":
-            raise ConfigError(f"{owner} {named}: cannot be inside {path}, the file of {option}; name another place")
-    _check_writable(option, path)
-    taken[place] = option, path
-
-
-def _check_writable(option: str, path: Path) -> None:
-    """Raise :class:`ConfigError` unless a file or folder can be made at ``path`` with the folders that it lacks."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:  # a name that is too long, a link that leads round in a circle
-        raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}") from error
-    if exists(path) and not isfile(path):  # the folder of --out, a device, a pipe, which really is nowhere
-        existing = path
-    else:
-        existing = next(parent for parent in Path(realpath(path)).parents if exists(parent))
-        if not isdir(existing):
-            raise ConfigError(f"{option} {path}: cannot be written: {existing} is a file, not a folder")
-    if not os.access(existing, os.W_OK):
-        raise ConfigError(f"{option} {path}: cannot be written: no permission to write in {existing}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
-from os.path import dirname, realpath
+from os.path import dirname, isdir, realpath, samefile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.cli.outputs import Outputs
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
@@ -21,30 +23,49 @@ if TYPE_CHECKING:
 class Outcome:
     """Counts, people, and the names that outputs have taken."""
 
-    people: list[Prediction] = field(default_factory=list)
-    """For tables and arrays; of videos only if those were asked for."""
-    json: JsonPeople | None = None
+    outputs: Outputs = field(default_factory=Outputs)
     count: int = 0
     pictures: int = 0
     videos: int = 0
     failed: int = 0
+    _people: list[Prediction] = field(default_factory=list)
+    """For table and arrays."""
+    _json: JsonPeople | None = None
     _names: set[str] = field(default_factory=set)
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Within, the JSON is open to those who are added; at the end table and arrays follow, and what is where."""
+        from headstart.pose_files import JsonPeople, is_standard_output
+
+        json = self.outputs.json
+        self._json = JsonPeople(json) if json else None
+        # JSON has standard output for itself.
+        with redirect_stdout(sys.stderr) if is_standard_output(json) else nullcontext():
+            with self._json or nullcontext():
+                yield
+            self._write_tables()
+            self._say_where()
+
     def add(self, person: Prediction | TrackedPerson) -> None:
-        """One person more for the JSON."""
+        """One person more: for the count, the JSON and, if those were asked for, table and arrays."""
+        from headstart.records import Prediction
+
         self.count += 1
-        if self.json is not None:
-            self.json.add(person.to_dict())
+        if self._json is not None:
+            self._json.add(person.to_dict())
+        if self.outputs.tabular:
+            self._people.append(person if isinstance(person, Prediction) else person.frame_prediction())
 
     def fail(self, error: HeadstartError) -> None:
         """Say what is wrong with one input; the others go on."""
         self.failed += 1
         print(f"headstart: {error}", file=sys.stderr)
 
-    def spare(self, files: Sequence[str], out: Path | None) -> None:
+    def spare(self, files: Sequence[str]) -> None:
         """Inputs that lie in the output folder have taken their names: no result may replace them."""
-        if out is not None:
-            self._names |= {Path(name).stem.lower() for name in files if _folder(name) == realpath(out)}
+        if (folder := self.outputs.folder) is not None:
+            self._names |= {Path(name).stem.lower() for name in files if _lies_in(name, folder)}
 
     def unused_name(self, name: str) -> str:
         """The file's name without its suffix; NAME_2 and so on where another input has taken it."""
@@ -55,25 +76,32 @@ class Outcome:
         self._names.add(unused.lower())
         return unused
 
-    def write(self, json_output: Path | None, csv: Path | None, npz: Path | None) -> None:
-        """Write table and arrays, and say what is where."""
-        from headstart.pose_files import is_standard_output, write_csv, write_npz
+    def _write_tables(self) -> None:
+        from headstart.pose_files import write_csv, write_npz
 
-        if csv is not None:
-            write_csv(csv, self.people)
-        if npz is not None:
-            write_npz(npz, self.people)
+        if self.outputs.csv is not None:
+            write_csv(self.outputs.csv, self._people)
+        if self.outputs.npz is not None:
+            write_npz(self.outputs.npz, self._people)
+
+    def _say_where(self) -> None:
+        from headstart.pose_files import is_standard_output
+
         inputs = [counted(self.pictures, "picture", "pictures")] if self.pictures or not self.videos else []
         inputs += [counted(self.videos, "video", "videos")] if self.videos else []
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
-        for path in filter(None, (json_output, csv, npz)):
+        for path in filter(None, (self.outputs.json, self.outputs.csv, self.outputs.npz)):
             to = "standard output" if is_standard_output(path) else path
             print(f"{', '.join(inputs)}, {found} -> {to}")
 
 
-def _folder(name: str) -> str:
-    """That in which a file really lies; unlike ``Path.resolve`` for links too that lead round in a circle."""
-    return dirname(realpath(name))
+def _lies_in(name: str, folder: Path) -> bool:
+    """Whether a file really lies there; a Mac and Windows know a folder by its name in capitals, too.
+
+    Unlike ``Path.resolve`` for links that lead round in a circle.
+    """
+    own = dirname(realpath(name))
+    return isdir(own) and isdir(folder) and samefile(own, folder)
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from headstart.cli.animating import Animations
 from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
-from headstart.cli.inputs import check_outputs, files_of
+from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
+from headstart.cli.outputs import Outputs, check_outputs
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
     from headstart.detect import GivenBoxes
     from headstart.geometry import Camera
-    from headstart.photos import RGB
-    from headstart.predict import FieldOfView, PoseEstimator
-    from headstart.records import Prediction
+    from headstart.predict import PoseEstimator
+    from headstart.records import RGB, FieldOfView, Prediction
 
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
 _MANY = 20
-_DEFAULT_OUT = Path("predictions")
 
 
 def predict(
@@ -83,28 +80,23 @@ def predict(
     """
     if not inputs:
         raise ConfigError("predict: expected pictures, folders, globs or videos")
-    if not any((json_output, csv, npz, out)):
-        out = _DEFAULT_OUT
-        json_output = out / "people.json"
-    out = out or (_DEFAULT_OUT if bvh or trc else None)
+    outputs = Outputs(json_output, csv, npz, out, bvh, trc).completed()
     lens = _camera(camera, field_of_view)
-    outcome = Outcome()
+    outcome = Outcome(outputs)
     files = files_of(inputs, outcome)
-    read = [*files, *(str(one) for one in (boxes, model) if one)]
-    check_outputs(read, {"--json": json_output, "--csv": csv, "--npz": npz}, out)
-    outcome.spare(files, out)
+    check_outputs(outputs, [*files, *(str(one) for one in (boxes, model) if one)])
+    outcome.spare(files)
     pictures, videos = _apart(files)
-    if (bvh or trc) and not videos:
+    if outputs.animated and not videos:
         raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
     given = _given_boxes(boxes, pictures)
     if given is not None:
         _refuse_videos(videos, outcome)
         videos = []
     from headstart.memory import keep_freed_memory
-    from headstart.pose_files import JsonPeople, is_standard_output
     from headstart.video import VideoOptions
 
-    options = VideoOptions(detect_every=_looks(detect_every, detector))
+    options = VideoOptions(detect_every=_detect_every(detect_every, detector))
     estimator = build_estimator(
         model,
         detector if given is None else "none",
@@ -114,14 +106,10 @@ def predict(
         height_mm=height_mm,
     )
     keep_freed_memory()
-    outcome.json = JsonPeople(json_output) if json_output else None
-    # JSON has standard output for itself.
-    with redirect_stdout(sys.stderr) if is_standard_output(json_output) else nullcontext():
-        with outcome.json or nullcontext():
-            _predict_pictures(estimator, pictures, given, lens, out, outcome)
-            for name in videos:
-                predict_one_video(estimator, name, lens, out, options, outcome, bool(csv or npz), Animations(bvh, trc))
-        outcome.write(json_output, csv, npz)
+    with outcome.writing():
+        _predict_pictures(estimator, pictures, given, lens, outcome)
+        for name in videos:
+            predict_one_video(estimator, name, lens, options, outcome)
     if outcome.failed:
         sys.exit(2)
 
@@ -147,17 +135,17 @@ def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:
         outcome.fail(DataError(name, "a picture, with --boxes", found="a video", fix="Call it again without --boxes"))
 
 
-def _looks(detect_every: int | None, detector: str) -> int:
+def _detect_every(given: int | None, detector: str) -> int:
     """Frames from one detection to the next: a search takes seconds, and joints lead from frame to frame as well."""
-    if detect_every is not None:
-        return detect_every
+    if given is not None:
+        return given
     return 25 if detector == "search" else 1
 
 
 def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:
     from headstart.geometry import Camera
     from headstart.given import check_camera
-    from headstart.predict import FieldOfView
+    from headstart.records import FieldOfView
 
     if text is None:
         return None if field_of_view is None else FieldOfView(field_of_view)
@@ -177,33 +165,38 @@ def _predict_pictures(
     pictures: Sequence[str],
     boxes: GivenBoxes | None,
     camera: Camera | FieldOfView | None,
-    out: Path | None,
     outcome: Outcome,
 ) -> None:
     from headstart.display import ProgressDisplay
 
-    progress = ProgressDisplay("predict", len(pictures), "pictures")
-    with progress:
+    with ProgressDisplay("predict", len(pictures), "pictures") as progress:
         for start in range(0, len(pictures), _AT_ONCE):
-            loaded = dict(_load(pictures[start : start + _AT_ONCE], boxes, outcome))
-            failed: list[int] = []
-
-            def refuse(position: int, error: HeadstartError, failed: list[int] = failed) -> None:
-                failed.append(position)
-                outcome.fail(error)
-
-            found = estimator.estimate(
-                list(loaded.values()),
-                None if boxes is None else [_boxes_of(name, boxes) for name in loaded],
-                camera,
-                names=list(loaded),
-                on_error=refuse,
-            )
-            for position, (name, people) in enumerate(zip(loaded, found)):
-                if position not in failed:
-                    _report(name, loaded[name], people, out, outcome)
+            names = pictures[start : start + _AT_ONCE]
+            _predict_batch(estimator, dict(_load(names, boxes, outcome)), boxes, camera, outcome)
             if len(pictures) >= _MANY:
-                progress.update(min(start + _AT_ONCE, len(pictures)))
+                progress.update(start + len(names))
+
+
+def _predict_batch(
+    estimator: PoseEstimator,
+    pictures: Mapping[str, RGB],
+    boxes: GivenBoxes | None,
+    camera: Camera | FieldOfView | None,
+    outcome: Outcome,
+) -> None:
+    refused: dict[int, HeadstartError] = {}
+    found = estimator.estimate(
+        list(pictures.values()),
+        None if boxes is None else [_boxes_of(name, boxes) for name in pictures],
+        camera,
+        names=list(pictures),
+        on_error=refused.__setitem__,
+    )
+    for position, ((name, image), people) in enumerate(zip(pictures.items(), found)):
+        if position in refused:
+            outcome.fail(refused[position])
+        else:
+            _report(name, image, people, outcome)
 
 
 def _load(names: Sequence[str], boxes: GivenBoxes | None, outcome: Outcome) -> Iterator[tuple[str, RGB]]:
@@ -229,25 +222,23 @@ def _boxes_of(name: str, boxes: GivenBoxes) -> list[list[float]]:
     return given
 
 
-def _report(name: str, image: RGB, people: list[Prediction], out: Path | None, outcome: Outcome) -> None:
-    outcome.people += people
+def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome) -> None:
     for person in people:
         outcome.add(person)
     outcome.pictures += 1
     line = f"{name}: {described(people)}"
-    if out is not None:
-        line += f" -> {_draw(name, image, people, out, outcome)}"
+    if (folder := outcome.outputs.folder) is not None:
+        path = folder / f"{outcome.unused_name(name)}.png"
+        _draw(image, people, path)
+        line += f" -> {path}"
     print(line)
 
 
-def _draw(name: str, image: RGB, people: list[Prediction], out: Path, outcome: Outcome) -> Path:
-    """Write OUT/NAME.png; a second picture of that name becomes NAME_2.png, and so on."""
+def _draw(image: RGB, people: list[Prediction], path: Path) -> None:
     import cv2
 
     from headstart.draw_people import result_picture
     from headstart.results import write_atomically
 
-    path = out / f"{outcome.unused_name(name)}.png"
     encoded = cv2.imencode(".png", result_picture(image, people)[..., ::-1])[1]
     write_atomically(path, encoded.tobytes())
-    return path

@@ -111,9 +111,11 @@ def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
         raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
     if not _study_file(folders).exists():
         _write_study(plan, folders)
-    scores = _run_together if given.processes > 1 else _run_alone
-    found = scores(plan, named[given.cell], folders, given)
-    print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in found))
+    if given.processes > 1:
+        scores = _run_together(plan, named[given.cell], folders, given)
+    else:
+        scores = _run_alone(plan, named[given.cell], folders, given)
+    print(f"{given.cell}: " + ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores))
 
 
 def _run_alone(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> list[Scores]:
@@ -130,7 +132,7 @@ def _run_together(plan: Study, cell: Cell, folders: Folders, given: StudyArgumen
     from headstart.executors import run_here
     from headstart.results import RunResult
 
-    run_here([_task(plan, cell, folders, given)], 1, lambda task: None, _is_done(plan, [cell], folders))
+    run_here([_task(cell, folders, given)], 1, lambda task: None, _is_done(plan, [cell], folders))
     return RunResult.load(folders.results / cell.name / "result.json").scores
 
 
@@ -154,7 +156,7 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     folders = _folders(plan, given)
     missing, is_done = _missing(plan, cells, folders), _is_done(plan, cells, folders)
     _write_study(plan, folders)
-    tasks = [_task(plan, cell, folders, given) for cell in missing]
+    tasks = [_task(cell, folders, given) for cell in missing]
     done = len(cells) - len(missing)
     with ProgressDisplay(f"study {plan.name}", len(cells), "cells", start=done) as display:
 
@@ -171,7 +173,7 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     print(f"{folders.results}: {done} of {len(cells)} cells. Now: headstart report {where}")
 
 
-def _task(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> Task:
+def _task(cell: Cell, folders: Folders, given: StudyArguments) -> Task:
     from headstart.executors import Task
     from headstart.study import study_folder
 

@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from headstart.results import Scores
     from headstart.sources import Sources
 
-Name = tyro.conf.Positional[str]
-
 
 @dataclass(frozen=True)
 class TrainArguments:
     """Train by a recipe. Every field of its configuration can be set: --stages.0.budget.samples 50000."""
 
-    recipe: Name
+    recipe: tyro.conf.Positional[str]
     """Name of a recipe; `headstart show recipes` lists them."""
     out: Path
     """Folder of the run: checkpoints, logs, result.json."""
@@ -98,7 +96,7 @@ def evaluate(
     """Score a checkpoint under a protocol; `headstart show protocols` lists them.
 
     Args:
-        checkpoint: file, or folder of a run (its last weights).
+        checkpoint: file, or folder of a run (its last weights), or an exported .onnx file.
         protocol: name of the protocol.
         root: folder of the data set, or a packed one.
         dataset: data set, where it is not the protocol's own.

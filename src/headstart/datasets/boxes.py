@@ -1,4 +1,4 @@
-"""A person's box from his joints, and which joints lie in the picture: for data sets whose files lack them."""
+"""A person's box from their joints, and which joints lie in the picture: for data sets whose files lack them."""
 
 import numpy as np
 from numpy.typing import NDArray

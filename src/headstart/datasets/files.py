@@ -15,20 +15,20 @@ import scipy.io
 
 from headstart.errors import DataError
 
-_FIX = "Check that --root is right and that the download is complete"
+CHECK_DOWNLOAD = "Check that --root is right and that the download is complete"
 
 
 def require_file(path: Path, expected: str) -> Path:
     """``path`` if it is a file; otherwise raises :class:`DataError` naming it and what it should hold."""
     if not path.is_file():
-        raise DataError(path, expected, found="no such file", fix=_FIX)
+        raise DataError(path, expected, found="no such file", fix=CHECK_DOWNLOAD)
     return path
 
 
 def require_directory(path: Path, expected: str) -> Path:
     """``path`` if it is a folder; otherwise raises :class:`DataError`."""
     if not path.is_dir():
-        raise DataError(path, expected, found="no such folder", fix=_FIX)
+        raise DataError(path, expected, found="no such folder", fix=CHECK_DOWNLOAD)
     return path
 
 
@@ -37,7 +37,7 @@ def load_json(path: Path, expected: str) -> Any:
     try:
         return json.loads(require_file(path, expected).read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise DataError(path, expected, found=f"invalid JSON ({error})", fix=_FIX) from error
+        raise DataError(path, expected, found=f"invalid JSON ({error})", fix=CHECK_DOWNLOAD) from error
 
 
 def load_mat(path: Path, variable: str, expected: str) -> Any:
@@ -46,9 +46,9 @@ def load_mat(path: Path, variable: str, expected: str) -> Any:
     try:
         content = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=[variable])
     except Exception as error:
-        raise DataError(path, expected, found=f"unreadable MATLAB file ({error})", fix=_FIX) from error
+        raise DataError(path, expected, found=f"unreadable MATLAB file ({error})", fix=CHECK_DOWNLOAD) from error
     if variable not in content:
-        raise DataError(path, f"variable {variable!r} ({expected})", found="none of that name", fix=_FIX)
+        raise DataError(path, f"variable {variable!r} ({expected})", found="none of that name", fix=CHECK_DOWNLOAD)
     return content[variable]
 
 
@@ -59,12 +59,12 @@ def open_h5(path: Path, expected: str) -> Iterator[h5py.File]:
     try:
         stream = h5py.File(path, "r")
     except OSError as error:
-        raise DataError(path, expected, found=f"unreadable HDF5 file ({error})", fix=_FIX) from error
+        raise DataError(path, expected, found=f"unreadable HDF5 file ({error})", fix=CHECK_DOWNLOAD) from error
     with stream:
         try:
             yield stream
         except KeyError as error:
-            raise DataError(path, expected, found=f"missing key: {error}", fix=_FIX) from error
+            raise DataError(path, expected, found=f"missing key: {error}", fix=CHECK_DOWNLOAD) from error
 
 
 def require_shape(path: Path, name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -72,7 +72,7 @@ def require_shape(path: Path, name: str, array: np.ndarray, shape: tuple[int | N
     fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape))
     if not fits:
         wanted = " x ".join("any" if want is None else str(want) for want in shape)
-        raise DataError(path, f"{name} of shape {wanted}", found=" x ".join(map(str, array.shape)), fix=_FIX)
+        raise DataError(path, f"{name} of shape {wanted}", found=" x ".join(map(str, array.shape)), fix=CHECK_DOWNLOAD)
     return array
 
 

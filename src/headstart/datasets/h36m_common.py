@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headstart.datasets.files import CHECK_DOWNLOAD
 from headstart.errors import DataError
 
 #: Split -> numbers of its subjects, the split of nearly all papers ("protocol 2", "standard").
@@ -35,7 +36,6 @@ _ACTIONS = (
 #: Other names of the same actions.
 _ALIASES = {"TakingPhoto": "Photo", "WalkingDog": "WalkDog"}
 
-_FIX = "Check that --root is right and that the download is complete"
 _logger = logging.getLogger(__name__)
 
 
@@ -78,7 +78,7 @@ def held_subjects(where: Path, split: str, held: Iterable[int]) -> list[int]:
     present = [subject for subject in wanted if subject in set(held)]
     absent = ", ".join(f"S{subject}" for subject in wanted if subject not in present)
     if not present:
-        raise DataError(where, f"subjects of split {split!r}: {absent}", found="none of them", fix=_FIX)
+        raise DataError(where, f"subjects of split {split!r}: {absent}", found="none of them", fix=CHECK_DOWNLOAD)
     if absent:
         _logger.warning("%s: split %r is incomplete, it lacks %s", where, split, absent)
     return present
@@ -91,4 +91,4 @@ def malformed(path: Path, expected: str, record: str | int | None = None) -> Ite
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         found = f"{type(error).__name__} ({' '.join(str(error).split())})"
-        raise DataError(path, expected, record=record, found=found, fix=_FIX) from error
+        raise DataError(path, expected, record=record, found=found, fix=CHECK_DOWNLOAD) from error

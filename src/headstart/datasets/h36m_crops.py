@@ -30,17 +30,15 @@ from headstart.datasets.files import load_mat
 from headstart.datasets.h36m_common import Recording, action_name, held_subjects, malformed
 from headstart.datasets.labels import numbers
 from headstart.errors import DataError
-from headstart.geometry import root_relative
+from headstart.geometry import PADDING, root_relative
 from headstart.records import Annotation
 
 FILES = "s_##_act_##_subact_##_ca_##/matlab_meta.mat (Zhou 2017)"
 
 #: Width and height of the pictures in px.
 CROP_SIZE = 224
-#: Sides of a crop over those of the box: ``padding`` of augment.sample_crop, which adapters may not know.
-CROP_PADDING = 1.25
 
-_SIDE = CROP_SIZE / CROP_PADDING
+_SIDE = CROP_SIZE / PADDING
 _CORNER = (CROP_SIZE - _SIDE) / 2
 
 _META = "matlab_meta.mat"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import DataError
+from headstart.errors import DataError, shortened
 from headstart.records import Visibility
 
 #: px. A person smaller than this (one labelled joint, say) gets a box of this size, so that no crop is a few pixels.
@@ -20,7 +20,7 @@ def field(path: Path, record: str | int, holder: Any, name: str) -> Any:
     missing = object()
     value = holder.get(name, missing) if isinstance(holder, dict) else getattr(holder, name, missing)
     if value is missing:
-        raise DataError(path, f"a field {name!r}", record=record, found=_short(holder))
+        raise DataError(path, f"a field {name!r}", record=record, found=shortened(repr(holder)))
     return value
 
 
@@ -47,7 +47,7 @@ def numbers(
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(path, wanted, record=record, found=_short(value)) from error
+        raise DataError(path, wanted, record=record, found=shortened(repr(value))) from error
     if array.shape != shape:
         raise DataError(path, wanted, record=record, found=f"shape {array.shape}")
     if finite and not np.isfinite(array).all():
@@ -76,9 +76,3 @@ def joints_box(points: NDArray[np.floating]) -> NDArray[np.float32]:
     if side.max() < MINIMUM_SIDE:
         low, side = low - (MINIMUM_SIDE - side) / 2, np.full(2, MINIMUM_SIDE)
     return np.concatenate([low, side]).astype(np.float32)
-
-
-def _short(value: Any) -> str:
-    """A few characters of a value for a message of one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."

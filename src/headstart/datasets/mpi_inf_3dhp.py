@@ -7,7 +7,8 @@ Files, as the official scripts unpack them::
     root/S{1..8}/Seq{1,2}/imageSequence/video_{C}.avi    or imageFrames/video_{C}/frame_%06d.jpg
     root/[mpi_inf_3dhp_test_set/]TS{1..6}/annot_data.mat, imageSequence/img_%06d.jpg (from 1)
 
-Train holds the eight cameras at chest height and whichever subjects there are. Extracted frames are taken before
+Train holds the eight cameras of the official set "vnect" (chest high, knee high and two that look down) and whichever
+subjects there are. Extracted frames are taken before
 videos; their number says which label is theirs: counted from 0 where ``frame_000000`` exists, else from 1 (as ffmpeg
 and SPIN's script write them). Of a video, label t belongs to the picture before which t others are decoded. Test holds
 the frames of ``valid_frame``; ``action`` is the activity.
@@ -75,7 +76,7 @@ SKELETON = Skeleton(
 
 #: Position of each joint of :data:`SKELETON` among the 28 of the training files.
 OF_28 = (7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6)
-CHEST_HEIGHT_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
+VNECT_CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)
 ACTIVITIES = ("stand/walk", "exercise", "sit on chair", "crouch/reach", "on the floor", "sports", "miscellaneous")
 
 #: The published video of this camera ends before its labels do.
@@ -103,7 +104,7 @@ def _train_sequence(folder: Path) -> Iterator[Annotation]:
     pixels, points = _cells(folder / "annot.mat", "annot2", 2), _cells(folder / "annot.mat", "annot3", 3)
     calibration = folder / "camera.calibration"
     cameras = read_skeletool_calibration(calibration)
-    for number in CHEST_HEIGHT_CAMERAS:
+    for number in VNECT_CAMERAS:
         if number not in cameras:
             raise DataError(calibration, f"camera {number}", found=f"cameras {sorted(cameras)}")
         if len(pixels[number]) != len(points[number]):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, first_line
 
 # He et al. 2016, table 1. `nano` is a ResNet of one basic block a stage, narrow enough for training on a CPU.
 _RESNETS: dict[str, dict[str, Any]] = {
@@ -185,5 +185,5 @@ def _from_hub(name: str) -> nn.Module:
         known = ", ".join([*_RESNETS, *_LITES])
         raise ConfigError(
             f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone"
-            f" can load ({str(error).splitlines()[0]})"
+            f" can load ({first_line(error)})"
         ) from error

@@ -52,7 +52,7 @@ class HeatmapDepthHead(nn.Module):
 
 
 class IntegralHead(nn.Module):
-    """Deconvolutions, then a volume a joint whose soft-argmax is the joint (Sun et al. 2018, eq. 1)."""
+    """Deconvolutions, then a volume a joint whose soft-argmax is the joint (Sun et al. 2018)."""
 
     is_logits = True
 

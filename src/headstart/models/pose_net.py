@@ -1,4 +1,4 @@
-"""PoseNet: uint8 images in, :class:`~headstart.records.PoseOutput` out; normalising is inside, state on self is not."""
+"""PoseNet: uint8 images in, :class:`~headstart.records.PoseOutput` out; it normalises the images itself."""
 
 from __future__ import annotations
 
@@ -63,8 +63,11 @@ class PoseNet(nn.Module):
 
     def forward(self, image: Tensor) -> PoseOutput:
         """RGB uint8 images (B, 3, H, W) -> output."""
-        normalised = (image.to(self.mean.dtype) - self.mean) / self.standard_deviation
-        return self.head(self.backbone(normalised))
+        return self.head(self.backbone(self.normalise(image)))
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """RGB uint8 images (B, 3, H, W) -> by ImageNet's statistics, in the buffers' floating-point type."""
+        return (image.to(self.mean.dtype) - self.mean) / self.standard_deviation
 
 
 def model_skeleton(config: ModelConfig) -> Skeleton:
@@ -78,8 +81,3 @@ def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
     """What ``dataclasses.asdict`` and JSON made of a :class:`ModelConfig`."""
     size = tuple(values["input_size"])
     return ModelConfig(**{**values, "head": HeadConfig(**values["head"]), "input_size": size})  # type: ignore[arg-type]
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

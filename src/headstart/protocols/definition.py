@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headstart.errors import ConfigError
-from headstart.metrics import AUC_THRESHOLDS_MM, PCK3D_THRESHOLD_MM, Average
+from headstart.metrics import AUC_THRESHOLDS_MM, PCK3D_THRESHOLD_MM, ZHOU2017_BONE_SUM_MM, Average
+from headstart.results import Better
 from headstart.skeleton import CANONICAL
 
 Metric = Literal["pck", "pckh", "mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc", "zhou2017_mpjpe"]
-Better = Literal["lower", "higher"]
 Reference = Literal["torso", "head_size"]
-ScaleRule = Literal["none", "root_depth", "bone_sum", "truth_scale"]
 GroupBy = Literal["action", "subject", "sequence", "scene"]
 
 
@@ -25,38 +24,35 @@ class MetricFacts:
     better: Better
     alignment: str
     """How prediction and truth are brought together first."""
+    scale: str
+    """How a prediction in the crop gets its size in mm."""
 
 
 _ROOT_ONLY = "only the roots are moved together"
+_PIXELS = "none needed, coordinates are compared in image pixels"
+#: What ``scale_rules.lift_with_labels`` does.
+_ROOT_DEPTH = (
+    "joints are back-projected with the data set's camera at the true depth of the pelvis plus the predicted relative "
+    "depth (Sun et al. 2018)"
+)
 METRICS: dict[Metric, MetricFacts] = {
-    "pck": MetricFacts("PCK", "%", "higher", "no alignment"),
-    "pckh": MetricFacts("PCKh", "%", "higher", "no alignment"),
-    "mpjpe": MetricFacts("MPJPE", "mm", "lower", _ROOT_ONLY),
-    "n_mpjpe": MetricFacts("N-MPJPE", "mm", "lower", "roots moved together, then each prediction's best scale"),
-    "pa_mpjpe": MetricFacts(
-        "PA-MPJPE", "mm", "lower", "each prediction's best rotation, translation and scale, no reflection"
+    "pck": MetricFacts("PCK", "%", "higher", "no alignment", _PIXELS),
+    "pckh": MetricFacts("PCKh", "%", "higher", "no alignment", _PIXELS),
+    "mpjpe": MetricFacts("MPJPE", "mm", "lower", _ROOT_ONLY, _ROOT_DEPTH),
+    "n_mpjpe": MetricFacts(
+        "N-MPJPE", "mm", "lower", "roots moved together, then each prediction's best scale", _ROOT_DEPTH
     ),
-    "pck3d": MetricFacts("3DPCK", "%", "higher", _ROOT_ONLY),
-    "auc": MetricFacts("AUC of 3DPCK", "%", "higher", _ROOT_ONLY),
+    "pa_mpjpe": MetricFacts(
+        "PA-MPJPE", "mm", "lower", "each prediction's best rotation, translation and scale, no reflection", _ROOT_DEPTH
+    ),
+    "pck3d": MetricFacts("3DPCK", "%", "higher", _ROOT_ONLY, _ROOT_DEPTH),
+    "auc": MetricFacts("AUC of 3DPCK", "%", "higher", _ROOT_ONLY, _ROOT_DEPTH),
     "zhou2017_mpjpe": MetricFacts(
         "MPJPE after the Zhou-2017 rescale",
         "mm",
         "lower",
         f"{_ROOT_ONLY}, after joints were mapped from MPII-16 and spine and nose set to midpoints",
-    ),
-}
-
-#: How a prediction in the crop gets its size in mm. A sentence each; ``evaluate`` implements them.
-SCALE_RULES: dict[ScaleRule, str] = {
-    "none": "none needed, coordinates are compared in image pixels.",
-    "root_depth": (
-        "joints are back-projected with the data set's camera at the true depth of the pelvis plus the "
-        "predicted relative depth (Sun et al. 2018)."
-    ),
-    "bone_sum": ("the predicted skeleton, in crop units, is multiplied so that its bones sum to {bone_sum_mm:g} mm."),
-    "truth_scale": (
-        "the predicted skeleton, in crop units, is multiplied so that its bones sum to those of the truth, "
-        "which the score therefore knows."
+        f"the predicted skeleton, in crop units, is multiplied so that its bones sum to {ZHOU2017_BONE_SUM_MM:g} mm",
     ),
 }
 
@@ -77,7 +73,6 @@ class Protocol:
     metric: Metric
     joints: tuple[str, ...]
     """Joints that are scored; the root need not be one of them."""
-    scale_rule: ScaleRule = "none"
     average: Average = "frames"
     root: Literal["pelvis"] | None = None
     reference: Reference | None = None
@@ -92,10 +87,6 @@ class Protocol:
     """Groups to report apart; ``average="groups"`` takes the mean over the first."""
     companions: tuple[Metric, ...] = ()
     """Metrics of the same predictions to print beside the value."""
-    companion_scale_rule: ScaleRule | None = None
-    """Scale rule of the companions where it is not the protocol's own."""
-    bone_sum_mm: float | None = None
-    """mm, for the scale rule ``bone_sum``."""
     by_visibility: bool = False
     """Whether visible and occluded joints are also reported apart."""
     flip_test: bool = True
@@ -135,7 +126,7 @@ class Protocol:
             self._data(),
             f"{len(self.joints)} joints: {', '.join(self.joints)}.",
             f"Root: {self.root}; alignment: {facts.alignment}." if self.root else "",
-            self._scale(),
+            f"Scale: {facts.scale}.",
             f"Prediction: {_DECODES[self.decode]}{', averaged with the mirrored picture' if self.flip_test else ''}.",
             f"Metric: {self._metric()} in {facts.unit}, {facts.better} is better.",
             f"Average: {_AVERAGES[self.average].format(group=self.group_by[0] if self.group_by else '')}.",
@@ -157,9 +148,6 @@ class Protocol:
             return f"{title}@{self.threshold:g}mm (error < {self.threshold:g} mm)"
         return f"{title}{_auc_thresholds(self.metric)}"
 
-    def _scale(self) -> str:
-        return f"Scale: {SCALE_RULES[self.scale_rule].format(bone_sum_mm=self.bone_sum_mm)}"
-
     def _apart(self) -> str:
         parts = [f"per {group}" for group in self.group_by]
         parts += ["for visible and occluded joints"] if self.by_visibility else []
@@ -169,8 +157,8 @@ class Protocol:
         if not self.companions:
             return ""
         titles = [f"{companion_title(metric)} ({METRICS[metric].better} is better)" for metric in self.companions]
-        rule = self.companion_scale_rule
-        other = f" Scale of these: {SCALE_RULES[rule].format(bone_sum_mm=self.bone_sum_mm)}" if rule else ""
+        scale = METRICS[self.companions[0]].scale
+        other = f" Scale of these: {scale}." if scale != METRICS[self.metric].scale else ""
         return f"Beside it: {', '.join(titles)}.{other}"
 
     def _problems(self) -> list[tuple[str, str]]:
@@ -183,16 +171,10 @@ class Protocol:
             ("joints", "names a joint twice", len(set(self.joints)) < len(self.joints)),
             ("reference", "must be set for pck and pckh and for no other metric", in_pixels != (not self.is_3d)),
             ("root", "must be set for 3D metrics and for no other", in_pixels != (self.root is None)),
-            ("scale_rule", "must be none for pixels and something for mm", in_pixels != (self.scale_rule == "none")),
             (
                 "threshold",
                 "must be set for pck, pckh and pck3d and for no other metric",
                 (self.threshold is not None) != (in_pixels or self.metric == "pck3d"),
-            ),
-            (
-                "bone_sum_mm",
-                "must be set for bone_sum and for no other scale rule",
-                (self.bone_sum_mm is not None) != ("bone_sum" in (self.scale_rule, self.companion_scale_rule)),
             ),
             ("group_by", "must name a group for average='groups'", self.average == "groups" and not self.group_by),
             ("frame_stride", "must be at least 1", self.frame_stride < 1),

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.draw import Image, draw_pose
+from headstart.draw import draw_pose
 from headstart.draw_people import draw_view, write
 from headstart.errors import DataError
+from headstart.records import RGB
 from headstart.report.cells import Cell, Study
 from headstart.report.comparison import main_pairs, settings, sources
 from headstart.report.document import Gallery, Picture, Section, arm_title, plain
@@ -56,7 +57,7 @@ class _Samples:
         """Of :meth:`error`."""
         return "mm" if np.isfinite(self.arrays["error_mm"][row]) else "px"
 
-    def photo(self, row: int) -> Image:
+    def photo(self, row: int) -> RGB:
         """RGB crop (H, W, 3)."""
         start, stop = self.arrays["offsets"][row : row + 2]
         decoded = cv2.imdecode(self.arrays["jpegs"][start:stop], cv2.IMREAD_COLOR)
@@ -127,7 +128,7 @@ def _picture(cells: tuple[Cell, Cell], both: tuple[_Samples, _Samples], name: tu
     return Picture(file, encoded.tobytes(), f"Photograph and skeletons. {caption}", caption)
 
 
-def _sheet(both: tuple[_Samples, _Samples], name: tuple[str, str], figures: Sequence[str]) -> Image:
+def _sheet(both: tuple[_Samples, _Samples], name: tuple[str, str], figures: Sequence[str]) -> RGB:
     """Photographs in the first row, skeletons below where there are 3D labels."""
     first, second = ((one, one.rows[name]) for one in both)
     rows = [[_labelled(*first, "labels"), *(_predicted(*one, title) for one, title in zip((first, second), figures))]]
@@ -143,15 +144,15 @@ def _sheet(both: tuple[_Samples, _Samples], name: tuple[str, str], figures: Sequ
     return np.vstack([part for line in lines for part in (line, rule)][:-1])
 
 
-def _labelled(samples: _Samples, row: int, title: str) -> Image:
+def _labelled(samples: _Samples, row: int, title: str) -> RGB:
     return _photo(samples, row, title, samples.arrays["label_2d"][row], samples.arrays["label_visible"][row])
 
 
-def _predicted(samples: _Samples, row: int, title: str) -> Image:
+def _predicted(samples: _Samples, row: int, title: str) -> RGB:
     return _photo(samples, row, title, samples.arrays["predicted_2d"][row], None)
 
 
-def _photo(samples: _Samples, row: int, title: str, points: NDArray[Any], visible: NDArray[Any] | None) -> Image:
+def _photo(samples: _Samples, row: int, title: str, points: NDArray[Any], visible: NDArray[Any] | None) -> RGB:
     """The crop at the size of a tile with joints on it, under its title."""
     photo = samples.photo(row)
     factor = _SIDE / photo.shape[1]
@@ -163,7 +164,7 @@ def _photo(samples: _Samples, row: int, title: str, points: NDArray[Any], visibl
     return np.vstack([header, drawn])
 
 
-def _view(skeleton: Skeleton, pose: NDArray[Any], title: str, half_mm: float, side: bool) -> Image:
+def _view(skeleton: Skeleton, pose: NDArray[Any], title: str, half_mm: float, side: bool) -> RGB:
     finite = np.isfinite(pose).all(1)
     known = {name: tuple(point) for name, point, is_known in zip(skeleton.names, pose.tolist(), finite) if is_known}
     # A bone needs both sides of each pair: a joint without its mirror image is left out with it.

@@ -6,15 +6,15 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 
 from headstart.closing_in import UNSURE
 from headstart.errors import ConfigError, DataError, HeadstartError
-from headstart.photos import RGB, read_photo
-from headstart.records import Prediction
+from headstart.photos import read_photo
+from headstart.records import RGB, Estimator, Prediction
 from headstart.skeleton import Skeleton
 
 #: px of the longest side of the photo that is sent back to be drawn on.
@@ -23,19 +23,6 @@ SHOWN_SIDE = 1280
 NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to choose who."
 UNSURE_OF_IT = "The model is not sure of anybody here: take this pose with caution. A box around a person may help."
 NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
-
-
-class Estimator(Protocol):
-    """What the page needs of :class:`~headstart.predict.PoseEstimator`."""
-
-    detector: Any
-    """Finds people, or None."""
-
-    def estimate(
-        self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None
-    ) -> list[list[Prediction]]:
-        """The people of each picture."""
-        ...
 
 
 def parse_boxes(text: str) -> list[list[float]] | None:

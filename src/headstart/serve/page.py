@@ -10,7 +10,8 @@ import gradio as gr
 from gradio.utils import LRUCache
 
 from headstart.errors import HeadstartError
-from headstart.serve.estimating import Estimate, Estimator, estimate_photo, page_record, parse_boxes
+from headstart.records import Estimator
+from headstart.serve.estimating import Estimate, estimate_photo, page_record, parse_boxes
 from headstart.serve.uploads import Limits, Uploads
 
 _ASSETS = Path(str(resources.files("headstart"))) / "serve" / "assets"

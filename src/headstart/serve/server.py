@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError
-from headstart.serve.estimating import Estimator
+from headstart.records import Estimator
 from headstart.serve.guard import Guard
 from headstart.serve.uploads import Limits, Uploads
 

@@ -1,0 +1,102 @@
+"""Where ``headstart predict`` writes, which must not harm its inputs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os.path import exists, isdir, isfile, realpath
+from pathlib import Path
+
+from headstart.errors import ConfigError
+
+_DEFAULT_FOLDER = Path("predictions")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the options name."""
+
+    json: Path | None = None
+    """File of the people, or standard output."""
+    csv: Path | None = None
+    npz: Path | None = None
+    folder: Path | None = None
+    """--out: of pictures, videos and animations."""
+    bvh: bool = False
+    trc: bool = False
+
+    @property
+    def animated(self) -> bool:
+        """Whether the motion of people in videos is written."""
+        return self.bvh or self.trc
+
+    @property
+    def tabular(self) -> bool:
+        """Whether a table or arrays are written, for which everybody is kept until the end."""
+        return self.csv is not None or self.npz is not None
+
+    def completed(self) -> Outputs:
+        """With ./predictions for all where nothing is named, and for animations where no folder is."""
+        if not any((self.json, self.csv, self.npz, self.folder)):
+            return replace(self, json=_DEFAULT_FOLDER / "people.json", folder=_DEFAULT_FOLDER)
+        if self.animated and self.folder is None:
+            return replace(self, folder=_DEFAULT_FOLDER)
+        return self
+
+
+def check_outputs(outputs: Outputs, files: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` for outputs that cannot be, or that would replace one of the ``files`` read or each
+    other. ``--json`` may be standard output.
+    """
+    from headstart.pose_files import is_standard_output
+
+    inputs = set(map(realpath, files))
+    taken: dict[str, tuple[str, Path]] = {}
+    for option, path in (("--json", outputs.json), ("--csv", outputs.csv), ("--npz", outputs.npz)):
+        if path is None or (option == "--json" and is_standard_output(path)):
+            continue
+        if is_standard_output(path):
+            raise ConfigError(f"{option} {path}: expected a file to write; only --json can go to standard output")
+        if isdir(path):  # unlike Path.is_dir for names too that are too long
+            raise ConfigError(f"{option} {path}: expected a file to write, found a folder")
+        if realpath(path) in inputs:
+            raise ConfigError(f"{option} {path}: would replace an input; name another file")
+        _take(option, path, taken)
+    if outputs.folder is not None:
+        if exists(outputs.folder) and not isdir(outputs.folder):
+            raise ConfigError(f"--out {outputs.folder}: expected a folder, found a file")
+        _take("--out", outputs.folder, taken)
+
+
+def _take(option: str, path: Path, taken: dict[str, tuple[str, Path]]) -> None:
+    """Note an output by its real place; raise :class:`ConfigError` where it cannot be beside the ``taken`` ones."""
+    place = realpath(path)
+    if place in taken:
+        raise ConfigError(f"{taken[place][0]} and {option} both name {path}; name two places")
+    for other, (owner, named) in taken.items():
+        # --out holds other outputs gladly; a file holds none.
+        if Path(other) in Path(place).parents:
+            raise ConfigError(f"{option} {path}: cannot be inside {named}, the file of {owner}; name another place")
+        if Path(place) in Path(other).parents and option != "--out":
+            raise ConfigError(f"{owner} {named}: cannot be inside {path}, the file of {option}; name another place")
+    _check_writable(option, path)
+    taken[place] = option, path
+
+
+def _check_writable(option: str, path: Path) -> None:
+    """Raise :class:`ConfigError` unless a file or folder can be made at ``path`` with the folders that it lacks."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long, a link that leads round in a circle
+        raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}") from error
+    if exists(path) and not isfile(path):  # the folder of --out, a device, a pipe, which really is nowhere
+        existing = path
+    else:
+        existing = next(parent for parent in Path(realpath(path)).parents if exists(parent))
+        if not isdir(existing):
+            raise ConfigError(f"{option} {path}: cannot be written: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK):
+        raise ConfigError(f"{option} {path}: cannot be written: no permission to write in {existing}")
