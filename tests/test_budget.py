@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from headstart.budget import Budget, inference_flops, matched, training_flops
+from headstart.budget import Budget, inference_flops, training_flops
 from headstart.errors import ConfigError
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
@@ -65,11 +65,6 @@ class TestBudget:
     def test_two_units_of_one_budget_agree(self):
         budgets = [Budget(samples=6400), Budget(epochs=10), Budget(flops=6400 * 7e9)]
         assert {budget.steps(32, 640, 7e9) for budget in budgets} == {200}
-
-    def test_matched_is_symmetric_with_its_border_inside(self):
-        assert matched(100, 132, 32)
-        assert matched(132, 100, 32)
-        assert not matched(100, 132.5, 32)
 
 
 class TestFlops:

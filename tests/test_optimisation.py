@@ -1,7 +1,5 @@
 """Schedules, averaged weights and what is decayed: by hand."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +12,6 @@ from headstart.optimisation import (
     Optimiser,
     Schedule,
     build_optimiser,
-    first_not_finite,
     freeze_batch_norm,
     set_learning_rate,
 )
@@ -154,12 +151,3 @@ class TestFreezeBatchNorm:
         model(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
         assert (model.training, norm.training, norm.num_batches_tracked.item()) == (True, False, 0)
         assert norm.weight.requires_grad
-
-
-class TestFirstNotFinite:
-    @pytest.mark.parametrize(
-        ("losses", "first"),
-        [([1.0, 2.0], None), ([1.0, math.nan, math.inf], 1), ([-math.inf, 1.0], 0), ([0.0, 1e38, math.nan], 2)],
-    )
-    def test_by_hand(self, losses: list[float], first: int | None):
-        assert first_not_finite(torch.tensor(loss) for loss in losses) == first

@@ -1,7 +1,8 @@
-"""When a run stops by itself: unreadable pictures, by hand."""
+"""When a run stops by itself: unreadable pictures and numbers that are not finite, by hand."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from headstart.index import AnnotationIndex
 from headstart.loader import Mixture
 from headstart.progress import Progress
 from headstart.records import Batch
-from headstart.safeguards import note_unreadable
+from headstart.safeguards import first_not_finite, note_unreadable
 
 
 def batch(size: int, unreadable: int) -> Batch:
@@ -52,3 +53,11 @@ def test_one_in_a_hundred_samples_of_all_stages_may_be_unreadable(
         note_unreadable(progress, batch(size, 1), mixture)
         assert len(progress.unreadable) == listed + 1
         assert Path(progress.unreadable[-1]) == mixture.indexes[0][0].image
+
+
+@pytest.mark.parametrize(
+    ("losses", "first"),
+    [([1.0, 2.0], None), ([1.0, math.nan, math.inf], 1), ([-math.inf, 1.0], 0), ([0.0, 1e38, math.nan], 2)],
+)
+def test_the_first_loss_that_is_not_finite(losses: list[float], first: int | None) -> None:
+    assert first_not_finite(torch.tensor(loss) for loss in losses) == first

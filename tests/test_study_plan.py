@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 import tiny
 from headstart.errors import ConfigError
 from headstart.study import Cell, cells
-from headstart.study_plan import budget_flops, check_matched, experiment, flops_per_sample, require_budget, split_steps
+from headstart.study_plan import (
+    budget_flops,
+    check_matched,
+    experiment,
+    flops_per_sample,
+    require_budget,
+    seconds_per_sample,
+    split_steps,
+)
 from studies_in_small import EVERYTHING, study_of
 
 
@@ -141,8 +149,17 @@ def test_unequal_seeds_are_refused() -> None:
         check_matched(study, cells(study))
 
 
-def test_a_budget_that_was_not_kept_is_refused_beyond_one_step() -> None:
-    cell = Cell("3d_alone", "nano", None, "h36m", 0)
-    require_budget(cell, spent=100.0, wanted=109.0, step=10.0)
-    with pytest.raises(ConfigError, match=r"nano-3d_alone-h36m-seed0 spends 100 .* its budget is 111"):
-        require_budget(cell, spent=100.0, wanted=111.0, step=10.0)
+@pytest.mark.parametrize("within", [90.0, 91.0, 100.0, 109.0, 110.0])
+def test_a_budget_is_kept_to_within_one_step(within: float) -> None:
+    """With its border inside, to either side."""
+    require_budget(Cell("3d_alone", "nano", None, "h36m", 0), spent=100.0, wanted=within, step=10.0)
+
+
+@pytest.mark.parametrize("beyond", [89.5, 111.0])
+def test_a_budget_that_was_not_kept_is_refused_beyond_one_step(beyond: float) -> None:
+    with pytest.raises(ConfigError, match=rf"nano-3d_alone-h36m-seed0 spends 100 .* its budget is {beyond:g}:"):
+        require_budget(Cell("3d_alone", "nano", None, "h36m", 0), spent=100.0, wanted=beyond, step=10.0)
+
+
+def test_seconds_of_a_sample_are_measured() -> None:
+    assert 0 < seconds_per_sample(tiny.MODEL, study_of(EVERYTHING), threads=1) < 1

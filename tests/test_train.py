@@ -339,6 +339,48 @@ def test_a_resumed_run_ends_bit_for_bit_as_one_never_stopped(
     assert [cost.steps for cost in result.stages] == [8, 8, 8]
 
 
+def test_a_resumed_stage_that_freezes_layers_ends_bit_for_bit_as_one_never_stopped(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known defect: the frozen layers' last gradients, which no checkpoint has, counted in the norm that is clipped."""
+    stages = [stage_2d(stick_people_2d, 16, freeze_stride=stride) for stride in (None, 4)]
+    run(experiment(*stages), tmp_path / "whole")
+    stop_after(monkeypatch, 5)
+    with pytest.raises(Interrupted):
+        run(experiment(*stages), tmp_path / "parts")
+    stop_after(monkeypatch, None)
+    run(experiment(*stages), tmp_path / "parts", resume=True)
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("whole", "parts")))
+
+
+def test_a_goal_that_was_passed_before_the_run_is_resumed_ends_its_stage_alone(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample is found to cost twice as much (another PyTorch counts otherwise): 6 steps of 8 were 2 too many.
+
+    Known defect: the stage was missing in the result, and its 6 steps counted as the next stage's.
+    """
+    honest = train.training_flops
+    cost = run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "one").stages[0].flops  # of a step
+    first = stage_2d(stick_people_2d)
+    two = experiment(replace(first, budget=Budget(flops=8 * cost)), replace(first, budget=Budget(samples=32)))
+    stop_after(monkeypatch, 6)
+    with pytest.raises(Interrupted):
+        run(two, tmp_path / "two")
+    stop_after(monkeypatch, None)
+    monkeypatch.setattr(train, "training_flops", lambda *args: 2 * honest(*args))
+    result = run(two, tmp_path / "two", resume=True)
+    assert [(stage.steps, stage.flops) for stage in result.stages] == [(6, 12 * cost), (8, 16 * cost)]
+    assert load_checkpoint(tmp_path / "two" / "last.safetensors").header["progress"]["updates"] == 14
+
+
+def test_a_signal_in_the_very_last_step_lets_the_run_end(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, 4)
+    assert run(experiment(stage_2d(stick_people_2d, 16)), tmp_path).stages[0].steps == 4
+
+
 def test_resuming_a_finished_run_changes_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
     tiny = experiment(stage_2d(stick_people_2d, 8), validation=(pck_of(stick_people_2d),))
     first = run(tiny, tmp_path)

@@ -60,11 +60,6 @@ def inference_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
     return _count(model, input_size, backward=False)
 
 
-def matched(first: float, second: float, tolerance: float) -> bool:
-    """Whether two budgets in one unit differ by at most ``tolerance`` of that unit (one step's worth, say)."""
-    return abs(first - second) <= tolerance
-
-
 def _count(model: nn.Module, input_size: tuple[int, int], backward: bool) -> float:
     copied = copy.deepcopy(model).to("meta").train()
     width, height = input_size

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from headstart.errors import ConfigError
 
@@ -98,10 +97,3 @@ def freeze_batch_norm(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-
-
-def first_not_finite(losses: Iterable[Tensor]) -> int | None:
-    """Position of the first loss that is NaN or infinite; one transfer from the device."""
-    values = torch.stack(list(losses))
-    bad = (~torch.isfinite(values)).nonzero()
-    return int(bad[0]) if len(bad) else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 import torch
+from torch import Tensor
 
 from headstart.errors import TrainingError
 from headstart.experiment import Stage
 from headstart.loader import Mixture
 from headstart.models.pose_net import PoseNet
-from headstart.optimisation import first_not_finite
 from headstart.progress import Progress
 from headstart.records import Batch
 from headstart.sampling import MixtureSampler
@@ -40,7 +41,7 @@ def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture) -> None:
 
 
 def require_finite(
-    pending: list[torch.Tensor],
+    pending: list[Tensor],
     network: PoseNet,
     progress: Progress,
     stage: Stage,
@@ -62,3 +63,10 @@ def require_finite(
         f"{what} not finite at step {step + 1} of stage {stage.name} (samples {', '.join(keys[:4])} ...); nothing was"
         " saved after it. Lower the learning rate or clip gradients, then go on with --resume"
     )
+
+
+def first_not_finite(losses: Iterable[Tensor]) -> int | None:
+    """Position of the first loss that is NaN or infinite; one transfer from the device."""
+    values = torch.stack(list(losses))
+    bad = (~torch.isfinite(values)).nonzero()
+    return int(bad[0]) if len(bad) else None

@@ -9,7 +9,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from headstart.budget import Budget, matched, training_flops
+import torch
+
+from headstart.budget import Budget, training_flops
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, Validation
 from headstart.memory import keep_freed_memory
@@ -29,19 +31,18 @@ def flops_per_sample(model: ModelConfig) -> float:
     return training_flops(PoseNet(replace(model, weights=None)), model.input_size)
 
 
-@cache
-def _timed(model: ModelConfig, batch_size: int, threads: int) -> float:
-    import torch
-
+def seconds_per_sample(model: ModelConfig, study: Study, threads: int) -> float:
+    """Measured on this machine with a few steps of random images: what ``plan`` tells hours from."""
     network = PoseNet(replace(model, weights=None)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     width, height = model.input_size
+    pictures = study.batch_size
     if device == "cpu":
         # As the run will; and a large network's whole batch would take minutes to say what a few pictures tell.
         keep_freed_memory()
-        batch_size = min(batch_size, _TIMED_PICTURES)
-    image = torch.zeros(batch_size, 3, height, width, dtype=torch.uint8, device=device)
+        pictures = min(pictures, _TIMED_PICTURES)
+    image = torch.zeros(pictures, 3, height, width, dtype=torch.uint8, device=device)
     torch.set_num_threads(threads)
     times = []
     for _ in range(3):
@@ -53,12 +54,7 @@ def _timed(model: ModelConfig, batch_size: int, threads: int) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    return min(times) / batch_size
-
-
-def seconds_per_sample(model: ModelConfig, study: Study, threads: int) -> float:
-    """Measured on this machine with a few steps of random images: what ``plan`` tells hours from."""
-    return _timed(model, study.batch_size, threads)
+    return min(times) / pictures
 
 
 def budget_flops(study: Study, cell: Cell) -> float:
@@ -159,7 +155,7 @@ def check_matched(study: Study, planned: Sequence[Cell]) -> None:
 
 def require_budget(cell: Cell, spent: float, wanted: float, step: float) -> None:
     """Raises :class:`ConfigError` if a cell's FLOPs differ from its budget by more than one step's."""
-    if not matched(spent, wanted, step):
+    if abs(spent - wanted) > step:
         raise ConfigError(
             f"cell {cell.name} spends {spent:.6g} training FLOPs, its budget is {wanted:.6g}: the comparison would"
             " be unfair. Delete its results and its working folder, and run it again"

@@ -1,0 +1,78 @@
+"""Where a run is, where its stage ends, how fast it goes: by hand."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from headstart.budget import Budget
+from headstart.experiment import Stage
+from headstart.progress import Goal, Meter, Progress, scalars
+
+STAGE = Stage("2d", (), Budget(samples=32), {})
+
+
+class TestProgress:
+    def test_a_row_begins_with_where_it_is(self):
+        assert list(Progress(stage=1, step=3, updates=11).row(STAGE, 4).items()) == [
+            ("stage", "2d"),
+            ("step", 3),
+            ("samples", 12),
+        ]
+
+    def test_the_end_of_a_stage_is_paid_and_the_beginning_of_the_next_one(self):
+        paid = {"name": "3d", "steps": 1, "samples": 4, "flops": 4e6, "seconds": 1.0, "people": [5]}
+        progress = Progress(stage=1, step=3, seconds=2.5, updates=11, best=70.0, costs=[paid])
+        progress.end_stage(STAGE, [20, 16], 4, 1e6)
+        own = {"name": "2d", "steps": 3, "samples": 12, "flops": 12e6, "seconds": 2.5, "people": [20, 16]}
+        assert progress == Progress(stage=2, updates=11, best=70.0, costs=[paid, own])
+
+
+class TestGoal:
+    @pytest.mark.parametrize(
+        ("budget", "images"),
+        [(Budget(samples=14), 16), (Budget(epochs=0.6), 12), (Budget(flops=7.9e9), 8), (Budget(flops=1.0), 4)],
+    )
+    def test_whole_steps(self, budget: Budget, images: int):
+        """Of 4 samples of 1 GFLOP; an epoch is 20 people."""
+        goal = Goal.of(budget, 4, 20, 1e9)
+        assert (goal.total, goal.unit, goal.timed) == (images, "images", False)
+        before, at = Progress(step=images // 4 - 1, seconds=1e9), Progress(step=images // 4)
+        assert (goal.at(before), goal.share(before)) == (images - 4, (images - 4) / images)
+        assert (goal.reached(before), goal.reached(at)) == (False, True)
+
+    def test_seconds(self):
+        goal = Goal.of(Budget(seconds=8.0), 4, 20, 1e9)
+        assert (goal.total, goal.unit, goal.timed) == (8.0, "s", True)
+        before, at = Progress(step=1000, seconds=7.0), Progress(seconds=8.0)
+        assert (goal.at(before), goal.share(before)) == (7.0, 0.875)
+        assert (goal.reached(before), goal.reached(at)) == (False, True)
+
+    def test_passed(self):
+        """A resumed run may find that what it has done was more than it should."""
+        assert Goal.of(Budget(samples=16), 4, 20, 1e9).reached(Progress(step=6))
+
+
+class TestMeter:
+    def test_speed_and_waiting_since_the_last_reading(self, monkeypatch: pytest.MonkeyPatch):
+        """Made at 10 s; waits for 11..12 and 13..14, is read at 18; waits for 19..21, is read at 22."""
+        clock = iter([10.0, 11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 21.0, 22.0])
+        monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+        meter = Meter(100)
+        for _ in range(2):
+            with meter.waiting():
+                pass
+        assert meter.read(132) == (4.0, 0.25)
+        with meter.waiting():
+            pass
+        assert meter.read(140) == (2.0, 0.5)
+
+    def test_a_clock_that_stands_still(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(time, "perf_counter", lambda: 10.0)
+        assert Meter(0).read(1) == (pytest.approx(1e9), 0.0)
+
+
+def test_trackers_hear_of_numbers_by_stage():
+    row = {"stage": "2d", "step": 3, "samples": 12, "loss": 0.5, "note": "text"}
+    assert scalars(row) == {"2d/samples": 12.0, "2d/loss": 0.5}
