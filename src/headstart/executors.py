@@ -23,7 +23,7 @@ from typing import Any
 
 from headstart.errors import ConfigError, TrainingError
 from headstart.gpus import gpus_here, visible_devices
-from headstart.locks import LOOK_AGAIN, alone, inherited, try_lock
+from headstart.locks import INHERITABLE, LOOK_AGAIN, alone, inherited, inherited_files, try_lock
 from headstart.results import RunResult, write_atomically
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
@@ -109,8 +109,11 @@ class Task:
         return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(self.threads)), **seen, **inherited(self.work)}
 
     def start(self, devices: str | None = None) -> subprocess.Popen[bytes] | None:
-        """In its own session, so that a signal to us reaches it through us alone; None if another process runs the
-        cell. Raises :class:`ConfigError` where the file system has no locks."""
+        """In its own session, so that a signal to us reaches it through us alone (Windows has none); None if another
+        process runs the cell. Raises :class:`ConfigError` where the file system has no locks, and for several processes
+        where they could not share one."""
+        if self.processes > 1 and not INHERITABLE:
+            raise ConfigError("--processes: expected 1 on Windows, where processes cannot share a cell's lock")
         lock = try_lock(self.work)
         if lock is None:
             return None
@@ -122,7 +125,7 @@ class Task:
                 env=self.environment(devices),
                 cwd=self.folder,
                 start_new_session=True,
-                pass_fds=[lock.fileno()],  # held until the child ends, even if we do before
+                pass_fds=inherited_files(lock),  # held until the child ends, even if we do before
             )
 
     def last_words(self) -> str:
@@ -211,13 +214,17 @@ def _require_none_failed(failed: Sequence[Task]) -> None:
 
 @contextmanager
 def _signals_passed_on(running: Mapping[int, Running]) -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT go to the running cells as SIGTERM; the function says whether one has come."""
+    """SIGTERM and SIGINT go to the running cells as SIGTERM; the function says whether one has come.
+
+    On Windows terminating would not let them save, and Ctrl-C has reached them as well: they are of our console.
+    """
     received: list[int] = []
 
     def pass_on(number: int, frame: Any) -> None:
         received.append(number)
-        for _, process in running.values():
-            process.terminate()
+        if sys.platform != "win32":
+            for _, process in running.values():
+                process.terminate()
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -6,6 +6,7 @@ workers, and a run that is resumed in the middle of an epoch goes on where it st
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ from headstart.index import AnnotationIndex, open_index
 from headstart.records import Annotation, Batch
 from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import CANONICAL, Skeleton
+from headstart.workers import end_with_parent
+
+#: People who are cropped sooner than a worker has imported torch.
+_FEW = 500
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,12 @@ def build_eval_loader(
     """Each of ``rows`` of the data set's first index once, in order, the last batch smaller."""
     draws = [Draw(0, int(row), 0, position) for position, row in enumerate(rows)]
     batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
-    return _loader(dataset, batches, workers, pin_memory)
+    return _loader(dataset, batches, workers if _worth_workers(len(draws)) else 0, pin_memory)
+
+
+def _worth_workers(people: int) -> bool:
+    """Whether they can save time: what is not forked (on a Mac, on Windows) imports everything first, for seconds."""
+    return people > _FEW or multiprocessing.get_start_method() == "fork"
 
 
 def _loader(dataset: CropDataset, batches: Any, workers: int, pin_memory: bool) -> DataLoader[Batch]:
@@ -229,8 +239,10 @@ def _one_thread(_: int) -> None:
     """Workers are the parallelism; OpenCV's own threads would fight them.
 
     Signals to the whole process group (a scheduler's SIGTERM, Ctrl-C) are the training process's to handle: it saves a
-    checkpoint first and then ends its workers.
+    checkpoint first and then ends its workers. If it is killed they end too: torch has them ask for their parent only,
+    which under forkserver (Python 3.14) is a process that they keep alive themselves.
     """
+    end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)

@@ -1,13 +1,14 @@
 """One process at a time in a folder: a lock that the system frees when its holder dies, however it dies.
 
 Who starts a process for the work can hold the lock for it: the child inherits it, and it lasts until both have ended.
+On Windows no child inherits a lock: it takes its own.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,27 @@ LOOK_AGAIN = 2.0
 # Names the folder whose lock the parent has taken for its child.
 _INHERITED = "HEADSTART_LOCKED"
 
+if sys.platform == "win32":
+    import msvcrt
+
+    #: Whether a child can inherit a lock.
+    INHERITABLE = False
+
+    def _lock(stream: IO[Any]) -> None:
+        """Lock the file, or raise BlockingIOError while another process does; the file is empty, so at byte 0."""
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
+
+else:
+    import fcntl
+
+    INHERITABLE = True
+
+    def _lock(stream: IO[Any]) -> None:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 def try_lock(folder: Path) -> IO[Any] | None:
     """The folder's lock, which closing the file frees; None while another process holds it. Makes the folder.
@@ -35,7 +57,7 @@ def try_lock(folder: Path) -> IO[Any] | None:
     # NFS grants the lock only to who may write.
     stream = (folder / "lock").open("a")
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(stream)
     except BlockingIOError:
         stream.close()
         return None
@@ -89,7 +111,12 @@ def _exit_after(parent: int) -> None:
 
 def inherited(folder: Path) -> dict[str, str]:
     """What the environment of a process says for which the folder's lock is held."""
-    return {_INHERITED: str(folder)}
+    return {_INHERITED: str(folder)} if INHERITABLE else {}
+
+
+def inherited_files(lock: IO[Any]) -> list[int]:
+    """What a process must keep open for which the lock is held."""
+    return [lock.fileno()] if INHERITABLE else []
 
 
 def is_held(folder: Path) -> bool:
@@ -108,7 +135,7 @@ def is_held(folder: Path) -> bool:
 def _is_held_by_another(folder: Path) -> bool:
     with (folder / "lock").open() as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(stream)
         except OSError:
             return True
     return False

@@ -73,7 +73,7 @@ def claim(work: Path, record: Mapping[str, Any]) -> None:
     path = work / "cell.json"
     # On a cluster of several processes the first writes, and the others may come before it.
     if path.is_file() or (work / "run" / "result.json").is_file():
-        saved = json.loads(path.read_text()) if path.is_file() else {}
+        saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if different := [name for name, value in record.items() if saved.get(name) != value]:
             names = ", ".join(different)
             raise ConfigError(
@@ -90,7 +90,7 @@ def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:
     folder = results / str(record["cell"])
     if not (folder / "result.json").is_file():
         return None
-    saved = json.loads((folder / "cell.json").read_text())
+    saved = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
     # What an earlier version did not write down is not held against its results.
     different = [name for name, value in record.items() if name in saved and saved[name] != value]
     if different:
