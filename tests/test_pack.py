@@ -16,10 +16,10 @@ import pytest
 from headstart.augment import AugmentConfig
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera, Crop
-from headstart.images import decode_image
+from headstart.images import decode_image, encode_image
 from headstart.index import SCHEMA, AnnotationIndex, open_index, open_packed, to_row, write_index
 from headstart.loader import CropDataset
-from headstart.pack import PackConfig, claim, encode_image, pack, packed_person
+from headstart.pack import PackConfig, claim, pack, packed_person
 from headstart.records import Annotation
 from headstart.sampling import Draw
 from headstart.skeleton import BODY_18, CANONICAL

@@ -15,9 +15,8 @@ from headstart import train
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint, shipped_weights
-from headstart.errors import ConfigError, DataError, TrainingError
+from headstart.errors import ConfigError, DataError, Interrupted, TrainingError
 from headstart.experiment import SHIPPED, Stage
-from headstart.interruption import Interrupted
 from headstart.optimisation import Optimiser, Schedule
 from headstart.results import RunResult, Scores
 from headstart.train import run

@@ -41,6 +41,10 @@ class TrainingError(HeadstartError):
     """Training had to stop (NaN loss, full disk, too many unreadable images); says where and what to do."""
 
 
+class Interrupted(TrainingError):
+    """A signal asked for an end; what is done is kept, and the same command goes on with it."""
+
+
 class ExportError(HeadstartError):
     """An exported model that does not agree with the checkpoint it was made from; no file is left."""
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import ConfigError, TrainingError
+from headstart.errors import ConfigError, Interrupted, TrainingError
 from headstart.gpus import gpus_here, visible_devices
 from headstart.locks import INHERITABLE, LOOK_AGAIN, alone, inherited, inherited_files, try_lock
 from headstart.results import RunResult, write_atomically
@@ -200,10 +200,6 @@ def run_here(
         if interrupted():
             raise Interrupted("stopped; the same command goes on where it was")
     _require_none_failed(queue.failed)
-
-
-class Interrupted(TrainingError):
-    """A signal asked the study to stop; its cells have saved their checkpoints."""
 
 
 def _require_none_failed(failed: Sequence[Task]) -> None:

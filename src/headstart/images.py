@@ -59,6 +59,14 @@ def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.ui
     return image  # type: ignore[return-value]
 
 
+def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:
+    """BGR picture as JPEG of that quality, or PNG for 0."""
+    suffix, flags = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]) if quality else (".png", [])
+    done, content = cv2.imencode(suffix, image, flags)
+    assert done
+    return content.tobytes()
+
+
 def _ends_early(content: bytes | memoryview) -> bool:
     """Whether a JPEG is cut off: OpenCV 4 decodes it all the same, the missing rows full of stray memory."""
     if bytes(content[:2]) != b"\xff\xd8" or bytes(content[-2:]) == b"\xff\xd9":

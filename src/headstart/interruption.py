@@ -8,12 +8,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from headstart.errors import TrainingError
-
-
-class Interrupted(TrainingError):
-    """A signal asked the run to stop; its checkpoint is written."""
-
 
 @contextmanager
 def signals() -> Iterator[Any]:

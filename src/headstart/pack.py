@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import PADDING
-from headstart.images import read_image
+from headstart.images import encode_image, read_image
 from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.records import Annotation
 from headstart.results import write_atomically
@@ -133,14 +133,6 @@ def _window(bbox: NDArray[np.floating], margin: float, shape: tuple[int, ...]) -
     right = int(np.clip(np.ceil(x + width / 2 + half), left + 1, shape[1]))
     bottom = int(np.clip(np.ceil(y + height / 2 + half), top + 1, shape[0]))
     return left, top, right, bottom
-
-
-def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:
-    """BGR picture as JPEG of that quality, or PNG for 0."""
-    suffix, flags = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]) if quality else (".png", [])
-    done, content = cv2.imencode(suffix, image, flags)
-    assert done
-    return content.tobytes()
 
 
 def packed_row(person: Annotation, image: NDArray[np.uint8], quality: int, root: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from headstart.checkpoint import load_model
 from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
 from headstart.geometry import Crop, root_relative
+from headstart.images import encode_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import mean_over_joints
 from headstart.models.pose_net import PoseNet
@@ -80,5 +80,4 @@ def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
 
 
 def _jpeg(index: AnnotationIndex, row: int, crop: Crop) -> NDArray[np.uint8]:
-    encoded = cv2.imencode(".jpg", crop.warp(index.image(row)), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return np.asarray(encoded, np.uint8).reshape(-1)
+    return np.frombuffer(encode_image(crop.warp(index.image(row)), QUALITY), np.uint8)

@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.errors import ConfigError, DataError
+from headstart.images import encode_image
 from headstart.index import PACKED_SCHEMA, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
@@ -119,8 +120,7 @@ def make_row(config: SynthConfig, index: int) -> dict[str, Any]:
 
     made = generate(config.domain, config.split, config.seed, index, config.size)
     row = packed_row(to_annotation(made), np.ascontiguousarray(made.image[..., ::-1]), _QUALITY, Path())
-    _, mask = cv2.imencode(".png", made.mask.astype(np.uint8) * 255)
-    return {**row, "state": made.states, "mask": mask.tobytes()}
+    return {**row, "state": made.states, "mask": encode_image(made.mask.astype(np.uint8) * 255, 0)}
 
 
 def to_annotation(made: SyntheticImage) -> Annotation:

@@ -27,8 +27,9 @@ from headstart.checkpoint import (
     save_checkpoint,
 )
 from headstart.display import ProgressDisplay
+from headstart.errors import Interrupted
 from headstart.experiment import Experiment, Stage, as_json
-from headstart.interruption import Interrupted, signals
+from headstart.interruption import signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.models.freezing import freeze_to_stride
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate

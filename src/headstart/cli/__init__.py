@@ -22,7 +22,7 @@ from headstart.cli.serving import serve
 from headstart.cli.showing import show
 from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, Interrupted
 
 _VERBS: dict[str, Any] = {
     "data": data,
@@ -59,7 +59,7 @@ def main() -> None:
             )
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
-        sys.exit(130 if type(error).__name__ == "Interrupted" else 2)
+        sys.exit(130 if isinstance(error, Interrupted) else 2)
     except OSError as error:  # a folder that cannot be written, a full disk
         print(f"headstart: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         sys.exit(2)

@@ -235,10 +235,8 @@ def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome) -
 
 
 def _draw(image: RGB, people: list[Prediction], path: Path) -> None:
-    import cv2
-
     from headstart.draw_people import result_picture
+    from headstart.images import encode_image
     from headstart.results import write_atomically
 
-    encoded = cv2.imencode(".png", result_picture(image, people)[..., ::-1])[1]
-    write_atomically(path, encoded.tobytes())
+    write_atomically(path, encode_image(result_picture(image, people)[..., ::-1], 0))

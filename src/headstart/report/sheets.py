@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headstart.draw import draw_pose
 from headstart.draw_people import draw_view, write
 from headstart.errors import DataError
+from headstart.images import encode_image
 from headstart.records import RGB
 from headstart.report.cells import Cell, Study
 from headstart.report.comparison import main_pairs, settings, sources
@@ -121,11 +122,11 @@ def _picture(cells: tuple[Cell, Cell], both: tuple[_Samples, _Samples], name: tu
     titles = [arm_title(cell.variant.arm) for cell in cells]
     errors = [(one.error(one.rows[name]), one.unit(one.rows[name])) for one in both]
     figures = [f"{title} {error:.0f} {unit}" for title, (error, unit) in zip(titles, errors)]
-    encoded = cv2.imencode(".jpg", _sheet(both, name, figures)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    encoded = encode_image(_sheet(both, name, figures)[..., ::-1], 85)
     caption = f"{place.capitalize()} people: mean error {' and '.join(figures)}."
     variant = cells[1].variant
     file = f"people-{variant.three_d}-{variant.two_d}-{name[0]}-{place.split()[0]}".replace("_", "-")
-    return Picture(file, encoded.tobytes(), f"Photograph and skeletons. {caption}", caption)
+    return Picture(file, encoded, f"Photograph and skeletons. {caption}", caption)
 
 
 def _sheet(both: tuple[_Samples, _Samples], name: tuple[str, str], figures: Sequence[str]) -> RGB:

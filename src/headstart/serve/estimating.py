@@ -13,6 +13,7 @@ import numpy as np
 
 from headstart.closing_in import UNSURE
 from headstart.errors import ConfigError, DataError, HeadstartError
+from headstart.images import encode_image
 from headstart.photos import read_photo
 from headstart.records import RGB, Estimator, Prediction
 from headstart.skeleton import Skeleton
@@ -97,5 +98,4 @@ def _as_address(photo: RGB) -> str:
     if factor < 1:
         size = (max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1))
         photo = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
-    _, encoded = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(encode_image(photo[..., ::-1], 88)).decode()
