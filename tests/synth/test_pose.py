@@ -6,10 +6,14 @@ from helpers import winding_numbers
 
 from headstart.errors import ConfigError
 from headstart.skeleton import CANONICAL
-from headstart.synth.body import PARTS, body_points, load_body, sample_shape
+from headstart.synth.body import PARTS, body_points, load_body, sample_shape, skin
+from headstart.synth.collide import fit_solids, intersects
+from headstart.synth.domains import studio_subject
 from headstart.synth.ground import balanced
-from headstart.synth.pose import SPLITS, load_library, place_recorded, sample_stance
+from headstart.synth.pose import SPLITS, load_library, place_recorded, rest_joints, sample_stance
+from headstart.synth.posture import with_arms_apart
 from headstart.synth.posture_table import load_postures
+from headstart.synth.rig import bone_rotations, make_pose
 from headstart.synth.scene import extent
 
 
@@ -101,3 +105,27 @@ def test_at_least_95_percent_of_poses_do_not_cut_into_themselves(outer_rows):
         stance = sample_stance(rng, sample_shape(rng), "train")
         shares.append(penetrating_share(stance.posed, outer_rows))
     assert np.mean(np.array(shares) < 0.03) >= 0.95
+
+
+def test_stout_people_run_with_their_arms_apart():
+    """In every recorded frame of running the forearms of one subject of the studio reach into the belly."""
+    shape = studio_subject("S1")
+    for name in ("S5", "S6", "S7"):
+        shape = max(shape, studio_subject(name), key=lambda one: float(np.ptp(one.rest[:, 1])))
+    solids = fit_solids(shape, rest_joints(shape))
+    rng = np.random.default_rng(3)
+    stances = [sample_stance(rng, shape, "train", 1.0, ("running",)) for _ in range(4)]
+    assert {stance.action for stance in stances} == {"running"}
+    assert not any(intersects(stance.posed, solids) for stance in stances)
+
+
+def test_arms_apart_are_turned_outwards_by_the_angle():
+    shape = sample_shape(np.random.default_rng(0))
+    wide, as_it_was = (
+        skin(shape, bone_rotations(with_arms_apart(make_pose({}), degrees))).joints for degrees in (30.0, 0.0)
+    )
+    for side, outwards in (("left", 1), ("right", -1)):
+        ends = CANONICAL.indices((f"{side}_shoulder", f"{side}_elbow"))
+        before, after = as_it_was[ends[1]] - as_it_was[ends[0]], wide[ends[1]] - wide[ends[0]]
+        angles = [np.degrees(np.arctan2(outwards * arm[0], -arm[2])) for arm in (before, after)]
+        assert angles[1] - angles[0] == pytest.approx(30, abs=0.5)

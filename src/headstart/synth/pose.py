@@ -13,13 +13,15 @@ from headstart.errors import ConfigError
 from headstart.synth.body import Posed, Shape, named_joints, skin
 from headstart.synth.collide import fit_solids, intersects
 from headstart.synth.ground import balanced, on_level, point_at, settled
-from headstart.synth.posture import draw_any_posture, jittered, with_flat_feet
+from headstart.synth.posture import draw_any_posture, jittered, with_arms_apart, with_flat_feet
 from headstart.synth.posture_table import Support, load_postures
 from headstart.synth.rig import CONTROLS, Pose, bone_rotations, make_pose, mirrored
 from headstart.synth.rotation import from_vector
 
 SPLITS = ("train", "val", "test")
 _ATTEMPTS = 200
+#: How far a recorded pose may open its arms at the last attempt: those who recorded were slimmer than some bodies.
+_ARMS_APART_DEGREES = 45.0
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,15 @@ def stand_up(shape: Shape, pose: Pose, support: Support, rng: np.random.Generato
     return on_level(posed, height, sink=0.01 if support == "floor" else 0.0)
 
 
-def place_recorded(shape: Shape, row: int, rng: np.random.Generator) -> Stance:
-    """A recorded frame on a body, a little varied, either way round; feet (or a jump) as in the recording."""
+def place_recorded(shape: Shape, row: int, rng: np.random.Generator, arms_apart: float = 0.0) -> Stance:
+    """A recorded frame on a body, a little varied, either way round; feet (or a jump) as in the recording.
+
+    ``arms_apart``: degrees by which its arms are opened.
+    """
     library = load_library()
     name = library.names[library.recording[row]]
     pose = jittered(rng, recorded_pose(row), degrees=2.0)
+    pose = with_arms_apart(pose, arms_apart) if arms_apart else pose
     pose = Pose(pose.rotations, (float(rng.beta(2, 3)), float(rng.beta(2, 3))))
     posed = skin(shape, bone_rotations(mirrored(pose) if rng.random() < 0.5 else pose))
     posed = point_at(posed, float(rng.uniform(0, 2 * np.pi)))
@@ -126,14 +132,19 @@ def sample_stance(
     actions: tuple[str, ...] | None = None,
     families: tuple[str, ...] = (),
 ) -> Stance:
-    """A natural pose that does not cut into itself: recorded frames of the split, or postures."""
+    """A natural pose that does not cut into itself: recorded frames of the split, or postures.
+
+    Where none is found (a stout body's forearms reach into the belly in every frame of somebody who runs), recorded
+    poses open their arms, more and more.
+    """
     rows = load_library().rows(split, actions)
     solids = fit_solids(shape, rest_joints(shape))
     recorded = bool(rng.random() < recorded_share)
     stance = None
-    for _ in range(_ATTEMPTS):
+    for attempt in range(2 * _ATTEMPTS):
         row = int(rows[rng.integers(len(rows))])
-        stance = place_recorded(shape, row, rng) if recorded else place_posture(shape, rng, families)
+        apart = _ARMS_APART_DEGREES * max(attempt / _ATTEMPTS - 1, 0.0)
+        stance = place_recorded(shape, row, rng, apart) if recorded else place_posture(shape, rng, families)
         if not intersects(stance.posed, solids):
             return stance
-    raise ConfigError(f"no pose free of self-intersection in {_ATTEMPTS} attempts (split {split}, actions {actions})")
+    raise ConfigError(f"no pose free of self-intersection in {attempt + 1} attempts (split {split}, actions {actions})")

@@ -134,6 +134,15 @@ def jittered(rng: np.random.Generator, pose: Pose, degrees: float) -> Pose:
     return Pose(pose.rotations @ noise, pose.grip)
 
 
+def with_arms_apart(pose: Pose, degrees: float) -> Pose:
+    """Both upper arms turned outwards, away from the trunk, about the axis from back to front."""
+    rotations = pose.rotations.copy()
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        upper_arm = CONTROLS.index(f"{side}_upper_arm")
+        rotations[upper_arm] = about([0, 1, 0], sign * np.deg2rad(degrees)) @ rotations[upper_arm]
+    return Pose(rotations, pose.grip)
+
+
 def with_flat_feet(pose: Pose) -> Pose:
     """Soles turned towards the level ground, as far as ankles allow; the feet keep their heading."""
     rotations = pose.rotations.copy()
