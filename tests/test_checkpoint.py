@@ -62,6 +62,11 @@ def saved_network(path: Path, average: bool) -> PoseNet:
 # --- whole or not at all ---
 
 
+def test_others_may_read_a_checkpoint(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last.safetensors", {"model.a": torch.zeros(1)}, HEADER)
+    assert (tmp_path / "last.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 def test_header_and_tensors_come_back(tmp_path: Path) -> None:
     path = tmp_path / "run" / "a.safetensors"
     tensors = {"model.w": torch.randn(3, 2), "model.n": torch.tensor(7), "ema.w": torch.randn(3, 2).t()}

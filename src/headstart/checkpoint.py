@@ -53,6 +53,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str,
         save_file(on_cpu, temporary, metadata={_HEADER: json.dumps(header)})
         with temporary.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
             os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # safetensors writes for the owner alone
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -14,6 +15,7 @@ from transformers import (
     ConvNextConfig,
     ResNetBackbone,
     ResNetConfig,
+    ResNetForImageClassification,
     VitPoseBackbone,
     VitPoseBackboneConfig,
     VitPoseConfig,
@@ -97,12 +99,26 @@ class TestFolders:
         torch.testing.assert_close(features[:, :, 1, 0], tokens[:, 4])
 
     def test_weights_for_a_named_resnet_come_from_their_folder(self, tmp_path: Path):
+        """As the hub holds them: a classifier, whose configuration names one level alone."""
         torch.manual_seed(0)
-        network = resnet()
-        network.save_pretrained(tmp_path)  # type: ignore[operator]
-        backbone = build_backbone("resnet18", str(tmp_path), SIZE)
-        for name, tensor in network.state_dict().items():
-            assert torch.equal(backbone.network.state_dict()[name], tensor), name
+        settings: dict[str, Any] = {"embedding_size": 16, "hidden_sizes": [24, 48, 96, 160], "depths": [1, 1, 1, 1]}
+        classifier = ResNetForImageClassification(ResNetConfig(**settings, layer_type="basic"))
+        classifier.save_pretrained(tmp_path)  # type: ignore[operator]
+        backbone = build_backbone("nano", str(tmp_path), SIZE)
+        assert backbone.levels == build_backbone("nano", None, SIZE).levels
+        saved, loaded = classifier.resnet.state_dict(), backbone.network.state_dict()
+        for name, tensor in saved.items():
+            assert torch.equal(loaded[name], tensor), name
+
+    def test_weights_of_another_network_are_refused(self, tmp_path: Path):
+        resnet().save_pretrained(tmp_path)  # type: ignore[operator]
+        with pytest.raises(ConfigError, match=r"another network than resnet18 \(resnet with .*depths \[1, 1, 1, 1\]\)"):
+            build_backbone("resnet18", str(tmp_path), SIZE)
+
+    def test_a_folder_brings_its_own_weights(self, tmp_path: Path):
+        resnet().save_pretrained(tmp_path)  # type: ignore[operator]
+        with pytest.raises(ConfigError, match=r"brings its own weights: leave --model\.weights some/others out"):
+            build_backbone(str(tmp_path), "some/others", SIZE)
 
 
 class TestNames:

