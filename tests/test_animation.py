@@ -263,3 +263,27 @@ class TestRefusals:
         with pytest.raises(DataError, match="finite"):
             write(tmp_path / "a", [frame(person() * np.nan)], 30.0)
         assert not (tmp_path / "a").exists()
+
+
+def test_trc_of_somebody_who_comes_later_keeps_the_clock_of_the_video(tmp_path: Path) -> None:
+    """From 2 s at 25 frames a second: frame 51 is the first, at 2 s."""
+    write_trc(tmp_path / "late.trc", [frame(pose) for pose in rigid_motion(3)], 25.0, start_s=2.0)
+    _, times, _ = read_trc(tmp_path / "late.trc")
+    np.testing.assert_allclose(times, [2.0, 2.04, 2.08], atol=1e-6)
+    first = (tmp_path / "late.trc").read_text().split("\n")[6].split("\t")
+    assert first[:2] == ["51", "2.000000"]
+
+
+def test_hands_and_feet_end_five_centimetres_beyond_their_joints(tmp_path: Path) -> None:
+    """At rest arms are straight out, legs straight down and the head up; some tools drop bones without a length."""
+    write_bvh(tmp_path / "a.bvh", [frame(person())], 30.0)
+    text = (tmp_path / "a.bvh").read_text()
+    for joint, end in {
+        "left_wrist": (5, 0, 0),
+        "right_wrist": (-5, 0, 0),
+        "left_ankle": (0, -5, 0),
+        "right_ankle": (0, -5, 0),
+        "head_top": (0, 5, 0),
+    }.items():
+        words = text.split(f"JOINT {joint}\n")[1].split("End Site")[1].split()
+        assert [float(word) for word in words[2:5]] == pytest.approx(end), joint

@@ -1,5 +1,6 @@
 """Augmentation: seeded, labels follow pixels, and evaluation has nothing random."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,64 @@ class TestLabels:
                 np.testing.assert_array_equal(covered[name], plain[name])
             changed += int((covered["image"] != plain["image"]).any())
         assert changed == 10
+
+
+del TestAddOccluders, TestChangeColours, TestSampleCrop, TestLabels
+
+
+class TestDrawnCrops:
+    def test_truncation_moves_the_crop_far_in_each_direction(self):
+        """Up to 0.35 of the crop's extent, 44.8 px of 128 and 33.6 px of 96, so that joints fall outside."""
+        config = AugmentConfig(**{**vars(STILL), "truncation_probability": 1})
+        centre = Crop.from_box(BOX, (128, 96)).to_image(np.array([63.5, 47.5]))
+        moved = np.abs([crop.to_crop(centre) - [63.5, 47.5] for crop in crops_of(config)]).max(0)
+        assert 0.9 * 44.8 < moved[0] <= 44.8
+        assert 0.9 * 33.6 < moved[1] <= 33.6
+
+    def test_rotations_and_truncations_are_as_frequent_as_asked_for(self):
+        turned = np.mean([degrees_of(crop) != 0 for crop in crops_of(replace(STILL, rotation_probability=0.6))])
+        assert turned == pytest.approx(0.6, abs=0.08)
+        plain = Crop.from_box(BOX, (128, 96)).scale
+        closer = [crop.scale > 1.2 * plain for crop in crops_of(replace(STILL, truncation_probability=0.2))]
+        assert np.mean(closer) == pytest.approx(0.2, abs=0.07)
+
+
+class TestDrawnColours:
+    def test_brightness_goes_up_and_down_by_its_range(self):
+        """0.1 of 255 is 25.5 grey levels."""
+        config = AugmentConfig(brightness=0.1, contrast=0, colour=0)
+        change = [int(change_colours(np.random.default_rng(seed), GREY, config)[0, 0, 0]) - 100 for seed in range(200)]
+        assert -26 <= min(change) < -22
+        assert 22 < max(change) <= 26
+
+    def test_contrast_stretches_about_mid_grey(self):
+        """Gains from 0.8 to 1.2: 28 and 228 are 200 apart and come out 160 to 240 apart, 128 stays."""
+        config = AugmentConfig(brightness=0, contrast=0.2, colour=0)
+        greys = np.array([28, 128, 228], np.uint8).repeat(3).reshape(1, 3, 3)
+        changed = [
+            change_colours(np.random.default_rng(seed), greys, config)[0, :, 0].astype(int) for seed in range(200)
+        ]
+        dark, middle, bright = np.array(changed).T
+        assert np.abs(middle - 128).max() <= 1
+        assert 159 <= (bright - dark).min() < 165
+        assert 235 < (bright - dark).max() <= 241
+
+
+class TestDrawnOccluders:
+    def covered(self, seed: int) -> NDArray[np.bool_]:
+        config = AugmentConfig(occluder_probability=1, occluder_size=0.3)
+        noise = np.random.default_rng(5).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        return (add_occluders(np.random.default_rng(seed), noise.copy(), config) != noise).any(-1)
+
+    def test_shapes_are_up_to_three_and_lie_anywhere(self):
+        """One shape covers 0.3 * 0.3 of the picture at most: more than that are several."""
+        masks = np.array([self.covered(seed) for seed in range(300)])
+        assert masks.mean((1, 2)).max() > 1.2 * 0.3**2
+        assert masks.any(0).mean() > 0.97
+
+    def test_shapes_have_colours_of_their_own(self):
+        """On a grey picture a piece of the picture is grey: what differs is filled with a colour."""
+        config = AugmentConfig(occluder_probability=1)
+        pictures = [add_occluders(np.random.default_rng(seed), GREY.copy(), config) for seed in range(30)]
+        colours = {tuple(colour) for picture in pictures for colour in picture.reshape(-1, 3)} - {(100, 100, 100)}
+        assert len(colours) > 15

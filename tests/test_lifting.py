@@ -104,3 +104,47 @@ def test_wild_depths_stay_in_front_of_the_camera() -> None:
 def test_a_skeleton_without_limbs_is_refused() -> None:
     with pytest.raises(ConfigError, match="left_hip"):
         lift(np.zeros((1, 3)), np.ones(1), Skeleton("dot", ("nose",)), 1700.0)
+
+
+def test_pixels_that_are_not_square_and_a_depth_that_counts_from_elsewhere() -> None:
+    """Depth in px is mm times the mean focal length over the pelvis' distance, and counts from the pelvis alone."""
+    camera = Camera(1400.0, 800.0, 640.0, 360.0)
+    truth = person(35) + np.array([300.0, -250.0, 2500.0])
+    joints = seen_by(camera, truth)
+    joints[:, 2] += 77.0
+    lifted = lift(joints, SURE, BODY_18, stature(truth), camera)
+    np.testing.assert_allclose(lifted.camera_mm, truth, atol=1e-3)
+
+
+def test_an_unsure_trunk_does_not_set_the_scale() -> None:
+    truth = person()
+    broken, confidence = truth.copy(), SURE.copy()
+    for side in ("left", "right"):  # whole arms six times as far up
+        for joint in ("shoulder", "elbow", "wrist"):
+            broken[BODY_18.index(f"{side}_{joint}"), 1] -= 3000
+        confidence[BODY_18.index(f"{side}_shoulder")] = 0.0
+    knee = BODY_18.index("right_knee")
+    found = lift(broken, confidence, BODY_18, stature(truth)).relative_mm[knee]
+    np.testing.assert_allclose(found, truth[knee], rtol=0.1)
+
+
+def test_bones_of_no_confidence_count_a_thousandth() -> None:
+    """The left shank is ten times too long and unsure: against eight sure bones it moves the scale by less than 1 %."""
+    truth = person()
+    broken, confidence = truth.copy(), SURE.copy()
+    ankle, knee = BODY_18.indices(("left_ankle", "left_knee"))
+    broken[ankle] = truth[knee] + 10 * (truth[ankle] - truth[knee])
+    confidence[ankle] = 0.0
+    wrist = BODY_18.index("right_wrist")
+    found = lift(broken, confidence, BODY_18, stature(truth)).relative_mm[wrist]
+    wanted = lift(truth, confidence, BODY_18, stature(truth)).relative_mm[wrist]
+    np.testing.assert_allclose(found, wanted, rtol=0.01)
+
+
+def test_near_joints_lie_where_they_are_seen_up_to_a_twentieth_of_the_distance() -> None:
+    """A hand a metre before a pelvis that is 1.2 m away: a sixth of the distance, which is not cut off."""
+    truth = person(0) + np.array([0.0, 0.0, 1200.0])
+    wrist = BODY_18.index("left_wrist")
+    truth[wrist] = (100.0, -200.0, 200.0)
+    lifted = lift(seen_by(CAMERA, truth), SURE, BODY_18, stature(truth), CAMERA)
+    np.testing.assert_allclose(lifted.camera_mm[wrist], truth[wrist], atol=1e-3)

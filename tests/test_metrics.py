@@ -412,3 +412,11 @@ class TestAggregation:
             metrics.summarise(self.VALUES, "groups", ("a",))
         with pytest.raises(ConfigError, match="2 columns of values, but 1 joint"):
             metrics.per_joint(self.VALUES, ("a",))
+
+
+def test_a_mean_over_groups_is_over_the_frames_of_each():
+    """Walking: frames of 1 and (0 + 0) / 2, so 1/2 (over joints it would be 1/3); sitting: 1. Together 3/4."""
+    values = np.array([[1.0, NAN], [0.0, 0.0], [1.0, 1.0]])
+    assert metrics.summarise(values, "groups", ("walk", "walk", "sit")) == pytest.approx(3 / 4)
+    assert metrics.grouped(values, ("walk", "walk", "sit"), "joints") == {"sit": 1.0, "walk": pytest.approx(1 / 3)}
+    assert metrics.grouped(values, ("walk", "walk", "sit"), "frames") == {"sit": 1.0, "walk": 0.5}

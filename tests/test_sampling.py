@@ -125,3 +125,22 @@ class TestMixtureSampler:
     def test_mixtures_that_cannot_be_drawn_from(self, sizes: list[int], weights: list[float], processes: int):
         with pytest.raises(ConfigError):
             MixtureSampler(sizes, weights, 4, 0, processes=processes)
+
+
+class TestDraws:
+    def test_the_seed_decides_how_data_sets_are_mixed(self):
+        mixed = {
+            tuple(dataset for dataset, _ in MixtureSampler([30, 30], [1.0, 1.0], 4, seed).epoch(0)) for seed in range(4)
+        }
+        assert len(mixed) == 4
+
+    def test_the_seed_and_the_lap_decide_who_comes_in_the_first_half_of_a_walk(self):
+        """Of 40 people 20 come up in an epoch: a lap lasts two, and the next one begins with others."""
+        halves = {}
+        for seed in (0, 1):
+            sampler = MixtureSampler([40, 40], [1.0, 3.0], 4, seed)
+            for epoch in (0, 1, 2):
+                halves[seed, epoch] = frozenset(row for dataset, row in sampler.epoch(epoch) if dataset == 0)
+        assert all(len(half) == 20 for half in halves.values())
+        assert halves[0, 0] | halves[0, 1] == frozenset(range(40))
+        assert len({halves[0, 0], halves[0, 2], halves[1, 0], halves[1, 2]}) == 4

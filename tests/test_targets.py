@@ -277,3 +277,41 @@ class TestMirror:
         torch.testing.assert_close(mean.heatmaps, 2 * torch.ones(1, 2, 4, 4))
         assert mean.depth_maps is None
         assert mean.is_logits
+
+
+class TestByHand:
+    def test_confidence_of_values_is_their_peak(self):
+        """A Gaussian on a pixel, a quarter as high as it should be."""
+        gaussians = output_for(map_points((12.0, 8.0)), False).heatmaps
+        confidence = CODEC.decode(PoseOutput(gaussians / 4)).confidence
+        torch.testing.assert_close(confidence, torch.full((1, 2), 0.25), check_dtype=False)
+        assert (CODEC.decode(PoseOutput(3 * gaussians)).confidence == 1).all()
+
+    def test_average_is_field_by_field(self):
+        first, second = (
+            PoseOutput(
+                value * torch.ones(1, 2, 4, 4),
+                10 * value * torch.ones(1, 2, 4, 4),
+                value * torch.ones(1, 2, 3),
+                value / 4 * torch.ones(1, 2),
+                is_logits=True,
+            )
+            for value in (1.0, 3.0)
+        )
+        mean = average_outputs(first, second)
+        torch.testing.assert_close(mean.heatmaps, torch.full((1, 2, 4, 4), 2.0))
+        torch.testing.assert_close(mean.depth_maps, torch.full((1, 2, 4, 4), 20.0))
+        torch.testing.assert_close(mean.coordinates, torch.full((1, 2, 3), 2.0))
+        torch.testing.assert_close(mean.confidence, torch.full((1, 2), 0.5))
+        assert mean.is_logits
+        heatmaps_alone = average_outputs(PoseOutput(first.heatmaps), PoseOutput(second.heatmaps))
+        assert heatmaps_alone.depth_maps is heatmaps_alone.coordinates is heatmaps_alone.confidence is None
+
+    def test_targets_are_finite_where_only_the_3d_label_is_missing(self):
+        xyz = torch.full((1, 2, 3), float("nan"))
+        batch = batch_of(torch.full((1, 2, 2), 30.0))
+        from dataclasses import replace
+
+        targets = CODEC.encode(replace(batch, xyz=xyz))
+        assert targets.depth.isfinite().all()
+        assert (targets.weight_depth == 0).all()
