@@ -97,9 +97,9 @@ def print_memory(domain: str, count: int, out: Path, size: int = 256) -> None:
 
     printed = 0
 
-    def look(done: int, total: int) -> None:
+    def look(done: int) -> None:
         nonlocal printed
-        if done * 10 // total > printed:
+        if done * 10 // count > printed:
             printed += 1
             print(f"{domain}: {done} pictures, {resident_mb():.0f} MB", flush=True)
 

@@ -158,8 +158,8 @@ def test_bones_that_change_their_length_keep_their_directions(tmp_path: Path) ->
             np.testing.assert_allclose(back[joint] * 10, point, atol=1e-3, err_msg=joint)
 
 
-def test_at_rest_nothing_is_turned(tmp_path: Path) -> None:
-    """A T-pose that faces the camera: all rotations are 0 but those of the straight parts that a person has bent."""
+def at_rest() -> Values:
+    """A T-pose (18, 3) mm in camera axes, facing the camera."""
     points = np.zeros((18, 3))
     for joint, place in {
         "spine": (0, -250, 0),
@@ -177,19 +177,47 @@ def test_at_rest_nothing_is_turned(tmp_path: Path) -> None:
         for sign, name in ((1, joint), (1, f"left_{joint}"), (-1, f"right_{joint}")):
             if name in BODY_18.names:
                 points[BODY_18.index(name)] = np.array(place) * [sign, 1, 1]
-    write_bvh(tmp_path / "t.bvh", [frame(points)], 30.0)
-    last = (tmp_path / "t.bvh").read_text().strip().splitlines()[-1]
-    np.testing.assert_allclose([float(word) for word in last.split()], 0, atol=1e-4)
+    return points
+
+
+def motion_of(path: Path) -> Values:
+    """Channels (frames, C)."""
+    lines = path.read_text().split("Frame Time:")[1].splitlines()[1:]
+    return np.array([[float(word) for word in line.split()] for line in lines])
+
+
+def test_at_rest_nothing_is_turned(tmp_path: Path) -> None:
+    """All rotations are 0 but those of the straight parts that a person has bent."""
+    write_bvh(tmp_path / "t.bvh", [frame(at_rest())], 30.0)
+    np.testing.assert_allclose(motion_of(tmp_path / "t.bvh"), 0, atol=1e-4)
+
+
+def test_a_thigh_that_passes_the_horizontal_turns_on(tmp_path: Path) -> None:
+    """Known defect: a knee raised to the front from 60 to 120 degrees had z and y jump by 180 degrees at 90.
+
+    One angle of all makes the whole movement; the ninety degrees themselves are among the frames.
+    """
+    hip, knee, ankle = BODY_18.indices(("left_hip", "left_knee", "left_ankle"))
+    raised, poses = np.arange(60.0, 121.0, 2.0), []
+    for degrees in raised:
+        pose = at_rest()
+        pose[[knee, ankle]] = pose[hip] + (pose[[knee, ankle]] - pose[hip]) @ turn("X", -degrees).T
+        poses.append(pose)
+    write_bvh(tmp_path / "a.bvh", [frame(pose) for pose in poses], 30.0)
+    motion = motion_of(tmp_path / "a.bvh")
+    (moving,) = np.flatnonzero(np.ptp(motion, axis=0) > 1e-3)
+    np.testing.assert_allclose(np.abs(motion[:, moving]), raised, atol=2e-6)
+    np.testing.assert_allclose(np.delete(motion, moving, axis=1), 0, atol=1e-4)
+    for pose, back in zip(poses, read_bvh(tmp_path / "a.bvh")[0], strict=True):
+        for joint, point in zip(BODY_18.names, pose * Y_UP):
+            np.testing.assert_allclose(back[joint] * 10, point, atol=1e-3, err_msg=joint)
 
 
 def test_who_turns_away_turns_on(tmp_path: Path) -> None:
     """Known defect: angles jumped by 360 degrees where somebody's back is to the camera."""
     poses = [person(degrees) for degrees in np.arange(170.0, 191.0, 2.0)]
     write_bvh(tmp_path / "a.bvh", [frame(pose) for pose in poses], 30.0)
-    text = (tmp_path / "a.bvh").read_text()
-    motion = np.array(
-        [[float(word) for word in line.split()] for line in text.split("Frame Time:")[1].splitlines()[1:]]
-    )
+    motion = motion_of(tmp_path / "a.bvh")
     assert np.abs(np.diff(motion[:, 3:], axis=0)).max() < 2.1
     assert np.ptp(motion[:, 5]) == pytest.approx(20, abs=0.5)
     for pose, back in zip(poses, read_bvh(tmp_path / "a.bvh")[0], strict=True):

@@ -9,13 +9,16 @@ import shutil
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from headstart.cli import main
+from headstart.protocols import PROTOCOLS
 from headstart.recipes import RECIPES
 from headstart.results import RunResult
 
@@ -90,9 +93,20 @@ def test_version_is_the_packages_own() -> None:
     assert succeeds("--version").strip() == f"headstart {version('headstart')}"
 
 
+@pytest.mark.parametrize("verb", ["recipes", "protocols"])
+def test_whoever_stops_reading_ends_it_without_a_word(verb: str) -> None:
+    command = [sys.executable, "-m", "headstart.cli", "show", verb]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
 def test_help_names_every_verb() -> None:
     text = succeeds("--help")
-    assert all(verb in text for verb in ("data", "pack", "show", "train", "eval"))
+    assert all(verb in text for verb in ("data", "pack", "show", "train", "eval", "score"))
     assert "TrainArguments" not in text
 
 
@@ -159,6 +173,30 @@ def test_eval_gives_what_training_gave(trained: tuple[Path, str], stick_people_2
     text = succeeds("eval", trained[0], *options)
     assert "lsp_extended_pck12: pck" in text
     assert "per joint: right_shoulder" in text
+
+
+def test_predictions_of_any_system_are_scored(trained: tuple[Path, str], stick_people_2d: Path, tmp_path: Path) -> None:
+    """What `eval` wrote scores what `eval` printed; a joint that nobody has is null in JSON and said in words."""
+    path, options = (
+        tmp_path / "p.npz",
+        ("--protocol", "lsp_extended_pck12", "--root", stick_people_2d, "--split", "all"),
+    )
+    printed = succeeds("eval", trained[0], *options, "--workers", "0", "--limit", "5", "--predictions", path)
+    assert "Here a quick look at 5 of 20 people: not a result." in printed
+    assert succeeds("score", path, *options, "--limit", "5") == printed
+    found = json.loads(succeeds("score", path, *options, "--limit", "5", "--json"))
+    assert f"{found['value']:.2f} %" in printed
+    assert "expected a prediction for every person, found 15 of 20 missing" in fails("score", path, *options)
+    ankle = ("--protocol", "lsp_pck_ankle", *options[2:], "--dataset", "lsp_extended")
+    with pytest.MonkeyPatch.context() as patch:
+        joints = ("left_ankle", "left_eye")
+        patch.setitem(PROTOCOLS, "lsp_pck_ankle", replace(PROTOCOLS["lsp_pck"], joints=joints))
+        with np.load(path) as file:
+            np.savez(path, **{**file, "joints": [*file["joints"][:-1], "left_eye"]})
+        text = succeeds("score", path, *ankle, "--limit", "5", "--json")
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["per_joint"]["left_eye"] is None
+    assert "Here nobody is labelled with left_eye: the value is of 1 of the 2 joints." in found["description"]
 
 
 def test_packed_pictures_train_and_score_like_files(stick_people_2d: Path, tmp_path: Path) -> None:
@@ -247,7 +285,7 @@ def test_configurations_that_cannot_run(stick_people_2d: Path, trained: tuple[Pa
     assert "budget: expected exactly one of samples, epochs, flops, seconds" in fails(*two_units)
     assert "holds another run; give --resume" in fails(*training(root, trained[0]))
     line = fails(*training(root, trained[0], "--resume", "--stages.0.budget.samples", "16", "--seed", "7"))
-    assert "was made by another configuration: seed was 0, is 7. Go back to it, or delete" in line
+    assert "was made by another configuration: seed: 0 there, 7 here. Set what differs" in line
     assert "--root: expected NAME=DIR" in fails("train", "pretrain_2d", "--root", "lsp", "--out", tmp_path / "a")
     assert "joints.mat" in fails(*training(root, root / "joints.mat" / "run"))
     assert not (tmp_path / "a").exists()

@@ -20,7 +20,7 @@ import pytest
 import torch
 from PIL import Image
 
-from headstart.checkpoint import save_checkpoint
+from headstart.checkpoint import load_checkpoint, save_checkpoint
 from headstart.cli import main
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
@@ -420,3 +420,39 @@ def test_as_installed(here: Path) -> None:
     assert done.stdout.splitlines()[-1] == "2 pictures, 2 people -> people.json"
     assert [one["image"] for one in people()] == ["a.png", "b.jpg"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
+
+
+def lacking(here: Path, *untrained: str) -> Path:
+    """The tiny model, trained on pictures that had those joints not labelled."""
+    held, path = load_checkpoint(here / "tiny.safetensors"), here / "lacking.safetensors"
+    trained = [name for name in BODY_18.names if name not in untrained]
+    save_checkpoint(path, held.tensors, held.header | {"trained_joints": trained})
+    return path
+
+
+def test_joints_that_the_model_never_learnt_are_in_no_file_and_named_once(here: Path) -> None:
+    files = ("--json", "p.json", "--csv", "p.csv", "--npz", "p.npz", "--out", "drawn")
+    done = predict("a.png", "b.jpg", "--model", lacking(here, "spine", "nose"), *files)
+    assert done.returncode == 0
+    said = "Left out, as no picture of the model's training has them labelled: spine, nose.\n"
+    assert done.stderr == said
+    names = [name for name in BODY_18.names if name not in ("spine", "nose")]
+    for person in json.loads(Path("p.json").read_text()):
+        assert list(person["joints2d"]) == list(person["joints3d_mm"]) == names
+    with Path("p.csv").open(newline="") as stream:
+        assert [row["joint"] for row in csv.DictReader(stream)] == names * 2
+    assert np.load("p.npz")["joints"].tolist() == names
+    assert np.load("p.npz")["xyz_mm"].shape == (2, 16, 3)
+    assert {path.name for path in Path("drawn").iterdir()} == {"a.png", "b.png"}
+
+
+def test_without_hips_and_pelvis_the_origin_is_another_and_there_is_no_motion(here: Path) -> None:
+    model = lacking(here, "left_hip", "right_hip", "pelvis")
+    done = predict("a.png", "--model", model, "--json", "p.json")
+    assert done.stderr.endswith("pelvis. Without a pelvis mm count from the middle of the joints.\n")
+    (here / "clip.mp4").write_bytes(b"none")
+    done = predict("clip.mp4", "--model", model, "--trc")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[1:] == [
+        "headstart: --bvh and --trc need hips and shoulders, which the model never learnt"
+    ]

@@ -62,6 +62,11 @@ def test_box_of_joints_takes_the_surest_where_all_are_unsure() -> None:
     assert box == pytest.approx((100.5 - 3.5, 100.5 - 3.5, 77, 77))  # the last eight: 100 to 170
 
 
+def test_box_of_joints_of_a_model_that_knows_few_joints_is_around_all_of_them() -> None:
+    points = np.array([[10.0, 20.0], [50.0, 40.0], [30.0, 80.0]])
+    assert box_of_joints(points, np.full(3, 0.1), 100, 100) == (8.5, 17.5, 44.0, 66.0)
+
+
 def test_box_of_joints_of_the_mirrored_picture_is_the_mirrored_box() -> None:
     rng = np.random.default_rng(0)
     points, sure = rng.uniform(0, 300, (18, 2)), rng.uniform(0, 1, 18)

@@ -99,6 +99,19 @@ def random_xyz(seed: int, depth_mm: float = 4000.0) -> NDArray[np.float64]:
     return xyz
 
 
+def in_weak_perspective(tmp_path: Path, seed: int, **fields: Any) -> Annotation:
+    """A person without a camera, the pelvis at the origin, 0.25 px per mm; the key is the seed."""
+    xyz = random_xyz(seed)
+    return person(tmp_path, xyz - xyz[CANONICAL.index("pelvis")], None, **({"key": str(seed)} | fields))
+
+
+def with_wrists_alone(one: Annotation) -> Annotation:
+    """The same, of whom only pelvis and wrists are labelled in 3D."""
+    assert one.camera_xyz is not None
+    known = np.isin(np.arange(len(CANONICAL)), CANONICAL.indices(("pelvis", "left_wrist", "right_wrist")))
+    return replace(one, camera_xyz=np.where(known[:, None], one.camera_xyz, np.nan).astype(np.float32))
+
+
 # --- the exact pose ---
 
 
@@ -171,6 +184,47 @@ def test_pckh_is_measured_by_the_head(tmp_path: Path) -> None:
         wrong.keypoints[..., 0] += pixels
         scores = score(wrong, index, wanted, all_rows(index))
         assert (scores.value, scores.n) == (value, 1)
+
+
+def test_without_a_camera_the_scale_is_each_persons_own(tmp_path: Path) -> None:
+    """Two people of whom one is twice as large in the picture, 0.5 px per mm: their exact poses score 0."""
+    people = [in_weak_perspective(tmp_path, seed) for seed in range(2)]
+    xyz = people[1].camera_xyz
+    assert xyz is not None
+    people[1] = replace(people[1], keypoints=50 + 0.5 * xyz[:, :2])
+    index = index_of(tmp_path, people)
+    assert score(truth(index), index, STANDARD, all_rows(index)).value < 1e-3
+
+
+def test_a_threshold_of_the_protocol_is_the_one_of_its_3dpck(tmp_path: Path) -> None:
+    """Without a camera 0.25 px are 1 mm: a wrist is 40 mm too deep, beyond 30 mm and within 50 mm."""
+    index = index_of(tmp_path, [in_weak_perspective(tmp_path, 0)])
+    wrong = truth(index)
+    wrong.depth[0, BODY_18.index("left_wrist")] += 10
+    for threshold, share in ((30.0, 13 / 14), (50.0, 1.0)):
+        wanted = replace(protocol("mpi_inf_3dhp"), threshold=threshold)
+        assert score(wrong, index, wanted, all_rows(index)).value == pytest.approx(100 * share)
+
+
+def test_joints_that_are_not_scored_do_not_steer_the_alignment(tmp_path: Path) -> None:
+    """MPI-INF-3DHP's root is not scored: where it lies changes PA-MPJPE of the 14 others in nothing."""
+    index = index_of(tmp_path, [in_weak_perspective(tmp_path, 0)])
+    found = []
+    for pixels in (0, 40):
+        made = truth(index)
+        made.depth[0, BODY_18.index("left_knee")] += 30
+        made.keypoints[0, BODY_18.index("pelvis")] += pixels
+        found.append(score(made, index, protocol("mpi_inf_3dhp"), all_rows(index)).others["pa_mpjpe_mm"])
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert found[0] > 5
+
+
+def test_without_a_labelled_torso_there_is_no_pck(index_2d: AnnotationIndex, tmp_path: Path) -> None:
+    people = [replace(index_2d[row], image=tmp_path / "a.jpg") for row in range(3)]
+    people[0] = replace(people[0], visibility=people[0].visibility.copy())
+    people[0].visibility[CANONICAL.index("left_shoulder")] = 0  # its coordinates are still in the file
+    index = index_of(tmp_path, people)
+    assert score(truth(index), index, PCK, all_rows(index)).n == 2
 
 
 # --- Zhou et al. 2017, by hand ---
@@ -328,6 +382,52 @@ def test_the_description_says_what_this_form_has_not(tmp_path: Path, index_3d: A
     assert "Here without subjects: everybody of the split is scored." in found
 
 
+def test_the_description_says_which_joints_nobody_has(tmp_path: Path) -> None:
+    """Two people: one without a spine, the other without spine and nose; the nose counts for one of them."""
+    people = [in_weak_perspective(tmp_path, seed) for seed in range(2)]
+    for number, lacking in enumerate((("spine",), ("spine", "nose"))):
+        xyz = people[number].camera_xyz
+        assert xyz is not None
+        xyz[CANONICAL.indices(lacking)] = np.nan
+    index = index_of(tmp_path, people)
+    found = score(truth(index), index, STANDARD, all_rows(index))
+    assert found.description.endswith(" Here nobody is labelled with spine: the value is of 16 of the 17 joints.")
+    assert np.isnan(found.per_joint["spine"])
+    assert (
+        "nobody"
+        not in score(truth(index), index, replace(STANDARD, joints=("pelvis", "nose")), all_rows(index)).description
+    )
+
+
+def test_the_description_says_who_is_left_out(tmp_path: Path, index_2d: AnnotationIndex) -> None:
+    people = [in_weak_perspective(tmp_path, seed, head_size=None if seed else 10.0) for seed in range(3)]
+    assert people[1].camera_xyz is not None
+    people[1].camera_xyz[CANONICAL.index("pelvis")] = np.nan
+    people[2] = replace(people[2], visibility=people[2].visibility.copy())
+    people[2].visibility[CANONICAL.index("right_hip")] = 0
+    index = index_of(tmp_path, people)
+    exact = truth(index)
+    for wanted, n, needed in (
+        (STANDARD, 2, "a pelvis labelled in 3D"),
+        (PCK, 2, "a labelled torso"),
+        (protocol("mpii_pckh"), 1, "a head size"),
+    ):
+        found = score(exact, index, wanted, all_rows(index))
+        sentence = f" Here {3 - n} of 3 people are left out, for want of {needed} or of any of these joints."
+        assert found.n == n
+        assert found.description.endswith(sentence)
+    assert "left out" not in score(truth(index_2d), index_2d, PCK, all_rows(index_2d)).description
+
+
+def test_the_description_says_that_a_few_are_no_result(index_2d: AnnotationIndex, index_3d: AnnotationIndex) -> None:
+    """Of those whom the protocol scores: 6 of the 8 frames of Human3.6M."""
+    for index, wanted, of in ((index_2d, PCK, 20), (index_3d, STANDARD, 6)):
+        few = score(truth(index), index, wanted, protocol_rows(index, wanted, limit=5))
+        assert few.description == f"{wanted.describe()} Here a quick look at 5 of {of} people: not a result."
+        whole = score(truth(index), index, wanted, protocol_rows(index, wanted, limit=30))
+        assert whole.description == wanted.describe()
+
+
 def test_the_description_says_how_far_apart_the_frames_lie(tmp_path: Path) -> None:
     """Every fifth frame, as Zhou's crops hold: of those whose number 64 divides, there is one in 320."""
 
@@ -352,6 +452,46 @@ def test_a_mean_over_actions_needs_actions(tmp_path: Path, index_3d: AnnotationI
     with pytest.raises(DataError, match="an action for each person, over which h36m_standard_actions takes its mean"):
         score(truth(nameless), nameless, protocol("h36m_standard_actions"), all_rows(nameless))
     assert score(truth(nameless), nameless, STANDARD, all_rows(nameless)).value < 1e-3
+
+
+# --- predictions in mm ---
+
+
+def in_mm(people: list[Annotation], about: dict[str, Any]) -> Predictions:
+    """The exact poses of Human3.6M's joints as another system gives them, the pelvis 1 m off, and no pixels."""
+    xyz = np.array([one.camera_xyz for one in people], np.float32)[:, CANONICAL.indices(H36M_17.names)] + 1000
+    nothing = np.full(xyz.shape[:2], np.nan, np.float32)
+    return Predictions([one.key for one in people], H36M_17.names, xyz[..., :2] * np.nan, nothing, nothing, about, xyz)
+
+
+def test_predictions_in_mm_are_scored_as_they_are(tmp_path: Path) -> None:
+    """A wrist 30 mm to the right and 40 mm too deep: 50 mm at one of 17 joints. No scale is needed in the picture."""
+    people = [in_weak_perspective(tmp_path, seed, visibility=np.zeros(len(CANONICAL), np.uint8)) for seed in range(2)]
+    index = index_of(tmp_path, people)
+    made = in_mm(people, {})
+    assert made.xyz_mm is not None
+    made.xyz_mm[1, H36M_17.index("left_wrist")] += [30, 0, 40]
+    found = score(made, index, STANDARD, all_rows(index))
+    assert found.value == pytest.approx(50 / 17 / 2, abs=1e-3)
+    assert found.per_joint["left_wrist"] == pytest.approx(25, abs=1e-3)
+    assert found.others["pck3d_percent"] == 100
+    assert set(found.others) == {"n_mpjpe_mm", "pa_mpjpe_mm", "pck3d_percent", "auc_percent"}
+    assert "Scale: predictions are in mm, as they came." in found.description
+    assert "Prediction: another system's, made in its own way." in found.description
+    assert "mirrored" not in found.description
+    assert "camera" not in found.description.partition("Root:")[2]
+
+
+def test_predictions_in_mm_are_matched_by_key(tmp_path: Path) -> None:
+    people = [in_weak_perspective(tmp_path, seed) for seed in range(2)]
+    made = in_mm(people[::-1], {})
+    index = index_of(tmp_path, people)
+    assert score(made, index, STANDARD, all_rows(index)).value < 1e-3
+
+
+def test_what_another_system_does_not_predict_is_named(index_2d: AnnotationIndex) -> None:
+    with pytest.raises(ConfigError, match=r"^the predictions lack neck, head_top, which the protocol needs$"):
+        score(replace(truth(index_2d, COCO_17), about={}), index_2d, PCK, all_rows(index_2d))
 
 
 # --- keys, rows, groups ---
@@ -417,6 +557,47 @@ def test_actions_apart_and_their_mean(index_3d: AnnotationIndex) -> None:
     assert error > 1
     assert frames.value == pytest.approx(error * 3 / 5, rel=1e-3)
     assert groups.value == pytest.approx(error / 2, rel=1e-3)
+
+
+def test_groups_apart_are_averaged_as_the_protocol_says(tmp_path: Path) -> None:
+    """By joints where the protocol counts joints; by frames within the groups whose mean it takes."""
+    people = [in_weak_perspective(tmp_path, seed, action="sit") for seed in range(2)]
+    people[1] = with_wrists_alone(people[1])
+    index = index_of(tmp_path, people)
+    wrong = truth(index)
+    wrong.depth[:, BODY_18.index("left_wrist")] += 100  # 400 mm
+    by_frames, by_joints = 400 * (1 / 17 + 1 / 3) / 2, 400 * 2 / 20
+    for average, wanted in (("frames", by_frames), ("groups", by_frames), ("joints", by_joints)):
+        found = score(wrong, index, replace(STANDARD, average=average), all_rows(index))
+        assert found.per_action == {"sit": pytest.approx(wanted, rel=1e-4)}
+
+
+def test_companions_are_averaged_as_the_protocol_says(tmp_path: Path) -> None:
+    """One person has all 17 joints, the other the pelvis and a wrist; the wrist is off in both."""
+    people = [in_weak_perspective(tmp_path, 0), with_wrists_alone(in_weak_perspective(tmp_path, 1))]
+    index = index_of(tmp_path, people)
+    wrong = truth(index)
+    wrong.depth[:, BODY_18.index("left_wrist")] += 100  # 400 mm
+    values = {
+        average: score(wrong, index, replace(STANDARD, average=average), all_rows(index)).others["pck3d_percent"]
+        for average in ("frames", "joints")
+    }
+    assert values["frames"] == pytest.approx(100 * (16 / 17 + 2 / 3) / 2)
+    assert values["joints"] == pytest.approx(100 * 18 / 20)
+
+
+def test_actions_and_scenes_stand_side_by_side(tmp_path: Path) -> None:
+    """MPI-INF-3DHP: TS1 is before a green screen, TS5 out of doors; the recording's name is the subject's."""
+    people = [
+        in_weak_perspective(tmp_path, seed, subject=name, sequence=f"{name} x", action=action)
+        for seed, (name, action) in enumerate((("TS1", "1 stand/walk"), ("TS5", "6 sports")))
+    ]
+    index = index_of(tmp_path, people)
+    wrong = truth(index)
+    wrong.depth[1, BODY_18.index("left_wrist")] += 100
+    found = score(wrong, index, protocol("mpi_inf_3dhp"), all_rows(index)).per_action
+    sports = pytest.approx(100 * 13 / 14)
+    assert found == {"1 stand/walk": 100, "6 sports": sports, "green screen": 100, "outdoor": sports}
 
 
 def test_visible_and_occluded_apart(tmp_path: Path) -> None:
@@ -504,6 +685,13 @@ def test_a_perfect_model_is_perfect_from_image_to_score(index_2d: AnnotationInde
         assert scores.value == 100 if wanted is PCK else scores.value < 0.1
 
 
+def test_a_crop_that_is_not_square_loses_nothing_either(index_3d: AnnotationIndex) -> None:
+    """Depth is counted in crop widths: in heights, all would be a third too deep."""
+    codec, rows = HeatmapCodec(BODY_18, (192, 256)), protocol_rows(index_3d, STANDARD)
+    made = predict(PerfectModel(index_3d, rows, 4, codec), codec, index_3d, rows, batch_size=4, flip_test=False)
+    assert score(made, index_3d, STANDARD, rows).value < 0.1
+
+
 def test_a_perfect_argmax_loses_at_most_half_a_heatmap_pixel(index_3d: AnnotationIndex) -> None:
     rows = protocol_rows(index_3d, ZHOU)
     model = PerfectModel(index_3d, rows, 4, CODEC)
@@ -528,6 +716,20 @@ def test_flip_test_mirrors_every_image_of_the_batch() -> None:
     for i, single in enumerate(alone):
         assert single is not None
         torch.testing.assert_close(both[i], single[0], rtol=1e-4, atol=1e-6)
+
+
+def test_coordinates_of_the_mirrored_picture_are_brought_back_by_the_maps_width() -> None:
+    """Of an integral head on a crop 96 px wide and 64 high, whose maps are 24 wide: x = 20 comes back as 23 - 3."""
+    codec = HeatmapCodec(BODY_18, (96, 64))
+
+    def model(image: torch.Tensor) -> PoseOutput:
+        x = 20.0 if image[0, 0, 0, -1] else 3.0  # the bright column is on the right
+        return PoseOutput(coordinates=torch.tensor([x, 5.0, 0.1]).expand(1, 18, 3), confidence=torch.ones(1, 18))
+
+    image = torch.zeros(1, 3, 64, 96, dtype=torch.uint8)
+    image[..., -1] = 255
+    found = forward_with_flip(model, image, codec, True).coordinates
+    torch.testing.assert_close(found, torch.tensor([20.0, 5.0, 0.1]).expand(1, 18, 3))
 
 
 def test_predictions_do_not_depend_on_the_batch_size(index_3d: AnnotationIndex) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,14 +95,20 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(tmp_path: Path
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "first/results").rglob("*.json")}
 
     name = NAMES[1]
-    second = write_study(tmp_path / "second", stick_people_3d, 16)
+    # Copied by content, so that its files have other times too.
+    moved = shutil.copytree(stick_people_3d, tmp_path / "elsewhere", copy_function=shutil.copy)
+    second = write_study(tmp_path / "second", moved, 16)
     second[4:6] = ["cell", second[5], name]
     assert run(second).returncode == 0
-    scores = [
-        [one.value for one in RunResult.load(tmp_path / study / "results" / name / "result.json").scores]
-        for study in ("first", "second")
-    ]
+    results = [RunResult.load(tmp_path / study / "results" / name / "result.json") for study in ("first", "second")]
+    scores = [[one.value for one in result.scores] for result in results]
     assert scores[0] == scores[1]
+    assert [list(result.test_labels) for result in results] == [["h36m_standard"]] * 2
+    assert results[0].test_labels == results[1].test_labels
+    labels = [[stage.labels for stage in result.stages] for result in results]
+    assert labels[0] == labels[1]
+    assert all(re.fullmatch("[0-9a-f]{16}", digest) for stage in labels[0] for digest in stage)
+    assert [len(stage) for stage in labels[0]] == [1, 1]
     # A cell alone, as in a job array, leaves what the report reads.
     assert json.loads((tmp_path / "second/study.json").read_text()) == record
     assert RunResult.load(tmp_path / "second/results" / name / "result.json").processes == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -17,15 +18,17 @@ import torch
 from torch import nn
 
 import headstart.export as exporting
-from headstart.checkpoint import load_model, save_checkpoint
+from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint
+from headstart.cli.exporting import export
 from headstart.errors import ConfigError, DataError, ExportError
 from headstart.evaluate import predict
 from headstart.export import agreement, blobs, crops_of, export_onnx, fold_batch_norms, write_graph
-from headstart.index import AnnotationIndex
+from headstart.index import AnnotationIndex, open_index
+from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.onnx_network import OnnxNetwork
-from headstart.predict import PoseEstimator, TorchNetwork
+from headstart.predict import PoseEstimator, TorchNetwork, load_network
 from headstart.scoring import evaluate_checkpoint
 from headstart.skeleton import BODY_18
 from tiny import MODEL
@@ -348,3 +351,129 @@ class TestCommand:
         done = self.run("export", "--out", tmp_path / "m.onnx")
         assert done.returncode == 0, done.stderr
         assert OnnxNetwork(tmp_path / "m.onnx").header.checkpoint == "ship.safetensors"
+
+
+class TestWhatDiffers:
+    def test_a_file_of_other_depths_disagrees_in_input_pixels(self, checkpoint: Path, tmp_path: Path):
+        """The nose a hundredth of a crop's width deeper: 0.64 px of 64, and every place is right."""
+        model, _ = load_model(checkpoint)
+        export_onnx(checkpoint, tmp_path / "model.onnx")
+        with torch.no_grad():
+            model.head.depth_maps.bias[BODY_18.index("nose")] -= 0.01
+        measured = agreement(model, tmp_path / "model.onnx", blobs(MODEL.input_size))
+        assert measured.largest_depth_px == pytest.approx(0.64, rel=0.01)
+        assert measured.largest_px < 1e-3
+        assert measured.worst_joint == "nose"
+
+    @pytest.mark.parametrize("error", [0.01, float("nan")])
+    def test_depths_that_are_not_those_of_pytorch(
+        self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: float
+    ):
+        def of_other_depths(model: PoseNet, path: Path, half: bool) -> None:
+            bias = model.head.depth_maps.bias
+            before = bias.detach().clone()
+            with torch.no_grad():
+                bias[BODY_18.index("nose")] += error
+                write_graph(model, path, half)
+                bias.copy_(before)
+
+        monkeypatch.setattr(exporting, "write_graph", of_other_depths)
+        with pytest.raises(ExportError, match=r"expected at most 0.001 px .*worst joint nose"):
+            export_onnx(checkpoint, tmp_path / "model.onnx")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_half_precision_file_that_is_too_far_off(
+        self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setitem(exporting.BROKEN, "fp16", 1e-6)
+        with pytest.raises(ExportError, match=r"a median of at most 6\.4e-05 px"):
+            export_onnx(checkpoint, tmp_path / "model.onnx", "fp16")
+
+    def test_crops_are_spread_over_the_data_set_and_unreadable_ones_left_out(
+        self, checkpoint: Path, stick_people_2d: Path, tmp_path: Path
+    ):
+        """Three of 20 people: the first, the eleventh, the last."""
+        root = shutil.copytree(stick_people_2d, tmp_path / "sticks")
+        index = open_index("lsp_extended", root, "all")
+        crops = CropDataset([index], BODY_18, MODEL.input_size)
+        (wanted,) = build_eval_loader(crops, np.array([0, 10, 19]), 3, 0)
+        np.testing.assert_array_equal(crops_of("lsp_extended", root, "all", 3, checkpoint), wanted.image.numpy())
+        (root / "images" / "im00011.jpg").write_bytes(b"no picture")
+        found = crops_of("lsp_extended", root, "all", 3, checkpoint)
+        np.testing.assert_array_equal(found, wanted.image.numpy()[[0, 2]])
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Spine and nose were labelled nowhere: their maps are flat, but for noise that rounding decides on."""
+    path = save(MODEL, tmp_path_factory.mktemp("lacking") / "last.safetensors")
+    held = load_checkpoint(path)
+    untrained = BODY_18.indices(("spine", "nose"))
+    held.tensors["ema.head.heatmaps.weight"][untrained] *= 1e-7
+    trained = [name for name in BODY_18.names if name not in ("spine", "nose")]
+    save_checkpoint(path, held.tensors, held.header | {"trained_joints": trained})
+    return path
+
+
+class TestJointsWithoutTraining:
+    def test_they_are_not_compared_and_the_file_knows(
+        self, lacking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """They alone disagree: before, they decided whether the file was written."""
+
+        def elsewhere(model: PoseNet, path: Path, half: bool) -> None:
+            with torch.no_grad():
+                model.head.heatmaps.weight[BODY_18.index("nose")] *= -1
+                write_graph(model, path, half)
+                model.head.heatmaps.weight[BODY_18.index("nose")] *= -1
+
+        monkeypatch.setattr(exporting, "write_graph", elsewhere)
+        header = export_onnx(lacking, tmp_path / "model.onnx")
+        assert header.agreement is not None
+        assert header.agreement.of_joints == 16 * 16
+        assert header.joints == BODY_18.names
+        network = OnnxNetwork(tmp_path / "model.onnx")
+        assert network.header.trained_joints == header.trained_joints
+        assert network.untrained == ("spine", "nose")
+        assert network.codec.skeleton == BODY_18
+
+    @pytest.mark.parametrize("flip_test", [False, True])
+    def test_networks_give_the_others(self, lacking: Path, tmp_path: Path, flip_test: bool):
+        export_onnx(lacking, tmp_path / "model.onnx")
+        crops = blobs(MODEL.input_size, 3).transpose(0, 2, 3, 1)
+        whole = TorchNetwork(load_model(lacking)[0], "cpu")(crops, flip_test=flip_test)
+        kept = [number for number, name in enumerate(BODY_18.names) if name not in ("spine", "nose")]
+        for network in (load_network(lacking, "cpu"), OnnxNetwork(tmp_path / "model.onnx")):
+            assert network.skeleton.names == tuple(BODY_18.names[number] for number in kept)
+            found = network(crops, flip_test=flip_test)
+            assert found.keypoints.shape == (3, 16, 2)
+            np.testing.assert_allclose(found.keypoints, whole.keypoints[:, kept], atol=1e-3)
+            np.testing.assert_allclose(found.depth, whole.depth[:, kept], atol=1e-4)
+            np.testing.assert_allclose(found.confidence, whole.confidence[:, kept], atol=1e-5)
+
+    def test_the_command_names_them(self, lacking: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        export(lacking, out=tmp_path / "m.onnx")
+        said = capsys.readouterr().out
+        assert "labelled, their places are chance: spine, nose\n" in said
+        assert "of 256 joints compared" in said
+
+    def test_a_file_that_does_not_say_has_all(self, exported: Path, tmp_path: Path):
+        """As those that were written before."""
+        import onnx
+
+        graph = onnx.load(exported)
+        old = {one.key: one.value for one in graph.metadata_props}
+        header = json.loads(old["headstart"])
+        assert header.pop("trained_joints") == list(BODY_18.names)
+        del graph.metadata_props[:]
+        onnx.helper.set_model_props(graph, old | {"headstart": json.dumps(header)})
+        onnx.save(graph, tmp_path / "old.onnx")
+        network = OnnxNetwork(tmp_path / "old.onnx")
+        assert (network.skeleton, network.untrained) == (BODY_18, ())
+
+    def test_a_model_that_has_learnt_no_joint(self, lacking: Path, tmp_path: Path):
+        held = load_checkpoint(lacking)
+        save_checkpoint(tmp_path / "none.safetensors", held.tensors, held.header | {"trained_joints": []})
+        with pytest.raises(ConfigError, match="no joint of body_18 was labelled"):
+            export_onnx(tmp_path / "none.safetensors", tmp_path / "m.onnx")
+        assert [path.name for path in tmp_path.iterdir()] == ["none.safetensors"]

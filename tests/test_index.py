@@ -317,18 +317,6 @@ class TestOpenIndex:
             os.utime(labels, ns=(len(content), len(content)))
             open_index("lsp", root, "train", tmp_path / "cache")
             assert len(calls) == asked
-        (root / "images").mkdir()
-        os.utime(root, ns=(times[0].st_atime_ns, times[0].st_mtime_ns))
-        open_index("lsp", root, "train", tmp_path / "cache")
-        before = len(calls)
-        (root / "images" / "beside.json").write_text("of no adapter")
-        os.utime(root / "images", ns=(5, 5))
-        open_index("lsp", root, "train", tmp_path / "cache")
-        assert len(calls) == before + 1
-        (root / "images" / "beside.json").write_text("folders of pictures are not entered")
-        os.utime(root / "images", ns=(5, 5))
-        open_index("lsp", root, "train", tmp_path / "cache")
-        assert len(calls) == before + 1
 
     @pytest.mark.parametrize("base", [".", "images"])
     def test_labels_beside_crops_edited_in_place_are_read_again(

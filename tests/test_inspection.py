@@ -74,6 +74,18 @@ class TestSummarise:
         assert (summary.joints_visible, summary.joints_occluded, summary.joints_3d) == (4, 1, 5)
         assert summary.share_inside_crop == pytest.approx(3 / 5)
         assert summary.unreadable == []
+        labelled = {joint: count for joint, count in summary.labels_2d.items() if count}
+        assert labelled == {"nose": 2, "neck": 1, "pelvis": 1, "left_knee": 1}
+        assert summary.labels_3d == {joint: int(number < 5) for number, joint in enumerate(CANONICAL.names)}
+
+    def test_3d_labels_are_checked_where_there_are_any(self, stick_people_2d: Path, stick_people_3d: Path):
+        assert summarise(open_index("lsp_extended", stick_people_2d, "all"), read_images=False).checks_3d is None
+        checks = summarise(open_index("h36m", stick_people_3d, "test"), read_images=False).checks_3d
+        # Human3.6M's labels in the pictures are the projections; hips 130 mm and shoulders 180 mm aside, 490 mm above.
+        assert (checks.people, checks.projected.people, checks.projected.people_beyond) == (8, 8, 0)
+        assert checks.projected.median_px == pytest.approx(0, abs=1e-4)
+        assert checks.hip_to_shoulder_mm == pytest.approx(np.hypot(50, 490), abs=0.1)
+        assert checks.problems == []
 
     def test_nothing_labelled_is_no_division_by_zero(self, tmp_path: Path):
         assert summarise(index_of([person_of(0, tmp_path)], tmp_path), read_images=False).share_inside_crop == 0

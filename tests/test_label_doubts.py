@@ -146,3 +146,23 @@ def test_doubts_do_not_depend_on_where_and_how_large(seed: int, scale: float, sh
     distances = np.linalg.norm(seen - labels[here.order], axis=-1) / trunk_size(one)
     clear = ~(np.abs(distances - 0.5) < 1e-2)
     np.testing.assert_array_equal(here.dropped[clear], there.dropped[clear])
+
+
+def test_the_least_trunk_is_a_fifth_of_the_longer_side() -> None:
+    """Of somebody who lies, too."""
+    for box in ([0, 0, 40, 200], [0, 0, 200, 40]):
+        assert trunk_size(replace(person({}), bbox_xywh=np.array(box, np.float32))) == pytest.approx(40)
+
+
+def test_one_pair_does_not_change_a_limbs_sides_and_two_do() -> None:
+    assert doubt(person(exchanged("knee")), at(PLACES), SURE).exchanged == ()
+    assert doubt(person(exchanged("knee", "ankle")), at(PLACES), SURE).exchanged == ("legs",)
+
+
+def test_a_pair_far_apart_counts_for_no_more_than_a_trunk() -> None:
+    """Feet 100 px apart, two trunks, and the model sees them exchanged; hips (30 px) and knees (40 px) as labelled:
+    (2 x 1 - 2 x 0.6 - 2 x 0.8) / 6 is below 0, while 2 x 2 instead would be 0.2 in favour of an exchange."""
+    wide = {**PLACES, "right_ankle": (0, 100), "left_ankle": (100, 100)}
+    seen = {**wide, "right_ankle": (100, 100), "left_ankle": (0, 100)}
+    assert trunk_size(person(wide)) == pytest.approx(50)
+    assert doubt(person(wide), at(seen), SURE).exchanged == ()

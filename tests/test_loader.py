@@ -163,6 +163,15 @@ class TestLabelsOnPictures:
         assert sample(0, 1, 2) == sample(0, 1, 2)
         assert len({sample(0, 1, 2), sample(1, 1, 2), sample(0, 2, 2), sample(0, 1, 3)}) == 4
 
+    @pytest.mark.parametrize(
+        "change", [{"brightness": 0.3}, {"contrast": 0.3}, {"colour": 0.3}, {"occluder_probability": 1}]
+    )
+    def test_colours_and_occluders_reach_the_picture(self, crowd: AnnotationIndex, change: dict[str, float]):
+        plain, changed = (CropDataset([crowd], BODY_18, SIZE, config) for config in (STILL, replace(STILL, **change)))
+        for position in range(5):
+            draw = Draw(0, 3, 0, position)
+            assert (changed[draw]["image"] != plain[draw]["image"]).any()
+
     def test_unlabelled_joints_have_weight_zero_and_no_place(self, tmp_path: Path):
         person = person_of(0, tmp_path)
         person.visibility[[0, 7]] = (0, 1)

@@ -120,6 +120,20 @@ class TestPackedPerson:
         centre = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
         np.testing.assert_allclose(moved.keypoints[0], centre, atol=0.03)
 
+    @pytest.mark.parametrize("size", [41, 90])
+    def test_labels_follow_a_picture_whose_size_was_rounded(self, image: Path, size: int):
+        """160 px times 41 / 125 are 52.48, stored as 52: a fifth of a pixel at the blob, 100 px from the corner."""
+        rows, columns = np.mgrid[:300, :400]
+        blob = 255 * np.exp(-((columns - 150.3) ** 2 + (rows - 160.6) ** 2) / 72)
+        cv2.imwrite(str(image), np.repeat(blob.round().astype(np.uint8)[..., None], 3, 2))
+        person = person_of(0, image)
+        person.keypoints[0] = (150.3, 160.6)
+        moved, picture = packed_person(person, PackConfig(size=size))
+        weight = picture[..., 0].astype(float)
+        rows, columns = np.mgrid[: picture.shape[0], : picture.shape[1]]
+        centre = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+        np.testing.assert_allclose(moved.keypoints[0], centre, atol=0.04)
+
     def test_at_the_border_only_what_is_there_is_stored(self, image: Path):
         person = person_of(0, image, bbox_xywh=np.array([-20, 250, 60, 100], np.float32))
         moved, picture = packed_person(person, PackConfig())

@@ -24,9 +24,9 @@ from headstart.geometry import Camera, Crop
 from headstart.images import read_image
 from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
-from headstart.predict import PoseEstimator, TorchNetwork, load_network
+from headstart.predict import PoseEstimator, TorchNetwork, load_network, untrained_joints
 from headstart.records import CropJoints, Detection, FieldOfView, Prediction
-from headstart.skeleton import BODY_18, mirrored_name
+from headstart.skeleton import BODY_18, Skeleton, mirrored_name
 from headstart.tracking import Box, overlaps
 from oracle import Oracle, box_of, person, seen_by, stature
 from sees_white import SeesWhite, painted
@@ -195,6 +195,48 @@ def network() -> TorchNetwork:
         if weights.ndim == 4:
             torch.nn.init.normal_(weights)
     return TorchNetwork(model, "cpu")
+
+
+class TestJointsWithoutTraining:
+    BOX = (10.0, 5.0, 50.0, 70.0)
+
+    def estimated(self, model: PoseNet, *untrained: str, camera: Camera | None = CAMERA) -> Prediction:
+        estimator = PoseEstimator(TorchNetwork(model, "cpu", [n for n in BODY_18.names if n not in untrained]))
+        photo = np.random.default_rng(3).integers(0, 255, (90, 70, 3)).astype(np.uint8)
+        return estimator.estimate([photo], [[self.BOX]], camera)[0][0]
+
+    def test_they_are_in_nothing_and_the_others_stay(self, network: TorchNetwork):
+        whole, part = self.estimated(network.model), self.estimated(network.model, "spine", "nose")
+        names = [name for name in BODY_18.names if name not in ("spine", "nose")]
+        for field in ("keypoints", "xyz_mm", "camera_xyz_mm"):
+            assert getattr(part, field) == {name: getattr(whole, field)[name] for name in names}, field
+
+    def test_the_scale_is_that_of_the_bones_that_are_known(self):
+        """Upper bodies, as FLIC has them. By hand: arms and trunk together have their shares of the stature."""
+        truth = seen_by(CAMERA, person(0) + np.array([0.0, 0.0, 4000.0]))
+        kept = [n for n, name in enumerate(BODY_18.names) if not name.endswith(("knee", "ankle", "spine", "nose"))]
+
+        class UpperBody(Oracle):
+            skeleton = Skeleton("upper", tuple(BODY_18.names[number] for number in kept))
+
+        box = box_of(truth)
+        ((found,),) = PoseEstimator(UpperBody([(box, truth[kept])])).estimate([BLANK], [[box]])
+        assert len(found.xyz_mm) == 12
+        at = {name: np.array(point) for name, point in found.xyz_mm.items()}
+        arms = [("shoulder", "elbow", 0.186), ("elbow", "wrist", 0.146)]
+        lengths = [np.linalg.norm(at[f"{s}_{a}"] - at[f"{s}_{b}"]) for s in ("left", "right") for a, b, _ in arms]
+        hips, shoulders = ((at[f"left_{joint}"] + at[f"right_{joint}"]) / 2 for joint in ("hip", "shoulder"))
+        lengths.append(np.linalg.norm(hips - shoulders))
+        assert sum(lengths) == pytest.approx(1700 * (2 * 0.186 + 2 * 0.146 + 0.288), rel=0.005)
+
+    def test_without_a_pelvis_the_middle_is_the_origin(self, network: TorchNetwork):
+        part = self.estimated(network.model, "left_hip", "right_hip", "pelvis", camera=None)
+        np.testing.assert_allclose(np.mean(list(part.xyz_mm.values()), 0), 0, atol=1e-4)
+
+    def test_which_they_are(self, network: TorchNetwork):
+        assert untrained_joints(network) == ()
+        assert untrained_joints(TorchNetwork(network.model, "cpu", BODY_18.names[:16])) == ("spine", "nose")
+        assert untrained_joints(Oracle([])) == ()
 
 
 class TestNetwork:
@@ -410,6 +452,20 @@ class TestLoading:
     def test_fields_of_view_that_no_lens_has(self, degrees):
         with pytest.raises(ConfigError, match="field of view"):
             FieldOfView(degrees)
+
+
+@pytest.mark.parametrize("flip_test", [True, False])
+def test_every_look_is_as_the_flip_test_says(flip_test: bool) -> None:
+    """Those that close in on somebody too: the mirrored picture must give the mirrored person."""
+    asked: list[bool] = []
+
+    class Noting(SeesWhite):
+        def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+            asked.append(flip_test)
+            return super().__call__(crops, flip_test=flip_test)
+
+    PoseEstimator(Noting(), flip_test=flip_test).estimate(painted(640, 480, (401, 61, 30, 90)))
+    assert asked == [flip_test] * 3
 
 
 def test_it_is_what_scoring_does(network: TorchNetwork, index_2d: AnnotationIndex) -> None:

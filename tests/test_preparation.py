@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from headstart.checkpoint import load_checkpoint, save_checkpoint
-from headstart.errors import ConfigError
-from headstart.experiment import as_json
-from headstart.models.pose_net import PoseNet
-from headstart.preparation import build_network, load_saved, stage_codec
-from tiny import MODEL, experiment, stage_2d
+from headstart.checkpoint import SHIPPED, Checkpoint, load_checkpoint, save_checkpoint
+from headstart.errors import ConfigError, DataError
+from headstart.experiment import Experiment, as_json
+from headstart.loader import open_mixture
+from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.preparation import (
+    build_network,
+    continued_model,
+    joints_trained_before,
+    label_digests,
+    labelled_joints,
+    load_saved,
+    stage_codec,
+)
+from headstart.skeleton import BODY_18, CANONICAL, H36M_17, LSP_14
+from sticks import write_lsp_extended
+from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
 
 CPU = torch.device("cpu")
 TINY = experiment(stage_2d(Path("nowhere")))
@@ -37,7 +51,7 @@ def test_what_is_there_is_loaded_to_go_on_from_and_refused_otherwise(last: Path)
     saved = load_saved(last, as_json(TINY), resume=True)
     assert saved is not None
     assert saved.header == load_checkpoint(last).header
-    with pytest.raises(ConfigError, match="seed was 0, is 5"):
+    with pytest.raises(ConfigError, match="seed: 0 there, 5 here"):
         load_saved(last, as_json(replace(TINY, seed=5)), resume=True)
     with pytest.raises(ConfigError, match=f"^{last.parent} holds another run; give --resume"):
         load_saved(last, as_json(TINY), resume=False)
@@ -78,3 +92,144 @@ def test_gaussians_cover_the_same_part_of_a_person_on_smaller_crops() -> None:
 def test_crops_are_multiples_of_the_coarsest_maps_pixels() -> None:
     with pytest.raises(ConfigError, match=r"stage 2d: input_size \(40, 64\): expected multiples of 32 px"):
         stage_codec(PoseNet(MODEL), stage_2d(Path("nowhere"), input_size=(40, 64)))
+
+
+# --- what a run takes from another ---
+
+
+def start(path: Path, config: ModelConfig = MODEL, **about: Any) -> str:
+    """A checkpoint to start from."""
+    network = PoseNet(config)
+    tensors = {f"ema.{name}": tensor for name, tensor in network.state_dict().items()}
+    save_checkpoint(path, tensors, {"model": asdict(config), "backbone_config": network.backbone.config, **about})
+    return str(path)
+
+
+def test_a_run_that_starts_from_another_has_its_network(tmp_path: Path) -> None:
+    there = replace(MODEL, backbone="resnet18", head=replace(MODEL.head, channels=24), sigma=3.0)
+    begun = replace(TINY, start_from=start(tmp_path / "there.safetensors", there))
+    assert continued_model(begun, None) == there
+    backbone = continued_model(replace(begun, start_with="backbone"), None)
+    assert backbone == replace(MODEL, backbone="resnet18")
+    assert continued_model(TINY, None) == MODEL
+    with pytest.raises(DataError, match="nowhere"):
+        continued_model(replace(TINY, start_from="nowhere"), None)
+
+
+def test_a_run_that_goes_on_has_its_own_whatever_became_of_the_one_it_started_from(tmp_path: Path) -> None:
+    own = Path(start(tmp_path / "last.safetensors", replace(MODEL, sigma=3.0)))
+    for start_with in ("all", "backbone"):
+        begun = replace(TINY, start_from="gone", start_with=start_with)  # type: ignore[arg-type]
+        assert continued_model(begun, own) == replace(MODEL, sigma=3.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "says"),
+    [
+        ({"skeleton": "mpii_16"}, "model.skeleton: 'body_18' there, 'mpii_16' here"),
+        ({"backbone": "resnet18"}, "model.backbone: 'nano' there, 'resnet18' here"),
+        ({"head": replace(MODEL.head, heatmap="mse")}, "model.head.heatmap: 'cross_entropy' there, 'mse' here"),
+    ],
+)
+def test_another_network_than_that_of_the_first_weights_is_refused(
+    ours: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    """Maps of 17 joints of one skeleton would load as those of another; weights of nano made a nano of any name."""
+    begun = replace(TINY, model=replace(MODEL, **ours), start_from=start(tmp_path / "there.safetensors"))
+    with pytest.raises(ConfigError, match=rf"there\.safetensors holds another network: {says}\. Leave out --model"):
+        build_network(begun, None, tmp_path / "last.safetensors", CPU)
+
+
+def test_sizes_are_free_and_a_new_head_need_not_be_the_old_one(tmp_path: Path) -> None:
+    begun = replace(TINY, start_from=start(tmp_path / "there.safetensors"))
+    larger = replace(begun, model=replace(MODEL, input_size=(96, 96), sigma=1.5))
+    assert build_network(larger, None, tmp_path / "last.safetensors", CPU).config.input_size == (96, 96)
+    other = replace(MODEL, head=replace(MODEL.head, channels=24), skeleton="mpii_16")
+    network = build_network(
+        replace(begun, model=other, start_with="backbone"), None, tmp_path / "last.safetensors", CPU
+    )
+    assert len(network.skeleton) == 16
+
+
+# --- which joints have been trained ---
+
+
+def test_joints_are_those_that_somebody_in_use_has_labelled(stick_people_2d: Path, stick_people_3d: Path) -> None:
+    lsp, h36m = data_2d(stick_people_2d), data_3d(stick_people_3d)
+    assert labelled_joints(open_mixture((lsp,), 0)) == {*LSP_14.names, "pelvis", "thorax"}
+    assert labelled_joints(open_mixture((h36m,), 0)) == set(H36M_17.names)
+    assert labelled_joints(open_mixture((lsp, h36m), 0)) == set(BODY_18.names)
+    never_drawn = replace(h36m, weight=0.0)
+    assert labelled_joints(open_mixture((lsp, never_drawn), 0)) == {*LSP_14.names, "pelvis", "thorax"}
+
+
+def test_joints_of_people_who_are_left_out_do_not_count_and_sides_do_together(
+    stick_people_2d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first of 20 has a left wrist, and nobody a right one: crops are mirrored."""
+    mixture = open_mixture((data_2d(stick_people_2d),), 0)
+    visibility = mixture.indexes[0].column("visibility").copy()
+    visibility[:, CANONICAL.indices(("left_wrist", "right_wrist"))] = 0
+    visibility[0, CANONICAL.index("left_wrist")] = 1
+    monkeypatch.setattr(mixture.indexes[0], "column", lambda name: visibility)
+    assert {"left_wrist", "right_wrist"} <= labelled_joints(mixture)
+    mixture.rows[0] = torch.arange(1, 20).numpy()
+    assert labelled_joints(mixture) == {*LSP_14.names, "pelvis", "thorax"} - {"left_wrist", "right_wrist"}
+
+
+def test_joints_that_the_first_weights_know(last: Path, tmp_path: Path) -> None:
+    fresh = ("nose", "neck")
+    there = start(tmp_path / "there.safetensors", trained_joints=fresh)
+    begun = replace(TINY, start_from=there)
+    assert joints_trained_before(TINY, None, BODY_18) == set()
+    assert joints_trained_before(begun, None, BODY_18) == set(fresh)
+    assert joints_trained_before(replace(begun, start_with="backbone"), None, BODY_18) == set()
+    assert joints_trained_before(replace(TINY, start_from=SHIPPED), None, BODY_18) == set(BODY_18.names)
+    assert joints_trained_before(begun, Checkpoint({}, {"trained_joints": ["spine"]}), BODY_18) == {"spine"}
+    assert joints_trained_before(begun, load_checkpoint(last), BODY_18) == set(BODY_18.names)  # an older one
+
+
+# --- which labels ---
+
+
+def of(*roots: Path) -> Experiment:
+    return experiment(*(stage_2d(root) for root in roots))
+
+
+def saved_by(begun: Experiment, labels: list[list[str]] | None) -> Checkpoint:
+    return Checkpoint({}, {"config": as_json(begun)} | ({} if labels is None else {"labels": labels}))
+
+
+def digests(begun: Experiment, saved: Checkpoint | None = None, done: int = 0) -> list[list[str]]:
+    """With ``done`` stages over."""
+    mixtures = {n: open_mixture(one.data, 0) for n, one in enumerate(begun.stages) if n >= done}
+    return label_digests(mixtures, begun, saved, Path("last.safetensors"))
+
+
+def test_labels_are_the_same_wherever_they_lie(
+    stick_people_2d: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "headstart")
+    moved = shutil.copytree(stick_people_2d, tmp_path / "moved")
+    other = write_lsp_extended(tmp_path / "other", 8)
+    here, there = of(stick_people_2d, other), of(moved, other)
+    labels = digests(here)
+    assert labels[0] != labels[1]
+    assert digests(here, saved_by(here, labels)) == labels
+    assert caplog.messages == []
+    assert digests(there, saved_by(here, labels)) == labels
+    root = f"stages.0.data.0.root: {str(stick_people_2d)!r} there, {str(moved)!r} here"
+    assert caplog.messages == [f"data have moved, their labels are the same: {root}"]
+    caplog.clear()
+    assert digests(there, saved_by(here, None)) == labels
+    assert caplog.messages == [f"data have moved, the checkpoint does not say which labels they had: {root}"]
+
+
+def test_other_labels_are_another_run_but_those_of_stages_that_are_over(stick_people_2d: Path, tmp_path: Path) -> None:
+    other = write_lsp_extended(tmp_path / "other", 8)
+    before, now = of(stick_people_2d, stick_people_2d), of(other, stick_people_2d)
+    labels = digests(before)
+    with pytest.raises(ConfigError, match=rf"^{other}: the labels of lsp_extended all are not those that last\.") as no:
+        digests(now, saved_by(before, labels))
+    assert f"({labels[0][0]} there, " in str(no.value)
+    assert digests(now, saved_by(before, labels), done=1) == labels

@@ -8,7 +8,8 @@ import pytest
 
 from headstart.budget import Budget
 from headstart.experiment import Stage
-from headstart.progress import Goal, Meter, Progress, scalars
+from headstart.losses import LOSSES
+from headstart.progress import _LOSS_UNITS, Goal, Meter, Progress, scalars
 
 STAGE = Stage("2d", (), Budget(samples=32), {})
 
@@ -24,8 +25,9 @@ class TestProgress:
     def test_the_end_of_a_stage_is_paid_and_the_beginning_of_the_next_one(self):
         paid = {"name": "3d", "steps": 1, "samples": 4, "flops": 4e6, "seconds": 1.0, "people": [5]}
         progress = Progress(stage=1, step=3, seconds=2.5, updates=11, best=70.0, costs=[paid])
-        progress.end_stage(STAGE, [20, 16], 4, 1e6)
+        progress.end_stage(STAGE, [20, 16], ["ab", "cd"], 4, 1e6)
         own = {"name": "2d", "steps": 3, "samples": 12, "flops": 12e6, "seconds": 2.5, "people": [20, 16]}
+        own |= {"labels": ["ab", "cd"]}
         assert progress == Progress(stage=2, updates=11, best=70.0, costs=[paid, own])
 
 
@@ -76,3 +78,21 @@ class TestMeter:
 def test_trackers_hear_of_numbers_by_stage():
     row = {"stage": "2d", "step": 3, "samples": 12, "loss": 0.5, "note": "text"}
     assert scalars(row) == {"2d/samples": 12.0, "2d/loss": 0.5}
+
+
+def test_names_for_a_tracker_end_in_their_unit_where_there_is_one():
+    row = {"stage": "2d+3d", "step": 3, "learning_rate": 0.1, "heatmap_mse": 1.0, "heatmap_cross_entropy": 2.0}
+    row |= {"depth_l1": 3.0, "synthetic_wild": 120.0, "lsp_extended_pck": 60.0}
+    assert list(scalars(row, units=True)) == [
+        "2d+3d/learning_rate",
+        "2d+3d/heatmap_mse",
+        "2d+3d/heatmap_cross_entropy [nats]",
+        "2d+3d/depth_l1 [crop widths]",
+        "2d+3d/synthetic_wild MPJPE [mm]",
+        "2d+3d/lsp_extended_pck PCK [%]",
+    ]
+    assert list(scalars(row).values()) == list(scalars(row, units=True).values())
+
+
+def test_every_unit_is_that_of_a_loss():
+    assert set(_LOSS_UNITS) <= set(LOSSES)

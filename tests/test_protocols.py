@@ -177,8 +177,50 @@ def test_fields_are_frozen():
         ("h36m_standard", {"frame_stride": 0}, "frame_stride"),
         ("h36m_standard", {"metric": "pck"}, "reference"),
         ("mpi_inf_3dhp", {"threshold": None}, "threshold"),
+        ("h36m_standard", {"metric": "mpje"}, "metric must be one of pck, "),
+        ("h36m_standard", {"group_by": ("actions",)}, "group_by must be a tuple of action, "),
+        ("h36m_standard", {"group_by": "action"}, "group_by must be a tuple of action, .*; got 'action'"),
+        ("h36m_standard", {"companions": ("pa_mpje",)}, "companions must be a tuple of mpjpe, "),
     ],
 )
 def test_contradictions_name_their_field(name: str, change: dict, field: str):
     with pytest.raises(ConfigError, match=f"protocol {name}: {field}"):
         replace(protocol(name), **change)
+
+
+_PCK = ("joints", 0.2, 1, "torso")
+_MM = ("frames", None, 1, None)
+#: Metric, average, threshold, frame stride, reference, number of joints, groups: what a figure means, once more and
+#: apart from the constants, so that no edit of them goes unseen.
+MEANING = {
+    "h36m_standard": ("mpjpe", "frames", None, 64, None, 17, ("action",)),
+    "h36m_standard_actions": ("mpjpe", "groups", None, 64, None, 17, ("action",)),
+    "h36m_zhou2017": ("zhou2017_mpjpe", "frames", None, 64, None, 17, ("action",)),
+    "mpii_pckh": ("pckh", "joints", 0.5, 1, "head_size", 14, ()),
+    "lsp_pck": ("pck", *_PCK, 14, ()),
+    "lsp_extended_pck": ("pck", *_PCK, 14, ()),
+    "lsp_extended_pck12": ("pck", *_PCK, 12, ()),
+    "flic_pck": ("pck", *_PCK, 4, ()),
+    "coco_pck": ("pck", *_PCK, 12, ()),
+    "mpi_inf_3dhp": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
+    "threedpw": ("mpjpe", *_MM, 14, ("sequence",)),
+    "occlusion_person": ("mpjpe", "joints", None, 1, None, 15, ()),
+    "aspset": ("mpjpe", "frames", None, 5, None, 16, ("subject",)),
+    "synthetic_wild": ("mpjpe", *_MM, 17, ()),
+    "synthetic_studio": ("mpjpe", *_MM, 17, ("action",)),
+    "synthetic_occluded": ("mpjpe", *_MM, 17, ()),
+    "synthetic_wild_pck": ("pck", *_PCK, 12, ()),
+}
+
+
+def test_what_each_figure_means_is_written_down_twice():
+    assert set(MEANING) == set(PROTOCOLS)
+    for name, meaning in MEANING.items():
+        one = protocol(name)
+        facts = (one.metric, one.average, one.threshold, one.frame_stride, one.reference)
+        assert (*facts, len(one.joints), one.group_by) == meaning, name
+        assert one.flip_test, name
+        assert one.decode == ("argmax" if name == "h36m_zhou2017" else "subpixel"), name
+    parts = {joint.removeprefix("left_").removeprefix("right_") for joint in protocol("aspset").joints}
+    assert {"pelvis", "spine", "neck", "head_top"} < parts
+    assert set(protocol("synthetic_wild").joints) == set(protocol("h36m_standard").joints)

@@ -8,9 +8,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from headstart import datasets
-from headstart.checkpoint import load_model, load_weights, shipped_weights
+from headstart.checkpoint import SHIPPED, load_model, load_weights, shipped_weights
 from headstart.errors import ConfigError
-from headstart.experiment import SHIPPED
 from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
@@ -151,3 +150,33 @@ def test_names_that_do_not_exist() -> None:
 def test_a_stage_without_data_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"recipe {name}, stage .*: no data; name some with --two-d or --three-d"):
         build(name, Sources(two_d=(), three_d=()))
+
+
+def test_modern_recipes_weigh_depth_against_the_cross_entropy_as_measured() -> None:
+    """Depths in crop widths are small numbers: smooth L1 weighs 20, L1 weighs 10 (LOG.md)."""
+    sources = Sources(two_d=("lsp_extended",), three_d=("synthetic_wild", "synthetic_occluded"))
+    then = build("pretrain_2d_then_3d", sources)
+    both = {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 20.0}
+    assert [stage.losses for stage in then.stages] == [
+        {"heatmap_cross_entropy": 1.0},
+        both,
+        {**both, "bone_ratio": 0.1},
+    ]
+    for name in ("ship", "finetune"):
+        last = build(name, sources).stages[-1]
+        assert last.losses == {"heatmap_cross_entropy": 1.0, "depth_l1": 10.0}
+        assert last.freeze_stride == 4
+
+
+@pytest.mark.parametrize(("name", "share"), [("ship", 0.8), ("finetune", 0.7)])
+def test_photographs_and_synthetic_people_share_the_draws(name: str, share: float) -> None:
+    """Photographs have no depth, whatever labels lie there."""
+    sources = Sources(two_d=("lsp_extended", "coco"), three_d=("synthetic_wild", "synthetic_occluded"))
+    data = build(name, sources).stages[-1].data
+    assert [(one.dataset, one.use_3d) for one in data] == [
+        ("lsp_extended", False),
+        ("coco", False),
+        ("synthetic_wild", True),
+        ("synthetic_occluded", True),
+    ]
+    assert [one.weight for one in data] == pytest.approx([share / 2, share / 2, (1 - share) / 2, (1 - share) / 2])

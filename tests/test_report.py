@@ -14,14 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy import stats
 
 from fake_study import BATCH, BUDGET, FLOPS_A_SAMPLE, Fake, grid, write_cell, write_study
 from headstart import plots, study, study_records
 from headstart.errors import DataError
 from headstart.report import check_matched, dials, load_study, mismatches, write_report
 from headstart.report.comparison import settings, usual_in
-from headstart.report.curves import _range_of, error_against_compute
-from headstart.report.document import Table
+from headstart.report.compute import Reached
+from headstart.report.curves import _needs, _range_of, _series, _targets, error_against_compute
+from headstart.report.document import Table, flops
 from headstart.report.series import series_of_summaries
 from headstart.results import RunResult, Scores, StageCost
 from headstart.statistics import summarise
@@ -394,6 +396,232 @@ def test_broken_pictures_are_named(tmp_path: Path) -> None:
         write_report(folder)
 
 
+# --- families of comparisons ---
+
+OTHER = [replace(cell, three_d="synthetic_occluded") for cell in PAIR]
+#: (3D set, test) -> what the main arm has more than the baseline's 63 mm, seed by seed. The p of the paired t-test with
+#: two degrees of freedom is 1 - t / sqrt(2 + t^2): 0.002307, 0.009132, 0.8075 and 0.02020.
+EFFECTS = {
+    ("synthetic_studio", "synthetic_studio"): (-12.0, -13.0, -11.0),
+    ("synthetic_studio", "synthetic_occluded"): (-10.0, -12.0, -14.0),
+    ("synthetic_occluded", "synthetic_studio"): (1.0, -1.0, 0.5),
+    ("synthetic_occluded", "synthetic_occluded"): (-3.0, -5.0, -4.0),
+}
+
+
+def four_comparisons(folder: Path) -> str:
+    """Markdown of a study of two 3D sets, two tests each."""
+
+    def values(cell: Fake) -> dict[str, float]:
+        ours = cell.arm == "2d_then_3d"
+        return {
+            test: 63.0 + ours * EFFECTS[cell.three_d, test][cell.seed]
+            for test in ("synthetic_studio", "synthetic_occluded")
+        }
+
+    cells = [with_scores(cell, values(cell)) for cell in (*PAIR, *OTHER)]
+    return write_report(write_study(folder, cells, protocols=["synthetic_studio", "synthetic_occluded"]))[0].read_text()
+
+
+def test_the_answer_is_one_family_by_hand(tmp_path: Path) -> None:
+    """Two own tests: 2 x 0.0023 and 1 x 0.0202."""
+    answer = four_comparisons(tmp_path).split("## Every arm on every test")[0]
+    assert "lower by 12.0 mm (95 % interval 9.5 to 14.5, n = 3 seeds, p = 0.005 after Holm over 2)" in answer
+    assert "lower by 4.0 mm (95 % interval 1.5 to 6.5, n = 3 seeds, p = 0.020 after Holm over 2)" in answer
+
+
+def test_all_differences_are_one_family_by_hand(tmp_path: Path) -> None:
+    """4 x 0.002307, 3 x 0.009132, 2 x 0.02020 and 0.8075."""
+    table = four_comparisons(tmp_path).split("All tests in numbers")[1].split("\n## ")[0]
+    found = [[cell.strip() for cell in line.split("|")[6:8]] for line in table.splitlines() if "2D then 3D, " in line]
+    assert sorted(found) == [["0.00231", "0.00923"], ["0.00913", "0.0274"], ["0.0202", "0.0404"], ["0.808", "0.808"]]
+
+
+def in_percent(cells: list[Fake], values: dict[str, tuple[float, ...]]) -> list[Fake]:
+    """The cells with a test in percent beside their own in mm, which is the same for all."""
+
+    def scores(cell: Fake) -> list[Scores]:
+        pck = values[cell.arm][cell.seed]
+        return [
+            Scores(
+                "synthetic_studio",
+                "Data set synthetic_studio, split test.",
+                "mpjpe",
+                "mm",
+                60.0 + cell.seed,
+                "lower",
+                10,
+            ),
+            Scores("lsp_pck", "Data set lsp, split test.", "pck", "%", pck, "higher", 10),
+        ]
+
+    return [replace(cell, changes={**cell.changes, "scores": scores(cell)}) for cell in cells]
+
+
+def test_more_percent_is_better(tmp_path: Path) -> None:
+    values = {"3d_alone": (50.0, 51.0, 52.0), "2d_then_3d": (60.0, 62.0, 64.0)}
+    folder = write_study(tmp_path, in_percent(PAIR, values), protocols=["synthetic_studio", "lsp_pck"])
+    markdown, page = (path.read_text() for path in write_report(folder))
+    assert "- **All other tests** (corrected among themselves): significantly better in 1 of 1 comparison." in markdown
+    assert '<td class="better"><span>+11.0 ' in page
+
+
+def test_the_least_number_of_seeds_is_what_limits_a_test(tmp_path: Path) -> None:
+    """Two seeds of one 3D set, three of the other: 2 / 2^2."""
+    cells = [cell for cell in (*PAIR, *OTHER) if (cell.seed, cell.three_d) != (2, "synthetic_studio")]
+    assert "With 2 seeds the test without assumptions (all patterns of signs) cannot go below p = 0.5," in (
+        write_report(write_study(tmp_path, cells))[0].read_text()
+    )
+
+
+def amount_of_3d_data(folder: Path, **fields: str) -> str:
+    """That section of a study of two 3D sets, 100 people and all."""
+    effects = {
+        ("synthetic_studio", None): (-12.0, -13.0, -11.0),
+        ("synthetic_studio", 100): (-2.0, -1.0, -3.0),
+        ("synthetic_occluded", None): (-3.0, -5.0, -4.0),
+        ("synthetic_occluded", 100): (0.0, 0.0, -1.0),
+    }
+
+    def values(cell: Fake) -> dict[str, float]:
+        ours = cell.arm == "2d_then_3d"
+        both = dict.fromkeys(("synthetic_studio", "synthetic_occluded"), 63.0)
+        return {**both, cell.three_d: 63.0 + ours * effects[cell.three_d, cell.three_d_limit][cell.seed]}
+
+    cells = [replace(cell, three_d_limit=limit) for cell in (*PAIR, *OTHER) for limit in (None, 100)]
+    cells = [with_scores(cell, values(cell)) for cell in cells]
+    tests = ["synthetic_studio", "synthetic_occluded"]
+    text = write_report(write_study(folder, cells, protocols=tests, **fields))[0].read_text()
+    return text.split("\n## Effect of the amount of 3D data\n")[1].split("\n## ")[0]
+
+
+def test_a_dial_is_one_family_over_all_3d_sets_and_so_are_its_ends_by_hand(tmp_path: Path) -> None:
+    """From 100 people to all, seed by seed: -10, -12, -8 and -3, -5, -3, so t = -8.66 and -5.5; the p of 0.0131 and
+    0.0315 become 2 x 0.0131 and 0.0315."""
+    section = amount_of_3d_data(tmp_path)
+    assert section.count("p after Holm over 4 comparisons of this section.") == 2
+    assert (
+        "from 100 to all: lower by 10.0 mm (95 % interval 5.0 to 15.0, n = 3 seeds, p = 0.026 after Holm over 2)"
+        in section
+    )
+    assert (
+        "from 100 to all: lower by 3.7 mm (95 % interval 0.8 to 6.5, n = 3 seeds, p = 0.032 after Holm over 2)"
+        in section
+    )
+
+
+# --- compute ---
+
+
+def test_targets_are_what_every_seed_reaches_by_hand() -> None:
+    """Seeds of the baseline get down to 50 and 60 mm, those of the arm to 40 and 45."""
+    x = np.array([1.0, 2.0])
+    ours, theirs = (
+        [(x, np.array(y)) for y in arm] for arm in (([90.0, 40.0], [45.0, 70.0]), ([80.0, 50.0], [60.0, 75.0]))
+    )
+    assert [one.value for one in _targets(ours, theirs, "lower")] == pytest.approx([66, 60, 45])
+    assert [one.value for one in _targets(theirs, ours, "lower")] == pytest.approx([49.5, 45])
+    # In percent: the baseline gets up to 75 and 80, the arm to 70 and 90, which is no further for all.
+    assert [one.value for one in _targets(ours, theirs, "higher")] == pytest.approx([75 / 1.1, 75])
+
+
+def test_compute_over_seeds_is_a_geometric_mean() -> None:
+    assert _needs([Reached(1e12), Reached(1e14)]) == flops(1e13)
+    assert _needs([Reached(1e12), Reached(None)]) == f"{flops(1e12)} (not reached by 1 of 2 seeds)"
+
+
+def test_the_ratio_of_compute_is_the_baselines_over_the_arms(tmp_path: Path) -> None:
+    """From 100 to 60 mm: after 4,000 samples of the baseline and 2,000 of the mixture, whichever seed."""
+    cells = []
+    for arm, two_d, samples in (("3d_alone", None, 4000), ("2d3d", "synthetic_wild", 2000)):
+        rows = [
+            {"stage": "3d", "step": n, "samples": n, "synthetic_studio": mm}
+            for n, mm in ((1000, 100.0), (samples, 60.0))
+        ]
+        cells += [Fake(arm, seed, two_d, share_2d=0.0, changes={"history": rows}) for seed in range(3)]
+    text = write_report(write_study(tmp_path, cells, main="2d3d"))[0].read_text()
+    (row,) = [line for line in text.splitlines() if "60.0 (all seeds of the baseline)" in line]
+    needs = [flops(samples * FLOPS_A_SAMPLE) for samples in (4000, 2000)]
+    assert [cell.strip() for cell in row.split("|")[3:6]] == [*needs, "2.00 [2.00, 2.00]"]
+
+
+def test_bands_are_one_deviation_wide_on_both_sides(tmp_path: Path) -> None:
+    """Seeds end at 59, 60 and 61 mm."""
+    cells = []
+    for seed in range(3):
+        rows = [
+            {"stage": "3d", "step": n, "samples": n, "synthetic_studio": mm + seed}
+            for n, mm in ((1000, 99.0), (2000, 59.0))
+        ]
+        cells.append(Fake("3d_alone", seed, share_2d=0.0, changes={"history": rows}))
+    study = load_study(write_study(tmp_path, cells))
+    ((one,), _) = _series(study, list(study.variants), "synthetic_studio")
+    assert (one.y, one.low, one.high) == (pytest.approx([100, 60]), pytest.approx([99, 59]), pytest.approx([101, 61]))
+
+
+# --- the test that a study chose ---
+
+
+def test_welchs_test_by_hand(tmp_path: Path) -> None:
+    """62, 64, 63 and 50, 51, 52: variances of 1, so that the standard error is sqrt(2/3) with 4 degrees of freedom."""
+    ours, theirs = {0: 50.0, 1: 51.0, 2: 52.0}, {0: 62.0, 1: 64.0, 2: 63.0}
+    values = {"3d_alone": theirs, "2d_then_3d": ours}
+    cells = [with_scores(cell, {"synthetic_studio": values[cell.arm][cell.seed]}) for cell in PAIR]
+    markdown = write_report(write_study(tmp_path, cells, significance_test="welch"))[0].read_text()
+    reach = 2.776445 * (2 / 3) ** 0.5
+    interval = f"{12 - reach:.1f} to {12 + reach:.1f}"
+    assert f"lower by 12.0 mm (95 % interval {interval}, n = 3 seeds, p < 0.001)" in markdown
+    assert (
+        "Differences are of means, not paired by seed; p is that of Welch's t-test, two-sided, significant below 0.05;"
+        " intervals are Welch's t, not corrected. With 3 seeds the test without assumptions (all ways to deal the"
+        " values to the two arms) cannot go below p = 0.1," in markdown
+    )
+    assert "Arm minus 3D alone, not paired by seed (Welch's test), with the 95 % t interval" in markdown
+    assert "| t-test p | after Holm | Permutation p | n |" in markdown
+    table = markdown.split("All tests in numbers")[1].split("\n## ")[0]
+    (row,) = [line for line in table.splitlines() if "2D then 3D, " in line]
+    assert [cell.strip() for cell in row.split("|")[-3:-1]] == ["0.1", "3"]
+    assert not re.search(r"(?<!not )paired by seed|paired t-test|Sign-flip", markdown)
+
+
+def test_the_ends_of_a_dial_are_compared_by_the_test_of_the_study(tmp_path: Path) -> None:
+    """-12, -13, -11 and -2, -1, -3: variances of 1 again, a reach of 2.776 x sqrt(2/3) = 2.27."""
+    section = amount_of_3d_data(tmp_path, significance_test="welch")
+    assert "from 100 to all: lower by 10.0 mm (95 % interval 7.7 to 12.3, n = 3 seeds, p < 0.001 after" in section
+
+
+def test_intervals_of_compute_are_those_of_the_test(tmp_path: Path) -> None:
+    """From 100 to 60 mm after so many samples, seed by seed."""
+    samples = {"3d_alone": (4000, 8000, 6000), "2d3d": (2000, 2000, 3000)}
+    cells = []
+    for arm, two_d in (("3d_alone", None), ("2d3d", "synthetic_wild")):
+        for seed, last in enumerate(samples[arm]):
+            points = ((1000, 100.0), (last, 60.0))
+            rows = [{"stage": "3d", "step": n, "samples": n, "synthetic_studio": mm} for n, mm in points]
+            cells.append(Fake(arm, seed, two_d, share_2d=0.0, changes={"history": rows}))
+    text = write_report(write_study(tmp_path, cells, main="2d3d", significance_test="welch"))[0].read_text()
+    logarithms = (np.log(samples[arm]) for arm in ("3d_alone", "2d3d"))
+    low, high = np.exp(stats.ttest_ind(*logarithms, equal_var=False).confidence_interval(0.95))
+    ratio = (4 * 8 * 6 / (2 * 2 * 3)) ** (1 / 3)
+    assert f"| {ratio:.2f} [{low:.2f}, {high:.2f}] |" in text
+    assert (
+        f"3D alone needs {ratio:.2f} times the compute of 2D + 3D (95 % interval {low:.2f} to {high:.2f}, n =" in text
+    )
+
+
+def test_every_section_is_there_whichever_the_test(tmp_path: Path, full: tuple[Path, str, str]) -> None:
+    markdown = write_report(write_study(tmp_path, grid(), samples=True, significance_test="welch"))[0].read_text()
+    assert headings(markdown) == headings(full[1])
+    assert "the geometric stage, at the same total budget, not paired by seed" in markdown
+    assert not re.search(r"\bnan\b", markdown)
+
+
+def test_a_test_that_there_is_not_is_named(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, PAIR, significance_test="wilcoxon")
+    with pytest.raises(DataError, match=r"study\.json: expected significance_test: one of paired, welch, found 'wilco"):
+        load_study(folder)
+
+
 # --- what it refuses ---
 
 
@@ -569,6 +797,128 @@ def test_pairs_of_different_commits_are_counted_in_the_head(tmp_path: Path) -> N
     text = write_report(folder)[0].read_text()
     assert "Mixed commits: 1 of 2 pairs compare cells of different commits" in text
     assert "Mixed commits" not in write_report(write_study(tmp_path / "one", PAIR))[0].read_text()
+
+
+def labelled(cells: list[Fake], changed: str, seeds: tuple[int, ...], arms: tuple[str, ...]) -> list[Fake]:
+    """The cells with the labels of their data and test recorded; those of the seeds and arms have others of one."""
+
+    def recorded(cell: Fake) -> Fake:
+        labels = {"synthetic_studio": "aa", "synthetic_wild": "bb", "test": "cc"}
+        if cell.seed in seeds and cell.arm in arms:
+            labels[changed] += "x"
+        names = ["synthetic_studio"] if cell.arm == "3d_alone" else ["synthetic_wild", "synthetic_studio"]
+        data = [{"dataset": name, "split": "train", "use_3d": name == "synthetic_studio"} for name in names]
+        steps = STEPS * BATCH
+        stage = StageCost("3d", STEPS, steps, steps * FLOPS_A_SAMPLE, 1.0, labels=[labels[name] for name in names])
+        config, test = {"model": {}, "stages": [{"data": data}]}, {"synthetic_studio": labels["test"]}
+        return replace(cell, changes={**cell.changes, "config": config, "stages": [stage], "test_labels": test})
+
+    return [recorded(cell) for cell in cells]
+
+
+@pytest.mark.parametrize(
+    ("changed", "arms", "message"),
+    [
+        (
+            "synthetic_studio",
+            BOTH[1:],
+            r"labels of synthetic_studio train \(digest\) as in .*3d_alone.* \(aa\), found aax",
+        ),
+        ("test", BOTH[:1], r"labels of the test synthetic_studio \(digest\) as in .* \(cc\), found ccx"),
+        # What the baseline does not train on may not change from seed to seed either.
+        (
+            "synthetic_wild",
+            BOTH[1:],
+            r"labels of synthetic_wild train \(digest\) as in .*2d_then_3d.* \(bb\), found bbx",
+        ),
+    ],
+)
+def test_other_labels_are_refused(tmp_path: Path, changed: str, arms: tuple[str, ...], message: str) -> None:
+    assert re.search(message, refused(write_study(tmp_path, labelled(PAIR, changed, (1,), arms))))
+
+
+def test_the_same_labels_are_fair_and_so_are_those_not_recorded(tmp_path: Path) -> None:
+    same = labelled(PAIR, "test", (), ())
+    check_matched(load_study(write_study(tmp_path / "same", same)))
+    (stage,) = same[0].changes["stages"]
+    unrecorded = {**same[0].changes, "stages": [replace(stage, labels=[])], "test_labels": {}}
+    cells = [replace(same[0], changes=unrecorded), *same[1:]]
+    check_matched(load_study(write_study(tmp_path / "not", cells)))
+
+
+def test_labels_that_changed_within_a_run_are_not_those_of_its_partner(tmp_path: Path) -> None:
+    """A stage with each: as if they had been replaced while the run was stopped."""
+    cells = labelled(PAIR, "test", (), ())
+    one = cells[0].changes["stages"][0]
+    half = replace(one, flops=one.flops / 2)
+    config = {"model": {}, "stages": cells[0].changes["config"]["stages"] * 2}
+    changes = {**cells[0].changes, "config": config, "stages": [replace(half, labels=["dd"]), half]}
+    folder = write_study(tmp_path, [replace(cells[0], changes=changes), *cells[1:]])
+    assert re.search(r"as in its partner .* \(dd, then aa\), found aa", refused(folder))
+
+
+def test_code_that_was_changed_is_named_as_such(tmp_path: Path) -> None:
+    """In the head and below every table; 40 digits are cut to ten."""
+    text = write_report(write_study(tmp_path, on(PAIR, ALL, BOTH, git_sha="0123456789abcdef-dirty")))[0].read_text()
+    assert "Commit: 0123456789-dirty" in text
+    assert "; commit 0123456789-dirty; device" in text
+
+
+# --- what may be compared ---
+
+
+def test_the_baseline_of_a_geometric_stage_has_one_too_if_there_is_any(tmp_path: Path) -> None:
+    cells = [replace(cell, geometric=geometric) for cell in PAIR for geometric in (False, True)]
+    study = load_study(write_study(tmp_path, cells))
+    for variant in study.variants:
+        partner = study.partner(variant)
+        assert partner is not None
+        assert (partner.arm, partner.geometric) == ("3d_alone", variant.geometric)
+
+
+@pytest.mark.parametrize(
+    ("field", "factor", "message"),
+    [
+        ("batch_size", 2, "samples a step as in its partner"),
+        ("flops_per_sample", 1.0001, "FLOPs a sample as in its partner"),
+    ],
+)
+def test_steps_and_samples_must_cost_the_same(tmp_path: Path, field: str, factor: float, message: str) -> None:
+    folder = write_study(tmp_path, PAIR)
+    for cell in PAIR:
+        path = folder / "results" / cell.name / "cell.json"
+        raw = json.loads(path.read_text())
+        if cell.arm == "2d_then_3d":
+            path.write_text(json.dumps(raw | {field: raw[field] * factor}))
+    assert message in refused(folder)
+
+
+def test_the_same_protocol_of_other_words_is_another(tmp_path: Path) -> None:
+    """Scored without the mirrored picture, say: the description says so, the name does not."""
+    cells = [with_scores(cell, {"synthetic_studio": 60.0}) for cell in PAIR]
+    folder = write_study(tmp_path, cells)
+    path = folder / "results" / cells[-1].name / "result.json"
+    saved = RunResult.load(path)
+    replace(saved, scores=[replace(saved.scores[0], description="Data set synthetic_studio, split val.")]).save(path)
+    assert "protocol synthetic_studio as" in refused(folder)
+
+
+def test_cells_that_say_whom_they_leave_out_stand_beside_older_ones_that_do_not(tmp_path: Path) -> None:
+    cells = [with_scores(cell, {"synthetic_studio": 60.0}) for cell in PAIR]
+    folder = write_study(tmp_path, cells)
+    path = folder / "results" / cells[-1].name / "result.json"
+    saved = RunResult.load(path)
+    said = saved.scores[0].description + " Here 267 of 1,000 people are left out, for want of a labelled torso."
+    replace(saved, scores=[replace(saved.scores[0], description=said)]).save(path)
+    assert write_report(folder)[0].is_file()
+    looked = saved.scores[0].description + " Here a quick look at 5 of 20 people: not a result."
+    replace(saved, scores=[replace(saved.scores[0], description=looked)]).save(path)
+    assert "protocol synthetic_studio as" in refused(folder)
+
+
+def test_seeds_of_different_commits_are_not_mixed_where_both_cells_of_each_agree(tmp_path: Path) -> None:
+    cells = on(PAIR, (1,), ("3d_alone", "2d_then_3d"), git_sha="aaaa")
+    assert "Mixed commits" not in write_report(write_study(tmp_path, cells))[0].read_text()
 
 
 def test_hours_are_counted_on_every_device(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import stat
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,24 @@ class TestRunResult:
         expected = run_result()
         expected.scores[0].per_joint.pop("left_knee")
         assert loaded == expected
+
+    def test_what_is_not_a_number_is_null_in_json_and_nan_again(self, tmp_path: Path):
+        path = tmp_path / "result.json"
+        row = {"step": 1, "loss": 0.5, "mpii-pckh": math.nan}
+        replace(run_result(), history=[row], config={"limits": (math.inf, 2.0)}).save(path)
+        raw = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+        assert raw["scores"][0]["per_joint"] == {"neck": 100.0, "left_knee": None}
+        assert raw["history"] == [row | {"mpii-pckh": None}]
+        assert raw["config"] == {"limits": [None, 2.0]}
+        loaded = RunResult.load(path)
+        assert math.isnan(loaded.scores[0].per_joint["left_knee"])
+        assert math.isnan(loaded.history[0]["mpii-pckh"])
+
+    def test_nan_as_earlier_versions_wrote_it_is_read(self, tmp_path: Path):
+        path = tmp_path / "result.json"
+        path.write_text(json.dumps(asdict(run_result())))
+        assert "NaN" in path.read_text()
+        assert math.isnan(RunResult.load(path).scores[0].per_joint["left_knee"])
 
     def test_what_an_earlier_version_did_not_record_is_unknown(self, tmp_path: Path):
         path = tmp_path / "result.json"

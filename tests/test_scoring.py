@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from headstart.checkpoint import save_checkpoint
+from headstart.checkpoint import find_checkpoint, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import protocol_rows, score
-from headstart.index import AnnotationIndex
+from headstart.index import AnnotationIndex, open_index
 from headstart.models.pose_net import PoseNet
 from headstart.predictions import Predictions
 from headstart.protocols import protocol
-from headstart.scoring import evaluate_checkpoint, picture_of_predictions
+from headstart.scoring import evaluate_checkpoint, picture_of_predictions, score_predictions
+from headstart.skeleton import BODY_18, CANONICAL, H36M_17, LSP_14
 from tiny import MODEL
 
 
@@ -68,6 +70,7 @@ def test_every_choice_is_in_the_description(checkpoint: Path, stick_people_2d: P
 def test_a_limit_scores_fewer(checkpoint: Path, stick_people_2d: Path) -> None:
     scores = evaluate_checkpoint(checkpoint, "lsp_extended_pck", stick_people_2d, split="all", limit=5, workers=0)
     assert scores.n == 5
+    assert scores.description.endswith(" Here a quick look at 5 of 20 people: not a result.")
 
 
 def test_errors_come_before_any_work(checkpoint: Path, stick_people_2d: Path, tmp_path: Path) -> None:
@@ -85,6 +88,114 @@ def test_what_cannot_be_scored_is_said_before_anybody_is_predicted(
     monkeypatch.setattr("headstart.scoring.predict", lambda *_, **__: pytest.fail("predicted"))
     with pytest.raises(DataError, match="labels that protocol mpii_pckh scores, found none"):
         evaluate_checkpoint(checkpoint, "mpii_pckh", stick_people_2d, dataset="lsp_extended", split="all", workers=0)
+
+
+def test_what_eval_wrote_scores_the_same_from_its_file(
+    checkpoint: Path, stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """Everything, the description with the flip test too."""
+    path = tmp_path / "p.npz"
+    elsewhere = {"dataset": "lsp_extended", "split": "all"}
+    for name, root, where, how in (
+        ("lsp_pck", stick_people_2d, elsewhere, {"flip_test": False}),
+        ("lsp_pck", stick_people_2d, elsewhere, {"limit": 7}),
+        ("h36m_standard", stick_people_3d, {}, {}),
+    ):
+        found = evaluate_checkpoint(checkpoint, name, root, workers=0, predictions_path=path, **where, **how)
+        limit = {"limit": how["limit"]} if "limit" in how else {}
+        assert score_predictions(path, name, root, **where, **limit) == found
+
+
+def test_the_published_figure_scores_the_same_from_its_file(
+    tmp_path: Path, stick_people_3d: Path, index_3d: AnnotationIndex
+) -> None:
+    """By the decoding that the file names, and from pixels: there is no such figure of poses in mm."""
+    rng, path, wanted = np.random.default_rng(0), tmp_path / "p.npz", protocol("h36m_zhou2017")
+    made = Predictions(
+        index_3d.column("key").tolist(),
+        BODY_18.names,
+        rng.normal(60, 9, (8, 18, 2)).astype(np.float32),
+        rng.normal(0, 9, (8, 18)).astype(np.float32),
+        np.ones((8, 18), np.float32),
+        {"decode": "argmax"},
+    )
+    expected = score(made, index_3d, wanted, protocol_rows(index_3d, wanted))
+    replace(made, xyz_mm=np.ones((8, 18, 3), np.float32)).save(path)
+    assert score_predictions(path, "h36m_zhou2017", stick_people_3d) == expected
+    replace(made, about={}).save(path)
+    with pytest.raises(ConfigError, match="needs predictions decoded by 'argmax'"):
+        score_predictions(path, "h36m_zhou2017", stick_people_3d)
+
+
+def test_another_systems_pixels_and_millimetres(tmp_path: Path, stick_people_2d: Path, stick_people_3d: Path) -> None:
+    """All right but for one wrist in 5 of 20 pictures, and a pose in mm by hand: 60 mm at one of 17 joints."""
+    path, index = tmp_path / "p.npz", open_index("lsp_extended", stick_people_2d, "all")
+    people = [index[row] for row in range(20)]
+    keypoints = np.nan_to_num([one.keypoints[CANONICAL.indices(LSP_14.names)] for one in people])
+    keypoints[:5, LSP_14.index("left_wrist")] += 500
+    np.savez(path, keys=[one.key for one in people], joints=LSP_14.names, keypoints=keypoints)
+    found = score_predictions(path, "lsp_extended_pck", stick_people_2d, split="all")
+    assert found.value == pytest.approx(100 * 274 / 279)  # one right ankle of 280 joints is not labelled
+    assert "another system's" in found.description
+
+    index = open_index("h36m", stick_people_3d, "test")
+    people = [index[row] for row in range(8)]
+    xyz = np.array([one.camera_xyz for one in people])[:, CANONICAL.indices(H36M_17.names)]
+    xyz[:, H36M_17.index("nose")] += [20, 40, -40]
+    np.savez(path, keys=[one.key for one in people], joints=H36M_17.names, xyz_mm=xyz)
+    found = score_predictions(path, "h36m_standard", stick_people_3d)
+    assert (found.value, found.n) == (pytest.approx(60 / 17, rel=1e-4), 6)
+    assert found.per_joint["nose"] == pytest.approx(60, rel=1e-4)
+
+
+def test_a_file_that_does_not_suit_is_said_in_one_line(
+    tmp_path: Path, stick_people_2d: Path, index_2d: AnnotationIndex
+) -> None:
+    path, keys = tmp_path / "p.npz", index_2d.column("key").tolist()
+
+    def refused(error: type[Exception], match: str, name: str = "lsp_extended_pck", **changes: Any) -> None:
+        whole = {"keys": keys, "joints": LSP_14.names, "keypoints": np.zeros((20, 14, 2))}
+        np.savez(path, **{key: value for key, value in (whole | changes).items() if value is not None})
+        with pytest.raises(error, match=match) as caught:
+            score_predictions(path, name, stick_people_2d, dataset="lsp_extended", split="all")
+        assert "\n" not in str(caught.value)
+
+    part = {"keys": keys[1:], "keypoints": np.zeros((19, 14, 2))}
+    refused(DataError, r"p\.npz, record im00001\.jpg: expected a prediction for every person, found 1 of 20", **part)
+    other = ["im99999.jpg", *keys[1:]]
+    refused(
+        DataError, "record im99999.jpg: expected keys of the split's people, found 1 of 20 that are none", keys=other
+    )
+    in_mm = {"keypoints": None, "xyz_mm": np.zeros((20, 14, 3))}
+    refused(DataError, r"p\.npz: expected keypoints for lsp_extended_pck, found neither", **in_mm)
+    refused(DataError, "expected keypoints and depth, or xyz_mm, for h36m_standard, found keypoints", "h36m_standard")
+    refused(DataError, "expected keypoints and depth for h36m_zhou2017, found neither", "h36m_zhou2017", **in_mm)
+    about = np.array('{"dataset": "lsp_extended", "split": "val"}')
+    refused(ConfigError, "its predictions are of split val, not of all; give --split val", about=about)
+    few = {"joints": LSP_14.names[:12], "keypoints": np.zeros((20, 12, 2))}
+    refused(ConfigError, "the predictions lack neck, head_top", **few)
+
+
+def test_the_model_that_ships_has_a_name(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the same name comes first."""
+    monkeypatch.chdir(tmp_path)
+    found = evaluate_checkpoint(
+        Path("shipped"),
+        "lsp_extended_pck",
+        stick_people_2d,
+        split="all",
+        limit=2,
+        workers=0,
+        predictions_path=tmp_path / "p.npz",
+    )
+    assert found.n == 2
+    assert Predictions.load(tmp_path / "p.npz").about["checkpoint"] == str(shipped_weights())
+    assert find_checkpoint(Path("shipped")) == shipped_weights()
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "last.safetensors").touch()
+    assert find_checkpoint(Path("shipped")) == Path("shipped/last.safetensors")
 
 
 def test_picture_shows_each_label_with_its_prediction(index_2d: AnnotationIndex) -> None:

@@ -32,6 +32,19 @@ def test_two_steps_worked_out_by_hand() -> None:
     assert smooth(np.array([8.5]), 3.0) == pytest.approx([3.5 + 5 * 10 / 11])  # speed 3, cutoff 10 hz
 
 
+def test_steps_of_another_length_worked_out_by_hand() -> None:
+    """T = 1/2 s. Speed: cutoff 2/(2 pi) Hz, so alpha 1/2: (3 - 0)/T * 1/2 = 3 a second. Value: cutoff
+    (2/3 + 3 * 4/9 = 2)/(2 pi) Hz, so alpha 1/2 too: 3/2. A fall of as much is as fast as a rise.
+    """
+    hz = 1 / (2 * math.pi)
+    for sign in (1.0, -1.0):
+        smooth = OneEuroFilter(OneEuro(min_cutoff_hz=2 / 3 * hz, beta=4 / 9 * hz, derivative_cutoff_hz=2 * hz))
+        smooth(np.array([0.0]), 10.0)
+        assert smooth(np.array([sign * 3.0]), 10.5) == pytest.approx([sign * 1.5])
+        # Again 1/2 s later: speed (3 - 1.5)/T / 2 + 3 / 2 = 3, so the same alpha.
+        assert smooth(np.array([sign * 3.0]), 11.0) == pytest.approx([sign * 2.25])
+
+
 def test_weight_is_one_half_at_its_own_time_constant() -> None:
     assert weight(1 / (2 * math.pi * 0.25), 0.25) == pytest.approx(0.5)
 
@@ -89,6 +102,22 @@ class TestPoseSmoother:
             one = small.smooth_keypoints({"nose": (x, 0.0, 1.0)}, 50, step / RATE)["nose"]
             two = large.smooth_keypoints({"nose": (x * 10, 0.0, 1.0)}, 500, step / RATE)["nose"]
             assert two[0] == pytest.approx(10 * one[0])
+
+    def test_a_person_who_comes_nearer_is_measured_by_the_box_of_now(self) -> None:
+        """Two people move alike; the box of one has grown tenfold: the same px are a tenth of the speed."""
+        near, far = PoseSmoother(), PoseSmoother()
+        for smoother in (near, far):
+            smoother.smooth_keypoints({"nose": (0.0, 0.0, 1.0)}, 50, 0.0)
+        one = near.smooth_keypoints({"nose": (20.0, 0.0, 1.0)}, 500, 1 / RATE)["nose"]
+        two = far.smooth_keypoints({"nose": (20.0, 0.0, 1.0)}, 50, 1 / RATE)["nose"]
+        assert one[0] < 0.8 * two[0]
+
+    def test_the_cutoff_of_speed_is_the_one_that_was_asked_for(self) -> None:
+        slow, quick = (PoseSmoother(keypoints=OneEuro(1.0, 5.0, derivative_cutoff_hz=hz)) for hz in (0.1, 10.0))
+        for smoother in (slow, quick):
+            smoother.smooth_keypoints({"nose": (0.0, 0.0, 1.0)}, 50, 0.0)
+        one, two = (s.smooth_keypoints({"nose": (20.0, 0.0, 1.0)}, 50, 1 / RATE)["nose"][0] for s in (slow, quick))
+        assert one < 0.8 * two
 
     def test_millimetres_in_and_out(self) -> None:
         smoother = PoseSmoother(xyz=OneEuro(1 / (2 * math.pi), 0.0))

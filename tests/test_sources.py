@@ -29,3 +29,12 @@ def test_every_data_set_can_be_trained_on_and_scored(name: str) -> None:
 def test_a_data_set_without_a_protocol_says_where_one_is_missing() -> None:
     with pytest.raises(ConfigError, match=r"'new' has no protocol in sources\._PROTOCOL"):
         protocol_of("new")
+
+
+def test_what_is_unscored_is_trained_on_alone() -> None:
+    sources = Sources(("coco", "mpii"), ("h36m",), unscored=("coco", "h36m"))
+    assert [one.protocol for one in sources.validation_2d()] == ["mpii_pckh"]
+    assert sources.validation_3d() == ()
+    assert [one.dataset for one in sources.data(sources.two_d)] == ["coco", "mpii"]
+    with pytest.raises(ConfigError, match=r"--unscored lsp: expected data sets that are trained on: coco, h36m"):
+        Sources(("coco",), ("h36m",), unscored=("lsp",))

@@ -12,15 +12,16 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from headstart.errors import DataError
+from headstart.report.compute import Reached, band, compute_ratio, compute_to_reach
 from headstart.statistics import (
-    Reached,
-    band,
     bootstrap_interval,
-    compute_ratio,
-    compute_to_reach,
+    difference,
     holm,
     is_better,
+    least_permutation_p,
+    p_words,
     paired_difference,
+    permutation_p,
     sentence,
     sign_flip_p,
     summarise,
@@ -62,6 +63,11 @@ def test_bootstrap_agrees_with_scipy() -> None:
     assert bootstrap_interval(values, resamples=20_000) == pytest.approx(tuple(expected), abs=0.06)
 
 
+def test_bootstrap_of_the_same_values_is_the_same() -> None:
+    values = np.random.default_rng(4).normal(50, 3, 7)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+
+
 def test_bootstrap_of_three_seeds_stays_within_what_was_seen() -> None:
     """Its known limit: three equal draws have probability 1/27 > 2.5 %, so the ends are the extremes themselves."""
     assert bootstrap_interval([1.0, 2.0, 6.0]) == (1.0, 6.0)
@@ -77,7 +83,7 @@ def test_one_seed_has_no_interval_and_no_test() -> None:
     alone = paired_difference([10.0], [12.0])
     assert alone.mean == -2.0
     assert all(math.isnan(value) for value in (alone.std, *alone.interval, *alone.bootstrap, alone.p))
-    assert alone.sign_flip_p == 1.0
+    assert alone.permutation_p == 1.0
 
 
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0]]])
@@ -95,7 +101,7 @@ def test_paired_difference_by_hand() -> None:
     assert found.values == (-1.0, -2.0, -3.0)
     # F(t) of 2 degrees of freedom is 1/2 + t / (2 sqrt(2 + t^2)).
     assert found.p == pytest.approx(1 - 2 * math.sqrt(3) / math.sqrt(2 + 12))
-    assert found.sign_flip_p == 0.25
+    assert found.permutation_p == 0.25
 
 
 def test_t_test_agrees_with_scipy() -> None:
@@ -127,6 +133,12 @@ def test_sign_flip_test_of_many_seeds_draws_its_patterns() -> None:
     assert sign_flip_p(differences) == sign_flip_p(differences)
 
 
+def test_of_patterns_that_are_drawn_the_observed_one_is_among_them() -> None:
+    """Of 25 equal differences only all plus or all minus reach as far, two patterns of 33 million: of the 100,000 that
+    are drawn it is the observed one alone, and p is not 0."""
+    assert sign_flip_p(np.full(25, 1.0)) == pytest.approx(1e-5)
+
+
 @given(numbers)
 def test_sign_flip_test_does_not_care_which_arm_comes_first(differences: np.ndarray) -> None:
     assert sign_flip_p(differences) == sign_flip_p(-differences)
@@ -150,6 +162,89 @@ def test_the_same_difference_in_every_seed() -> None:
 def test_arms_with_different_numbers_of_seeds_are_refused() -> None:
     with pytest.raises(DataError, match=r"as many in both arms \(2\), found 3"):
         paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+# --- tests without pairs ---
+
+
+def test_welch_by_hand() -> None:
+    """Variances 1 and 4, 3 seeds each: standard error sqrt(5/3), degrees of freedom (5/3)^2 over (1/9 + 16/9) / 2."""
+    found = difference([1.0, 2.0, 3.0], [10.0, 12.0, 14.0], "welch")
+    assert (found.n, found.mean) == (3, -10.0)
+    error, freedom = math.sqrt(5 / 3), 25 / 9 / (17 / 18)
+    assert found.p == pytest.approx(2 * stats.t.sf(10 / error, freedom))
+    reach = stats.t.ppf(0.975, freedom) * error
+    assert found.interval == pytest.approx((-10 - reach, -10 + reach))
+
+
+def test_welch_agrees_with_scipy_and_leaves_pairs_alone() -> None:
+    randomness = np.random.default_rng(5)
+    first, second = randomness.normal(60, 2, 4), randomness.normal(62, 5, 6)
+    expected = stats.ttest_ind(first, second, equal_var=False)
+    for order in (second, second[::-1]):
+        found = difference(first, order, "welch")
+        assert found.p == pytest.approx(expected.pvalue)
+        assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+        assert found.n == 4
+
+
+def test_pairs_that_correlate_are_found_by_the_paired_test_and_those_that_do_not_by_welchs() -> None:
+    first, second = [60.0, 65.0, 70.0], [61.0, 66.2, 70.9]
+    assert difference(first, second, "paired").p < 0.05 < difference(first, second, "welch").p
+    assert difference(first, [74.0, 69.0, 72.0], "welch").p < difference(first, [74.0, 69.0, 72.0], "paired").p
+
+
+def test_arms_that_do_not_scatter_are_different_or_the_same() -> None:
+    apart = difference([1.0, 1.0], [2.0, 2.0], "welch")
+    assert (apart.p, apart.interval) == (0.0, (-1.0, -1.0))
+    assert difference([1.0, 1.0], [1.0, 1.0], "welch").p == 1.0
+
+
+def test_one_seed_of_an_arm_has_no_welch_test() -> None:
+    alone = difference([10.0], [12.0, 13.0], "welch")
+    assert all(math.isnan(value) for value in (*alone.interval, *alone.bootstrap, alone.p))
+
+
+def test_bootstrap_of_two_arms_agrees_with_scipy() -> None:
+    randomness = np.random.default_rng(6)
+    first, second = randomness.normal(50, 3, 9), randomness.normal(48, 1, 12)
+
+    def apart(one: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
+        return np.mean(one, axis=axis) - np.mean(other, axis=axis)
+
+    expected = stats.bootstrap((first, second), apart, n_resamples=20_000, method="percentile", rng=0)
+    found = difference(first, second, "welch").bootstrap
+    assert found == pytest.approx(tuple(expected.confidence_interval), abs=0.08)
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (2, 5), (8, 8)])
+def test_permutation_test_agrees_with_scipy(n: int, m: int) -> None:
+    randomness = np.random.default_rng(n)
+    first, second = randomness.normal(0.7, 1, n), randomness.normal(0, 1, m)
+    found = difference(first, second, "welch").permutation_p
+    expected = stats.permutation_test(
+        (first, second), lambda x, y, axis: np.mean(x, axis) - np.mean(y, axis), vectorized=True, n_resamples=np.inf
+    )
+    # Two-sided there is twice the smaller side, here what lies at least as far off: the same for arms of equal size.
+    if n == m:
+        assert found == pytest.approx(expected.pvalue)
+    apart = np.abs(expected.null_distribution) >= abs(expected.statistic) - 1e-9
+    assert found == pytest.approx(apart.mean())
+
+
+def test_permutation_test_of_many_seeds_draws_its_patterns() -> None:
+    randomness = np.random.default_rng(7)
+    first, second = randomness.normal(0.5, 1, 20), randomness.normal(0, 1, 20)
+    assert permutation_p(first, second) == pytest.approx(stats.ttest_ind(first, second).pvalue, abs=0.02)
+    assert permutation_p(first, first + 1e6) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("seeds", "paired", "welch"), [(2, 0.5, 1 / 3), (3, 0.25, 0.1), (4, 0.125, 2 / 70)])
+def test_below_what_no_permutation_test_can_fall(seeds: int, paired: float, welch: float) -> None:
+    ours, theirs = np.arange(seeds), np.arange(seeds) + 100.0
+    assert least_permutation_p(seeds, "paired") == difference(ours, theirs, "paired").permutation_p == paired
+    assert least_permutation_p(seeds, "welch") == pytest.approx(welch)
+    assert difference(ours, theirs, "welch").permutation_p == pytest.approx(welch)
 
 
 # --- many comparisons ---
@@ -205,10 +300,23 @@ def test_sentence_of_one_seed_claims_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "better", "expected"), [(-1, "lower", True), (-1, "higher", False), (1, "higher", True)]
+    ("p", "words"),
+    [(0.0004, "< 0.001"), (0.001, "= 0.001"), (0.0042, "= 0.004"), (0.0996, "= 0.100"), (0.234, "= 0.23")],
 )
-def test_the_metric_knows_its_direction(difference: float, better: str, expected: bool) -> None:
-    assert is_better(difference, better) is expected  # type: ignore[arg-type]
+def test_p_in_words(p: float, words: str) -> None:
+    assert p_words(p) == words
+
+
+def test_five_percent_itself_is_not_significant() -> None:
+    found = sentence(paired_difference([1.0, 3.0], [0.0, 4.0]), "mm", 0.05)
+    assert found.startswith("no significant difference")
+
+
+@pytest.mark.parametrize(
+    ("apart", "better", "expected"), [(-1, "lower", True), (-1, "higher", False), (1, "higher", True)]
+)
+def test_the_metric_knows_its_direction(apart: float, better: str, expected: bool) -> None:
+    assert is_better(apart, better) is expected  # type: ignore[arg-type]
 
 
 # --- compute ---
@@ -259,8 +367,21 @@ def test_ratio_without_a_common_seed_is_unknown() -> None:
     assert math.isnan(found.ratio)
 
 
-def test_ratio_says_when_it_is_a_bound() -> None:
-    assert compute_ratio([Reached(1.0, before_first=True)], [Reached(3.0)]).bounded
+def test_the_interval_of_a_ratio_is_that_of_the_test() -> None:
+    ours, theirs = ([Reached(compute) for compute in arm] for arm in ((1.0, 2.0, 5.0), (3.0, 4.0, 9.0)))
+    found = compute_ratio(ours, theirs, "welch")
+    logarithms = (np.log([one.compute for one in arm]) for arm in (theirs, ours))  # type: ignore[arg-type]
+    expected = stats.ttest_ind(*logarithms, equal_var=False).confidence_interval(0.95)
+    assert np.log(found.interval) == pytest.approx(tuple(expected))
+    assert found.ratio == pytest.approx(compute_ratio(ours, theirs).ratio)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_ratio_says_when_it_is_a_bound(first: bool) -> None:
+    """Of either arm."""
+    known, bounded = [Reached(3.0)], [Reached(1.0, before_first=True)]
+    assert compute_ratio(*((bounded, known) if first else (known, bounded))).bounded
+    assert not compute_ratio(known, known).bounded
 
 
 def test_band_of_curves_with_other_points() -> None:

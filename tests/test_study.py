@@ -9,6 +9,14 @@ from headstart.errors import ConfigError
 from headstart.study import Cell, cells, load_study, model_of
 from studies_in_small import EVERYTHING, study_of
 
+SOUND = """from dataclasses import replace
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig
+from headstart.study import Grid
+from studies_in_small import EVERYTHING, study_of
+STUDY = study_of(EVERYTHING)
+"""
+
 
 def test_an_arm_without_2d_is_one_run_whatever_the_2d_sets_and_shares() -> None:
     names = [cell.name for cell in cells(study_of(EVERYTHING))]
@@ -32,17 +40,81 @@ def test_a_cell_that_stands_in_two_grids_is_run_once() -> None:
 def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "studies" / "mine"
     folder.mkdir(parents=True)
-    (folder / "study.py").write_text(
-        "from headstart.study import Study\nSTUDY = Study('mine', 'Mine', '?', {}, {}, (), ())\n"
-    )
+    (folder / "study.py").write_text(SOUND)
     monkeypatch.chdir(tmp_path)
     for name in ("mine", str(folder), str(folder / "study.py")):
-        assert load_study(name).name == "mine"
+        assert load_study(name).name == "tiny"
     with pytest.raises(ConfigError, match="yours"):
         load_study("yours")
     (folder / "study.py").write_text("STUDY = 3\n")
     with pytest.raises(ConfigError, match="found 3"):
         load_study("mine")
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("samples={}", r"backbones: expected models that have samples \(\), got nano"),
+        ("samples={'nano': 10, 'nanno': 10}", r"samples: expected its models \(nano\), got nanno"),
+        ("samples={'nano': 0}", "samples: expected above 0 for nano, got 0"),
+        ("samples={'nano': 'many'}", "a field is not of the type that it has in Study: '>' not supported"),
+        ("models={'nano': 'nano'}", r"models: expected ModelConfig\(\.\.\.\) for nano, got 'nano'"),
+        (
+            "models={'nano': ModelConfig('nano', head=HeadConfig('fpn'))}",
+            "model nano, head, kind: expected one of heatmap",
+        ),
+        ("grids=(replace(EVERYTHING, backbones=('nan',)),)", r"backbones: expected its models \(nano\), got nan"),
+        ("grids=(replace(EVERYTHING, two_d=('mpi',)),)", r"two_d: expected data sets \(mpii, .*\), got mpi"),
+        ("grids=(replace(EVERYTHING, three_d=('h35m',)),)", r"three_d: expected data sets \(mpii, .*\), got h35m"),
+        ("grids=(replace(EVERYTHING, arms=('3d',)),)", r"arms: expected arms \(3d_alone, .*\), got 3d$"),
+        ("grids=(replace(EVERYTHING, arms='3d_alone'),)", "arms: expected a tuple, got '3d_alone': a comma"),
+        ("grids=(replace(EVERYTHING, two_d=()),)", "two_d: expected at least one"),
+        ("grids=EVERYTHING", r"grids: expected a tuple, got Grid\("),
+        ("grids=()", "grids: expected at least one"),
+        ("grids=('3d_alone',)", r"grids: expected Grid\(\.\.\.\), got '3d_alone'"),
+        ("tests=('h36m_standrad',)", r"tests: expected protocols \(h36m_standard, .*\), got h36m_standrad"),
+        ("tests='h36m_standard'", "tests: expected a tuple, got 'h36m_standard': a comma"),
+        ("main='3d_first'", r"main: expected an arm of its grids \(3d_alone, .*\), got 3d_first"),
+        ("grids=(replace(EVERYTHING, arms=('2d3d', '2d_then_3d')),)", r"baseline: expected an arm .*, got 3d_alone"),
+        ("losses={'heatmap_mes': 1.0}", r"losses: expected losses \(heatmap_mse, .*\), got heatmap_mes"),
+        ("roots={'h36': 'x'}", r"roots: expected data sets \(mpii, .*\), got h36"),
+        ("splits={'mpi': 'train'}", r"splits: expected data sets \(mpii, .*\), got mpi"),
+        ("splits={'mpii': 'trian'}", r"splits of mpii: expected one of its splits \(train, .*\), got trian"),
+        ("significance_test='wilcoxon'", "significance_test: expected one of paired, welch, got 'wilcoxon'"),
+        ("precision='half'", "precision: expected one of no, bf16, fp16, got 'half'"),
+        ("batch_size=0", "batch_size: expected 1 or more, got 0"),
+    ],
+)
+def test_what_does_not_exist_is_named(tmp_path: Path, field: str, message: str) -> None:
+    (tmp_path / "study.py").write_text(f"{SOUND}STUDY = replace(STUDY, {field})\n")
+    with pytest.raises(ConfigError, match=message) as error:
+        load_study(str(tmp_path))
+    assert str(error.value).startswith(f"{tmp_path / 'study.py'}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("def f(:", "invalid syntax"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise ValueError", "ValueError: ValueError"),
+        ("import nothing_here", "ModuleNotFoundError: No module named 'nothing_here'"),
+        ("replace(STUDY, sample={})", r"TypeError: .*unexpected keyword argument 'sample'"),
+        ("from headstart.budget import Budget; Budget()", "budget: expected exactly one of samples"),
+    ],
+)
+def test_what_goes_wrong_in_the_file_is_said_with_its_line(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "study.py").write_text(f"{SOUND}{line}\n")
+    with pytest.raises(ConfigError, match=rf"study\.py, line 7: {message}"):
+        load_study(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[1].glob("studies/*/study.py")), ids=lambda p: p.parent.name
+)
+def test_the_studies_of_this_repository_name_what_exists(path: Path) -> None:
+    assert load_study(str(path)).name == path.parent.name
 
 
 def test_another_file_than_study_py_is_not_run_as_if_it_were(tmp_path: Path) -> None:

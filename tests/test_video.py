@@ -15,7 +15,7 @@ import pytest
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.records import Detection, Prediction
-from headstart.smoothing import OneEuro
+from headstart.smoothing import OneEuro, PoseSmoother
 from headstart.video import TrackedPerson, VideoOptions, count_frames, draw_frame, joints_box, predict_video
 from headstart.video_files import Frame, VideoReader, VideoWriter
 
@@ -140,6 +140,43 @@ def test_low_confidence_means_lost(tmp_path: Path) -> None:
     assert oracle.asked == [None] * 3
 
 
+def test_a_person_of_whom_few_joints_are_sure_is_lost(tmp_path: Path) -> None:
+    """Two joints of six are sure: the median is not."""
+
+    class Unsure(Oracle):
+        def person(self, box: Box, name: str) -> Prediction:
+            found = super().person(box, name)
+            sure = {joint: 0.9 if "wrist" in joint else 0.1 for joint in JOINTS}
+            return replace(found, keypoints={n: (x, y, sure[n]) for n, (x, y, _) in found.keypoints.items()})
+
+    oracle = Unsure()
+    list(predict_video(oracle, film(tmp_path / "a.mp4", 3, walk)))
+    assert oracle.asked == [None] * 3
+
+
+def test_joints_beyond_the_picture_are_not_followed(tmp_path: Path) -> None:
+    class Beside(Oracle):
+        def person(self, box: Box, name: str) -> Prediction:
+            return super().person((-300.0, 20.0, 24.0, 64.0), name)
+
+    oracle = Beside()
+    list(predict_video(oracle, film(tmp_path / "a.mp4", 3, walk)))
+    assert oracle.asked == [None] * 3
+
+
+def test_a_person_keeps_the_number_although_the_first_box_is_the_whole_frame(tmp_path: Path) -> None:
+    """As a PoseEstimator without a detector reports it: what is followed are the joints, not the box looked in."""
+
+    class AsAsked(Oracle):
+        def estimate(self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None) -> Any:
+            (people,) = super().estimate(images, boxes, camera, names=names)
+            asked = self.asked[-1] or [(0.0, 0.0, 240.0, 160.0)]
+            return [[replace(one, bbox_xywh=box) for one, box in zip(people, asked)]]
+
+    frames = list(predict_video(AsAsked(), film(tmp_path / "a.mp4", 4, walk)))
+    assert [[one.track for one in people] for people in frames] == [[1]] * 4
+
+
 def test_two_people_keep_their_tracks_with_a_detector_and_over_a_gap(tmp_path: Path) -> None:
     clip = film(tmp_path / "a.mp4", 15, walk, lambda number: None if 5 <= number < 9 else (200 - 2 * number, 70))
     oracle = Oracle(detector=True)
@@ -194,6 +231,35 @@ def test_with_a_camera_people_move_along_a_smooth_path(tmp_path: Path) -> None:
     assert people[-1].to_dict()["joints3d_camera_mm"]["pelvis"] == pytest.approx(raw[-1])
     without = next(iter(predict_video(Oracle(), clip)))[0]
     assert without.smooth_prediction().camera_xyz_mm is None
+
+
+def test_the_first_frame_lies_where_it_was_estimated(tmp_path: Path) -> None:
+    """A filter's first value is its own: smooth path and smooth joints together are the joints before the camera."""
+    clip = film(tmp_path / "a.mp4", 1, walk)
+    ((one,),) = predict_video(Oracle(), clip, camera=Camera(1000.0, 1000.0, 120.0, 80.0))
+    assert one.prediction.camera_xyz_mm is not None
+    smooth = one.smooth_prediction().camera_xyz_mm
+    assert smooth is not None
+    for joint, point in one.prediction.camera_xyz_mm.items():
+        assert smooth[joint] == pytest.approx(point), joint
+    assert one.pelvis_mm_smooth == pytest.approx((100.0, 0.0, 4000.0))
+
+
+def test_everybody_is_smoothed_by_filters_of_their_own_and_by_the_longer_side(tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", 5, walk, lambda number: (200 - 2 * number, 70))
+    alone = {1: PoseSmoother(), 2: PoseSmoother()}
+    before_s = float("-inf")
+    for people in predict_video(Oracle(detector=True), clip):
+        assert {one.track for one in people} == {1, 2}
+        for one in people:
+            box = joints_box(one.prediction)
+            assert box is not None
+            smoother = alone[one.track]
+            smoother.before_s = before_s
+            wanted = smoother.smooth_keypoints(one.prediction.keypoints, max(box[2:]), one.time_s)
+            for joint, point in wanted.items():
+                assert one.keypoints_smooth[joint] == pytest.approx(point), joint
+        before_s = people[0].time_s
 
 
 def test_a_slow_video_is_followed_and_smoothed(tmp_path: Path) -> None:

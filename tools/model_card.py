@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -91,7 +90,7 @@ def main() -> None:
         scores.append(evaluate_checkpoint(given.model, name, given.synthetic, picture_path=picture))
     blind = [f"`{name}` {mean_pose_mm(name, given.synthetic):.0f}" for name in SYNTHETIC]
     text = f"{table(scores)}\n\nThe mean pose of each test as the answer for all its people, mm: {', '.join(blind)}.\n"
-    (given.out / "figures.json").write_text(json.dumps([asdict(one) for one in scores], indent=1))
+    (given.out / "figures.json").write_text(json.dumps([one.to_dict() for one in scores], indent=1))
     (given.out / "figures.md").write_text(text)
     print(text)
 

@@ -5,7 +5,8 @@
 Keeps the averaged weights of the run's last checkpoint (the figure that counts is that of the last weights, not of the
 best on the part that is held back) and of its header what is needed to build the network and to tell where it comes
 from. Several runs, each begun from the one before, give the mean of their last weights (stochastic weight averaging
-over the ends of cycles, Izmailov et al. 2018; running statistics are averaged too) and the header of the last.
+over the ends of cycles, Izmailov et al. 2018; running statistics are averaged too) and the header of the last, with the
+joints that any of them was trained on.
 Refuses networks that differ, and a file above 16 MB.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,6 +41,15 @@ def mean_weights(checkpoints: list[Checkpoint]) -> dict[str, torch.Tensor]:
     }
 
 
+def kept_header(checkpoints: list[Checkpoint]) -> dict[str, Any]:
+    """The last one's, and all joints that were trained; where one does not say which, they are taken for all."""
+    kept = {name: checkpoints[-1].header[name] for name in KEPT if name in checkpoints[-1].header}
+    trained = [one.header.get("trained_joints") for one in checkpoints]
+    if None not in trained:
+        kept["trained_joints"] = list(dict.fromkeys(joint for one in trained for joint in one))
+    return kept
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -47,10 +58,9 @@ def main() -> None:
     given = parser.parse_args()
     checkpoints = [last_checkpoint(run) for run in given.runs]
     half = {f"ema.{name}": t.half() if t.dtype == torch.float32 else t for name, t in mean_weights(checkpoints).items()}
-    header = checkpoints[-1].header
     # Written beside the target, which stays as it is if this one is refused.
     fresh = given.out.with_suffix(".fresh")
-    save_checkpoint(fresh, half, {name: header[name] for name in KEPT if name in header})
+    save_checkpoint(fresh, half, kept_header(checkpoints))
     size = fresh.stat().st_size
     if size > LIMIT:
         fresh.unlink()

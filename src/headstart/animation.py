@@ -212,13 +212,25 @@ def _rest_direction(name: str) -> Values:
 
 
 def _euler(rotation: Rotation) -> Values:
-    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels; over time without jumps of a whole turn.
+    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels; over time without jumps of a whole or half a turn.
 
-    Tools that draw or filter curves, or put frames between these, take 179 to -179 degrees for a turn back.
+    Tools that draw or filter curves, or put frames between these, take 179 to -179 degrees for a turn back, and
+    z + 180, 180 - x, y + 180, the same rotation as z, x, y, for another one: x passes 90 where a thigh passes the
+    horizontal.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # gimbal lock: one of the equivalent triples is as good as another
-        return np.unwrap(rotation.as_euler("ZXY", degrees=True), axis=0, period=360)
+        first = rotation.as_euler("ZXY", degrees=True)
+    second = first * [1, -1, 1] + 180
+    # From either to the other is as far as the other way round, so each frame tells whether the kind changes.
+    changes = _apart(first[:-1], second[1:]) < _apart(first[:-1], first[1:])
+    seconds = np.logical_xor.accumulate(np.append(False, changes))
+    return np.unwrap(np.where(seconds[:, None], second, first), axis=0, period=360)
+
+
+def _apart(one: Values, other: Values) -> Values:
+    """Sum of the angles (frames,) between triples (frames, 3) in degrees, whole turns aside."""
+    return np.abs((other - one + 180) % 360 - 180).sum(1)
 
 
 def _channels(node: _Node) -> Iterator[Values]:

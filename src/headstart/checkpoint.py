@@ -21,7 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headstart.errors import ConfigError, DataError, TrainingError, first_line
-from headstart.models.pose_net import PoseNet, model_config_from_dict
+from headstart.models.pose_net import ModelConfig, PoseNet, model_config_from_dict
+from headstart.skeleton import Skeleton
+
+#: Names the model that ships wherever a checkpoint may be named, unless a file or folder is called so.
+SHIPPED = "shipped"
 
 _HEADER = "headstart"
 # Tensors that do not fit are named in one line; those of another architecture would fill a page.
@@ -102,21 +106,37 @@ def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path, ("model", "ema"))
-    try:
-        config = model_config_from_dict(checkpoint.header["model"])
-    except (KeyError, TypeError) as error:
-        raise DataError(path, "a model that this version of headstart knows", found=str(error)) from error
-    model = PoseNet(config, checkpoint.header.get("backbone_config") or {})
+    model = PoseNet(model_of(checkpoint.header, path), checkpoint.header.get("backbone_config") or {})
     load_weights(model, checkpoint.part("ema") or checkpoint.part("model"), path)
     return model.eval(), checkpoint.header
+
+
+def load_header(path: Path) -> dict[str, Any]:
+    """The header alone, of what :func:`load_model` takes."""
+    return load_checkpoint(find_checkpoint(path), ()).header
+
+
+def model_of(header: Mapping[str, Any], path: Path) -> ModelConfig:
+    """The network's configuration; raises :class:`DataError` for one that this version does not know."""
+    try:
+        return model_config_from_dict(header["model"])
+    except (KeyError, TypeError) as error:
+        raise DataError(path, "a model that this version of headstart knows", found=str(error)) from error
+
+
+def trained_joints(header: Mapping[str, Any], skeleton: Skeleton) -> tuple[str, ...]:
+    """Joints of a network that some picture of its training had labelled; all, where an older file does not say."""
+    return tuple(header.get("trained_joints", skeleton.names))
 
 
 def find_checkpoint(path: Path) -> Path:
     """``path`` itself, or the last (else the best) checkpoint of a run's folder; raises :class:`DataError`.
 
     The last is what a run's ``result.json`` scores. The best was chosen by its validations, which may be of the very
-    people that are to be scored: whoever wants it names the file.
+    people that are to be scored: whoever wants it names the file. :data:`SHIPPED` is the model that ships.
     """
+    if str(path) == SHIPPED and not path.exists():
+        return shipped_weights()
     if not path.is_dir():
         return path
     for name in ("last.safetensors", "best.safetensors"):

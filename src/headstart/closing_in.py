@@ -64,7 +64,7 @@ def box_of_joints(
 
     Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
     """
-    least = min(SURE, float(np.sort(confidence)[-FEWEST]))
+    least = min(SURE, float(np.sort(confidence)[-min(FEWEST, len(confidence))]))
     sure = points[confidence >= least] + 0.5
     low, high = sure.min(0), sure.max(0)
     room = (high - low) / 20

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart import metrics
+from headstart.caveats import caveats_of_form, caveats_of_labels
 from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, build_eval_loader
@@ -28,6 +29,10 @@ from headstart.skeleton import CANONICAL, H36M_17, MPII_16
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
 Forward = Callable[[Tensor], PoseOutput]
+
+#: How a protocol's description calls predictions that do not say how they were made, and those in mm.
+_OTHERS_PREDICTION = "another system's, made in its own way"
+_OWN_MM = "predictions are in mm, as they came"
 
 
 def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None = None) -> NDArray[np.int64]:
@@ -111,7 +116,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     Raises :class:`DataError` if a person has no prediction or a label that the protocol needs is missing
     altogether, :class:`ConfigError` if the model does not predict a joint or was decoded in another way.
     """
-    made, wanted = predictions.about.get("decode"), protocol.decode
+    made, wanted = predictions.about.get("decode", "subpixel"), protocol.decode
     if made != wanted:
         raise ConfigError(f"protocol {protocol.name} needs predictions decoded by {wanted!r}, these are by {made!r}")
     people = _People.of(index, rows)
@@ -126,7 +131,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         raise DataError(index.root, expected, found="none in this form of the data set")
     return Scores(
         protocol=protocol.name,
-        description=protocol.describe() + _notes(protocol, people, index),
+        description=_description(protocol, predictions, people, index, values, joints),
         metric=protocol.metric,
         unit=protocol.unit,
         value=metrics.summarise(values, protocol.average, *groups[:1]),
@@ -139,31 +144,24 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     )
 
 
-def _notes(protocol: Protocol, people: _People, index: AnnotationIndex) -> str:
-    """What this form of the data set has not, where the protocol's own description takes it to be there."""
-    notes = ""
-    if protocol.is_3d and any(one.camera is None and one.camera_xyz is not None for one in people.annotations):
-        notes += " Here without a camera: the scale is that of the label's own joints in the picture."
-    if protocol.frame_stride > 1 and all(one.frame < 0 for one in people.annotations):
-        notes += " Here without frame numbers: all frames are scored."
-    elif protocol.frame_stride > 1:
-        # Of all rows that the protocol scores, not of those that a quick look at a few of them takes.
-        step = _frame_step(index, protocol_rows(index, protocol))
-        if step > protocol.frame_stride:
-            held = _frame_step(index, np.arange(len(index)))
-            notes += f" Here frames lie {held} apart: one in {step} is scored, not one in {protocol.frame_stride}."
-    if "subject" in protocol.subset and not any(one.subject for one in people.annotations):
-        notes += " Here without subjects: everybody of the split is scored."
-    return notes
-
-
-def _frame_step(index: AnnotationIndex, rows: NDArray[np.int64]) -> int:
-    """Least distance between two frames of one sequence among ``rows``; 0 where no sequence has two."""
-    numbered = rows[index.column("frame")[rows] >= 0]
-    _, sequence = np.unique(index.column("sequence")[numbered].astype(str), return_inverse=True)
-    places = np.unique(np.stack([sequence, index.column("frame")[numbered]], 1), axis=0)
-    steps = np.diff(places[:, 1])[np.diff(places[:, 0]) == 0]
-    return int(steps.min()) if len(steps) else 0
+def _description(
+    protocol: Protocol,
+    predictions: Predictions,
+    people: _People,
+    index: AnnotationIndex,
+    values: NDArray[np.float64],
+    joints: Sequence[str],
+) -> str:
+    """The protocol's own, with what these predictions and labels are not."""
+    everybody, lifted = protocol_rows(index, protocol), predictions.xyz_mm is None
+    made = "" if "decode" in predictions.about else _OTHERS_PREDICTION
+    return " ".join(
+        (
+            protocol.describe(made, scale="" if lifted or not protocol.is_3d else _OWN_MM),
+            *caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted),
+            *caveats_of_labels(protocol, values, joints),
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,7 @@ def _companions(
     """The metrics beside the value, by name and unit, averaged as it is."""
     complete = set(protocol.joints) <= set(predictions.joints)
     # With the 16 joints of Zhou et al. 2017, or without a scale, there is the published figure and none beside it.
-    if not (complete and have_scale(people.annotations)):
+    if not (complete and (predictions.xyz_mm is not None or have_scale(people.annotations))):
         return {}
     found = {metric: _values(metric, predictions, people, protocol) for metric in protocol.companions}
     return {
@@ -230,7 +228,8 @@ def _values(metric: Metric, predictions: Predictions, people: _People, protocol:
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
     needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
     columns = _columns(predictions, needed)
-    pose = lift_with_labels(predictions, people.annotations)[:, columns]
+    in_mm = predictions.xyz_mm
+    pose = (lift_with_labels(predictions, people.annotations) if in_mm is None else in_mm)[:, columns]
     truth = people.xyz[:, CANONICAL.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
     known &= labels_give_scale(people.xyz)[:, None]
@@ -259,9 +258,11 @@ def _values_2d(predictions: Predictions, people: _People, protocol: Protocol) ->
 
 
 def _columns(predictions: Predictions, joints: Sequence[str]) -> list[int]:
-    missing = [joint for joint in joints if joint not in predictions.joints]
+    missing = ", ".join(joint for joint in joints if joint not in predictions.joints)
+    if missing and "decode" not in predictions.about:
+        raise ConfigError(f"the predictions lack {missing}, which the protocol needs")
     if missing:
-        raise ConfigError(f"the model does not predict {', '.join(missing)}; train with another --model.skeleton")
+        raise ConfigError(f"the model does not predict {missing}; train with another --model.skeleton")
     return [predictions.joints.index(joint) for joint in joints]
 
 

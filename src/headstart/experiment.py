@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -81,11 +82,9 @@ class Experiment:
     tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
 
 
-#: The value of ``start_from`` that means the model that ships.
-SHIPPED = "shipped"
-
 # Fields that do not change what is computed: a run may be resumed with other values.
 FREE_FIELDS = ("workers", "log_samples", "checkpoint_samples", "tracker", "validation", "validate_samples")
+_FIELDS = frozenset(one.name for one in dataclasses.fields(Experiment))
 
 
 def as_json(experiment: Experiment) -> dict[str, Any]:
@@ -94,14 +93,52 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
-    """Raises :class:`ConfigError` naming what differs: a resumed run must be the same run, but for free fields."""
-    different = [
-        f"{name} was {saved.get(name)!r}, is {value!r}"
-        for name, value in wanted.items()
-        if name not in FREE_FIELDS and saved.get(name) != value
-    ]
+    """Raises :class:`ConfigError` naming what differs: a resumed run must be the same run.
+
+    But for free fields, and for the folders of its data: their labels are compared (preparation.label_digests).
+    """
+    different = list(differences(_placeless(saved), _placeless(wanted)))
     if different:
         raise ConfigError(
-            f"{path} was made by another configuration: {'; '.join(different)}. Go back to it, or delete"
-            f" {path.parent} to begin anew"
+            f"{path} was made by another configuration: {listed(different)}. Set what differs as it is there to go on,"
+            " or give another --out to begin anew"
         )
+
+
+def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    """Each value in which two structures of JSON differ: ``augment.scale: 0.25 there, 0.3 here``."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**there, **here}:
+            inner = f"{name}.{key}" if name else str(key)
+            yield from differences(there.get(key), here.get(key), inner)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for number, (one, other) in enumerate(zip(there, here)):
+            yield from differences(one, other, f"{name}.{number}")
+    elif there != here:
+        yield f"{name}: {_in_short(there)} there, {_in_short(here)} here"
+
+
+def listed(different: list[str]) -> str:
+    """At most ten of them, for a message of one line."""
+    more = [f"and {len(different) - _LISTED} more"] if len(different) > _LISTED else []
+    return "; ".join(different[:_LISTED] + more)
+
+
+_LISTED = 10
+
+
+def _placeless(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what may differ."""
+    kept = {name: value for name, value in config.items() if name in _FIELDS and name not in FREE_FIELDS}
+    kept["stages"] = [
+        stage | {"data": [{key: value for key, value in one.items() if key != "root"} for one in stage["data"]]}
+        for stage in config["stages"]
+    ]
+    return kept
+
+
+def _in_short(value: Any) -> str:
+    """A value itself; of structures how large they are."""
+    if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        return f"{len(value)} of them"
+    return repr(value)

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from headstart import __version__
-from headstart.checkpoint import find_checkpoint, load_model
+from headstart.checkpoint import find_checkpoint, load_model, trained_joints
 from headstart.errors import ConfigError, ExportError, first_line
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
@@ -73,7 +73,7 @@ def export_onnx(
         write_graph(model, temporary, half=precision == "fp16")
         if precision == "int8":
             quantise(temporary, shown)
-        header = _header(model, precision, path.name, str(about.get("git_sha", "unknown")))
+        header = _header(model, precision, path.name, about)
         _write_header(temporary, header)
         measured = agreement(model, temporary, shown[:_CHECKED])
         _require(measured, precision, model.config.input_size[0], out)
@@ -178,15 +178,16 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
 
 @torch.inference_mode()
 def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreement:
-    """A file against PyTorch on RGB crops (N, 3, H, W).
+    """A file against PyTorch on RGB crops (N, 3, H, W), in the joints that were trained.
 
-    Joints are left out whose place PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single
+    Those are left out whose place PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single
     and double precision (a flat map, two maxima alike): there rounding decides, not the export.
     """
     pixels, width = torch.from_numpy(images), model.config.input_size[0]
-    wanted = _decoded(model, pixels)
-    exact = _decoded(copy.deepcopy(model).double(), pixels)
-    found = OnnxNetwork(path)(images.transpose(0, 2, 3, 1))
+    network = OnnxNetwork(path)
+    wanted = _decoded(model, pixels, network.joints)
+    exact = _decoded(copy.deepcopy(model).double(), pixels, network.joints)
+    found = network(images.transpose(0, 2, 3, 1))
     given = Decoded(*(torch.from_numpy(part) for part in found))
     place, depth = _differences(given, wanted, width)
     compared = torch.maximum(*_differences(wanted, exact, width)) <= TOLERANCE / 4
@@ -199,13 +200,13 @@ def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreemen
         largest_depth_px=float(depth[compared].max()),
         joints=int(compared.sum()),
         of_joints=compared.numel(),
-        worst_joint=model.skeleton.names[worst],
+        worst_joint=network.skeleton.names[worst],
     )
 
 
-def _decoded(model: PoseNet, images: Tensor) -> Decoded:
+def _decoded(model: PoseNet, images: Tensor, joints: list[int]) -> Decoded:
     parts = [model.codec.decode(model(batch)) for batch in images.split(8)]
-    return Decoded(*(torch.cat([getattr(p, name) for p in parts]) for name in JOINTS))
+    return Decoded(*(torch.cat([getattr(p, name) for p in parts])[:, joints] for name in JOINTS))
 
 
 def _differences(first: Decoded, second: Decoded, width: int) -> tuple[Tensor, Tensor]:
@@ -228,7 +229,7 @@ def _require(measured: Agreement, precision: Precision, width: int, out: Path) -
         )
 
 
-def _header(model: PoseNet, precision: Precision, checkpoint: str, git_sha: str) -> OnnxHeader:
+def _header(model: PoseNet, precision: Precision, checkpoint: str, about: dict[str, Any]) -> OnnxHeader:
     config = model.config
     versions = {"headstart": __version__, "torch": torch.__version__, "onnxruntime": require_onnxruntime().__version__}
     return OnnxHeader(
@@ -241,8 +242,9 @@ def _header(model: PoseNet, precision: Precision, checkpoint: str, git_sha: str)
         precision=precision,
         model=asdict(config),
         checkpoint=checkpoint,
-        git_sha=git_sha,
+        git_sha=str(about.get("git_sha", "unknown")),
         versions=versions,
+        trained_joints=trained_joints(about, model.skeleton),
     )
 
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart import datasets
+from headstart.annotation_checks import checked_annotations
 from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
@@ -218,7 +219,8 @@ def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) 
         return open_packed(packed)
     file = cached_file(dataset, root, split, _VERSION, cache)
     if not file.is_file():
-        people = (to_row(unify(person, datasets.skeleton(dataset)), root) for person in _checked(dataset, root, split))
+        skeleton = datasets.skeleton(dataset)
+        people = (to_row(unify(person, skeleton), root) for person in checked_annotations(dataset, root, split))
         try:
             write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
         except DataError:
@@ -258,18 +260,6 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(path, "the list of shards of a finished pack", found=str(error)) from error
     return manifest
-
-
-def _checked(dataset: str, root: Path, split: str) -> Iterator[Annotation]:
-    """Adapter's people; keys must be unique, since predictions are joined on them."""
-    seen: set[str] = set()
-    for person in datasets.iter_annotations(dataset, root, split):
-        if person.key in seen:
-            raise DataError(root, f"unique keys in {dataset} {split}", found=f"{person.key!r} twice")
-        seen.add(person.key)
-        yield person
-    if not seen:
-        raise DataError(root, f"people in split {split} of {dataset}", found="none")
 
 
 def _relative(image: Path, root: Path) -> str:

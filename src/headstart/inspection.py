@@ -16,6 +16,7 @@ from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
 from headstart.errors import DataError, first_line
 from headstart.geometry import transform_points
 from headstart.index import AnnotationIndex
+from headstart.label_checks import Checks3D, check_3d
 from headstart.loader import CropDataset, Draw, collate
 from headstart.records import RGB, Visibility
 from headstart.results import write_atomically
@@ -44,13 +45,20 @@ class Summary:
     """Of the labelled joints, inside the crop that training centres on (geometry.PADDING, 256 x 256)."""
     unreadable: list[str]
     """Images that are missing or cannot be decoded; empty unless they were looked at."""
+    labels_2d: dict[str, int]
+    """Canonical joint -> people in whom it is labelled in the picture."""
+    labels_3d: dict[str, int]
+    """The same in 3D."""
+    checks_3d: Checks3D | None
+    """Whether the 3D labels can be right; None without any."""
 
 
 def summarise(
     index: AnnotationIndex, read_images: bool, on_progress: Callable[[int], None] = lambda done: None
 ) -> Summary:
-    """Count labels and joints inside the crop; with ``read_images`` decode every picture too."""
+    """Count labels and joints inside the crop, check 3D labels; with ``read_images`` decode every picture too."""
     visibility, labelled, inside = index.column("visibility"), 0, 0
+    known_3d = np.isfinite(index.column("xyz")).all(-1)
     for row in range(len(index)):
         person = index[row]
         crop = sample_crop(np.random.default_rng(0), person.bbox_xywh, (256, 256), None)
@@ -61,10 +69,18 @@ def summarise(
         people=len(index),
         joints_visible=int((visibility == Visibility.VISIBLE).sum()),
         joints_occluded=int((visibility == Visibility.OCCLUDED).sum()),
-        joints_3d=int(np.isfinite(index.column("xyz")).all(-1).sum()),
+        joints_3d=int(known_3d.sum()),
         share_inside_crop=inside / max(labelled, 1),
         unreadable=_unreadable(index, on_progress) if read_images else [],
+        labels_2d=_by_joint(visibility > 0),
+        labels_3d=_by_joint(known_3d),
+        checks_3d=check_3d(index),
     )
+
+
+def _by_joint(labelled: NDArray[np.bool_]) -> dict[str, int]:
+    """Counts of (people, canonical) by joint."""
+    return dict(zip(CANONICAL.names, labelled.sum(0).tolist()))
 
 
 def _unreadable(index: AnnotationIndex, on_progress: Callable[[int], None]) -> list[str]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import PADDING
 from headstart.records import CropJoints, PoseOutput
-from headstart.skeleton import MODEL_SKELETONS
+from headstart.skeleton import MODEL_SKELETONS, Skeleton
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,15 +84,33 @@ class OnnxHeader:
     """Of headstart, torch and onnxruntime at export."""
     agreement: Agreement | None = None
     """With the checkpoint in PyTorch, measured at export."""
+    trained_joints: tuple[str, ...] | None = None
+    """Those of ``joints`` that some picture of the training had labelled; None: not recorded, taken for all."""
     format: int = _FORMAT
 
     def to_metadata(self) -> dict[str, str]:
         """Text by key, for ``metadata_props``: the header, and in words what goes in and comes out."""
-        return {_HEADER: json.dumps(asdict(self)), "joints": ", ".join(self.joints), **MEANING}
+        names = {"joints": ", ".join(self.joints), "trained_joints": ", ".join(self.trained_joints or self.joints)}
+        return {_HEADER: json.dumps(asdict(self)), **names, **MEANING}
+
+
+def trained_part(skeleton: Skeleton, trained: Sequence[str] | None) -> Skeleton:
+    """A skeleton without the joints that no picture of the training had labelled; None: not known, taken for all.
+
+    Raises :class:`ConfigError` where none is left.
+    """
+    if trained is None or set(trained) >= set(skeleton.names):
+        return skeleton
+    if not trained:
+        raise ConfigError(f"no joint of {skeleton.name} was labelled in what the model was trained on: train it first")
+    return Skeleton(skeleton.name, tuple(name for name in skeleton.names if name in trained))
 
 
 class OnnxNetwork:
-    """An exported file as a :class:`~headstart.records.PoseNetwork`."""
+    """An exported file as a :class:`~headstart.records.PoseNetwork`, whose joints are those that were trained.
+
+    ``untrained`` names the others, whose places would be chance; ``codec`` and :meth:`forward` have them too.
+    """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, device: str | None = None) -> None:
         """``threads`` of the CPU (all if not given); ``device`` "cuda" where onnxruntime-gpu is installed.
@@ -105,7 +123,10 @@ class OnnxNetwork:
         self.path, self.threads, self.device = Path(path), threads, device
         self.session = _open_session(self.path, threads, device)
         self.header = _read_header(self.path, self.session.get_modelmeta().custom_metadata_map)
-        self.skeleton, self.input_size = MODEL_SKELETONS[self.header.skeleton], self.header.input_size
+        whole, self.input_size = MODEL_SKELETONS[self.header.skeleton], self.header.input_size
+        self.skeleton = trained_part(whole, self.header.trained_joints)
+        self.joints = whole.indices(self.skeleton.names)
+        self.untrained = tuple(name for name in whole.names if name not in self.skeleton.names)
         given = {output.name for output in self.session.get_outputs()}
         self._maps = [name for name in ("heatmaps", "depth_maps", "coordinates") if name in given]
 
@@ -122,19 +143,20 @@ class OnnxNetwork:
         """Encoder and decoder that fit this network."""
         from headstart.targets import HeatmapCodec
 
-        return HeatmapCodec(self.skeleton, self.input_size, self.header.output_stride, self.header.sigma)
+        whole = MODEL_SKELETONS[self.header.skeleton]
+        return HeatmapCodec(whole, self.input_size, self.header.output_stride, self.header.sigma)
 
     def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
         """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
         images = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         if not flip_test:
-            return CropJoints(*self._run(JOINTS, images))
+            return CropJoints(*(part[:, self.joints] for part in self._run(JOINTS, images)))
         import torch
 
         from headstart.evaluate import forward_with_flip
 
         decoded = self.codec.decode(forward_with_flip(self.forward, torch.from_numpy(images), self.codec, True))
-        return CropJoints(*(part.numpy() for part in (decoded.keypoints, decoded.depth, decoded.confidence)))
+        return CropJoints(*(getattr(decoded, name).numpy()[:, self.joints] for name in CropJoints._fields))
 
     def forward(self, image: Tensor) -> PoseOutput:
         """Images (B, 3, H, W) -> output on the CPU: what ``evaluate.predict`` wants of a network."""
@@ -192,7 +214,9 @@ def _read_header(path: Path, metadata: dict[str, str]) -> OnnxHeader:
         values = json.loads(metadata[_HEADER])
         size, joints = tuple(values["input_size"]), tuple(values["joints"])
         agreement = values["agreement"] and Agreement(**values["agreement"])
-        header = OnnxHeader(**{**values, "input_size": size, "joints": joints, "agreement": agreement})
+        trained = values.get("trained_joints") and tuple(values["trained_joints"])
+        own = {"input_size": size, "joints": joints, "agreement": agreement, "trained_joints": trained}
+        header = OnnxHeader(**{**values, **own})
         known = MODEL_SKELETONS[header.skeleton].names
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(path, expected, found=f"another model, or another version's ({error})") from error

@@ -20,10 +20,11 @@ from headstart.closing_in import LOOKS, certainty, close_in
 from headstart.errors import ConfigError, HeadstartError, first_line
 from headstart.geometry import Box, Camera, Crop
 from headstart.given import check_box, check_camera, check_height
-from headstart.lifting import DEFAULT_HEIGHT_MM, lift
-from headstart.onnx_network import OnnxNetwork
+from headstart.lifting import BONE_FRACTIONS, DEFAULT_HEIGHT_MM, Values, lift
+from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.photos import PhotoLike, as_photo, names_of
 from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction
+from headstart.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from headstart.models.pose_net import PoseNet
@@ -32,9 +33,12 @@ Boxes = Sequence[Sequence[float]]
 
 
 class TorchNetwork:
-    """A trained :class:`~headstart.models.pose_net.PoseNet` as a :class:`~headstart.records.PoseNetwork`."""
+    """A trained :class:`~headstart.models.pose_net.PoseNet` as a :class:`~headstart.records.PoseNetwork`.
 
-    def __init__(self, model: PoseNet, device: str | None = None) -> None:
+    It gives the joints that were ``trained`` (None: all); ``untrained`` names the others, whose places would be chance.
+    """
+
+    def __init__(self, model: PoseNet, device: str | None = None, trained: Sequence[str] | None = None) -> None:
         """``device``: torch's name of it; by default the GPU if there is one. :class:`ConfigError` if there is none."""
         import torch
 
@@ -45,7 +49,9 @@ class TorchNetwork:
             raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
         # Pixel by pixel, as pictures come: up to half as fast again on a CPU, the same results.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.skeleton, self.input_size = model.skeleton, model.config.input_size
+        self.skeleton, self.input_size = trained_part(model.skeleton, trained), model.config.input_size
+        self.joints = model.skeleton.indices(self.skeleton.names)
+        self.untrained = tuple(name for name in model.skeleton.names if name not in self.skeleton.names)
 
     def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
         """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
@@ -56,7 +62,7 @@ class TorchNetwork:
         with torch.inference_mode():
             images = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).to(self.device)
             decoded = self.model.codec.decode(forward_with_flip(self.model, images, self.model.codec, flip_test))
-        return CropJoints(*(part.cpu().numpy() for part in (decoded.keypoints, decoded.depth, decoded.confidence)))
+        return CropJoints(*(getattr(decoded, name).cpu().numpy()[:, self.joints] for name in CropJoints._fields))
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,7 @@ class PoseEstimator:
         depth = joints.depth.astype(np.float64) * self.network.input_size[0] / crop.scale
         pixels = np.concatenate([crop.to_image(joints.keypoints), depth[:, None]], 1)
         confidence = joints.confidence.astype(np.float64)
-        lifted = lift(pixels, confidence, skeleton, self.height_mm, person.camera)
+        lifted = lift(*_with_limbs(pixels, confidence, skeleton), self.height_mm, person.camera)
         return Prediction(
             image=person.name,
             bbox_xywh=person.place.bbox,
@@ -231,30 +237,47 @@ class PoseEstimator:
         )
 
 
-def load_network(source: str | Path | None = None, device: str | None = None) -> PoseNetwork:
+def load_network(source: str | Path | None = None, device: str | None = None) -> TorchNetwork | OnnxNetwork:
     """The network that ``source`` names, see :meth:`PoseEstimator.from_pretrained`."""
-    from headstart.checkpoint import load_model, shipped_weights
+    from headstart.checkpoint import load_model, shipped_weights, trained_joints
 
     path = shipped_weights() if source is None else _local(source) or _from_hub(str(source))
     if path.suffix == ".onnx":
         return OnnxNetwork(path, device=device)
-    return TorchNetwork(load_model(path)[0], device)
+    model, about = load_model(path)
+    return TorchNetwork(model, device, trained_joints(about, model.skeleton))
+
+
+def untrained_joints(network: PoseNetwork) -> tuple[str, ...]:
+    """Joints of a model that its network does not give, for it never learnt them."""
+    return network.untrained if isinstance(network, (TorchNetwork, OnnxNetwork)) else ()
+
+
+# The joints by which lifting finds the pelvis and the scale.
+_LIMBS = tuple(dict.fromkeys(joint for bone in BONE_FRACTIONS for joint in bone))
+
+
+def _with_limbs(pixels: Values, confidence: Values, skeleton: Skeleton) -> tuple[Values, Values, Skeleton]:
+    """Joints with all limbs at their end: those that the network does not know lie amid the others, without weight."""
+    missing = tuple(joint for joint in _LIMBS if joint not in skeleton.names)
+    amid, whole = np.tile(pixels.mean(0), (len(missing), 1)), Skeleton(skeleton.name, skeleton.names + missing)
+    return np.concatenate([pixels, amid]), np.pad(confidence, (0, len(missing))), whole
 
 
 # Suffixes that no id of the hub ends in, but for a file that is not there.
 _FILES = (".safetensors", ".onnx", ".pt", ".pth", ".bin", ".json")
 
 
-def _by_name(names: tuple[str, ...], points: NDArray[np.float64]) -> dict[str, tuple[float, float, float]]:
+def _by_name(names: tuple[str, ...], points: Values) -> dict[str, tuple[float, float, float]]:
     return {name: (float(a), float(b), float(c)) for name, (a, b, c) in zip(names, points)}
 
 
 def _local(source: str | Path) -> Path | None:
     """The checkpoint that a path means; None for what can only be a hub id."""
-    from headstart.checkpoint import find_checkpoint
+    from headstart.checkpoint import SHIPPED, find_checkpoint
 
     path = Path(source)
-    if path.exists():
+    if path.exists() or str(source) == SHIPPED:
         published = path / "model.safetensors"
         return published if published.is_file() else find_checkpoint(path)
     pair = isinstance(source, str) and re.fullmatch(r"([\w.-]+)/[\w.-]+", source)

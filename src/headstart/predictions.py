@@ -1,11 +1,15 @@
-"""Predicted poses as they lie between the network and the scores: by key, in image pixels, on disk without pickles."""
+"""Predicted poses as they lie between a network and the scores: by key, in image pixels, on disk without pickles.
+
+Another system's poses come in the same kind of file (:func:`read_predictions`; docs/scoring.md).
+"""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,12 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import DataError
+from headstart.errors import DataError, shortened
 from headstart.results import write_atomically
+from headstart.skeleton import CANONICAL
+
+#: Arrays of poses, and their shape beyond (people, joints).
+_POSES: dict[str, tuple[int, ...]] = {"keypoints": (2,), "depth": (), "confidence": (), "xyz_mm": (3,)}
 
 
 @dataclass(frozen=True)
@@ -31,20 +39,25 @@ class Predictions:
     confidence: NDArray[np.float32]
     """(N, J) in 0..1."""
     about: dict[str, Any]
-    """How they were made: decode, flip_test, data set, split, checkpoint."""
+    """How they were made: decode, flip_test, data set, split, checkpoint. Without ``decode``: by another system."""
+    xyz_mm: NDArray[np.float32] | None = None
+    """(N, J, 3) mm in camera axes, relative to any point, by a system that predicts mm; scored in place of what
+    ``keypoints`` and ``depth`` give."""
 
     def save(self, path: Path) -> None:
         """Write one .npz without pickles, atomically."""
+        arrays: dict[str, NDArray[Any]] = {
+            "keys": np.array(self.keys, dtype=str),
+            "joints": np.array(self.joints, dtype=str),
+            "keypoints": self.keypoints,
+            "depth": self.depth,
+            "confidence": self.confidence,
+            "about": np.array(json.dumps(self.about)),
+        }
+        if self.xyz_mm is not None:
+            arrays["xyz_mm"] = self.xyz_mm
         stream = BytesIO()
-        np.savez_compressed(
-            stream,
-            keys=np.array(self.keys, dtype=str),
-            joints=np.array(self.joints, dtype=str),
-            keypoints=self.keypoints,
-            depth=self.depth,
-            confidence=self.confidence,
-            about=np.array(json.dumps(self.about)),
-        )
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
         write_atomically(path, stream.getvalue())
 
     @classmethod
@@ -59,13 +72,94 @@ class Predictions:
                     depth=file["depth"],
                     confidence=file["confidence"],
                     about=json.loads(str(file["about"])),
+                    xyz_mm=file.get("xyz_mm"),
                 )
         except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
             raise DataError(path, "predictions (.npz) written by headstart", found=str(error)) from error
 
 
+def read_predictions(path: Path) -> Predictions:
+    """Poses of any system: what :meth:`Predictions.save` wrote, or as little of it as a score needs.
+
+    ``keys`` (N,), ``joints`` (J,) by canonical names, and ``keypoints`` or ``xyz_mm`` or both. NaN stands for arrays of
+    poses that the file lacks. Raises :class:`DataError` naming what is missing, misshapen, unknown, twice there or
+    not finite.
+    """
+    arrays = _arrays(path)
+    keys, joints = (_names(path, arrays, name) for name in ("keys", "joints"))
+    unknown = [joint for joint in joints if joint not in CANONICAL.names]
+    if unknown:
+        raise DataError(path, f"joints by the names {', '.join(CANONICAL.names)}", found=", ".join(unknown))
+    if not {"keypoints", "xyz_mm"} & arrays.keys():
+        raise DataError(path, "an array keypoints (px) or xyz_mm", found=", ".join(arrays))
+    poses = {name: _poses(path, arrays, name, keys, joints) for name in _POSES}
+    return Predictions(
+        keys,
+        tuple(joints),
+        poses["keypoints"],
+        poses["depth"],
+        poses["confidence"],
+        _about(path, arrays),
+        poses["xyz_mm"] if "xyz_mm" in arrays else None,
+    )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file}
+    except (OSError, EOFError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+        # A TypeError: the one array of an .npy file, which is no context manager.
+        found = "a single array" if isinstance(error, TypeError) else str(error)
+        raise DataError(path, "predictions (.npz)", found=found) from error
+
+
+def _names(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> list[str]:
+    """A list of texts in which none is twice."""
+    if name not in arrays or arrays[name].ndim != 1:
+        found = f"one of shape {arrays[name].shape}" if name in arrays else ", ".join(arrays) or "nothing"
+        raise DataError(path, f"an array {name} with a text for each", found=found)
+    names: list[str] = arrays[name].astype(str).tolist()
+    twice = [one for one, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(path, f"each of {name} once", record=twice[0], found=f"{len(twice)} more than once")
+    return names
+
+
+def _poses(
+    path: Path, arrays: Mapping[str, NDArray[Any]], name: str, keys: Sequence[str], joints: Sequence[str]
+) -> NDArray[np.float32]:
+    """An array of poses, finite; NaN everywhere if the file has none."""
+    shape = (len(keys), len(joints), *_POSES[name])
+    if name not in arrays:
+        return np.full(shape, np.nan, np.float32)
+    values = arrays[name]
+    if values.shape != shape or values.dtype.kind not in "fiu":
+        expected = f"numbers of shape {shape} in {name}: {len(keys)} keys, {len(joints)} joints"
+        raise DataError(path, expected, found=f"{values.dtype} of shape {values.shape}")
+    lost = np.argwhere(~np.isfinite(values))
+    if len(lost):
+        person, joint = lost[0][:2]
+        found = f"{values[tuple(lost[0])]} at {joints[joint]}, {len(lost)} such in all"
+        raise DataError(path, f"finite numbers in {name}", record=keys[person], found=found)
+    return values.astype(np.float32)
+
+
+def _about(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """What the file says of itself, in JSON; nothing if it says nothing."""
+    text = str(arrays.get("about", "{}"))
+    try:
+        about = json.loads(text)
+    except ValueError:
+        about = None
+    if not isinstance(about, dict):
+        raise DataError(path, "a JSON object in about", found=shortened(text))
+    return about
+
+
 def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """The parts that several processes made, as one."""
+    """The parts that several processes made with one network, so without ``xyz_mm``, as one."""
     return Predictions(
         [key for part in parts for key in part.keys],
         parts[0].joints,
@@ -76,20 +170,20 @@ def join_predictions(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
-def in_order(predictions: Predictions, keys: list[str]) -> Predictions:
-    """Predictions in the order of ``keys``; a missing one is an error, never a skipped person."""
+def in_order(predictions: Predictions, keys: list[str], source: str | Path = "predictions") -> Predictions:
+    """Predictions in the order of ``keys``; a missing one is an error that names ``source``, never a skipped person."""
     position = {key: i for i, key in enumerate(predictions.keys)}
     missing = [key for key in keys if key not in position]
     if missing:
         raise DataError(
-            "predictions", "one for every person", record=missing[0], found=f"{len(missing)} of {len(keys)} missing"
+            source, "a prediction for every person", record=missing[0], found=f"{len(missing)} of {len(keys)} missing"
         )
     order = [position[key] for key in keys]
-    return Predictions(
-        keys,
-        predictions.joints,
-        predictions.keypoints[order],
-        predictions.depth[order],
-        predictions.confidence[order],
-        predictions.about,
+    return replace(
+        predictions,
+        keys=keys,
+        keypoints=predictions.keypoints[order],
+        depth=predictions.depth[order],
+        confidence=predictions.confidence[order],
+        xyz_mm=None if predictions.xyz_mm is None else predictions.xyz_mm[order],
     )

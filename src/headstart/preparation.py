@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 # Before any process group: its functions keep the group of their import as a default argument, and so for good. A group
@@ -16,13 +19,29 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from headstart.checkpoint import Checkpoint, load_checkpoint, load_model, load_weights, shipped_weights
+from headstart.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_header,
+    load_model,
+    load_weights,
+    model_of,
+    trained_joints,
+)
 from headstart.errors import ConfigError
-from headstart.experiment import SHIPPED, Experiment, Stage, require_same
+from headstart.evaluate import aim
+from headstart.experiment import Experiment, Stage, as_json, differences, listed, require_same
+from headstart.index import open_index
+from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
-from headstart.models.pose_net import PoseNet
+from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.protocols import protocol
+from headstart.skeleton import CANONICAL, Skeleton, mirrored_name
 from headstart.targets import HeatmapCodec
+
+logger = logging.getLogger("headstart")
 
 
 def load_saved(last: Path, resolved: dict[str, Any], resume: bool) -> Checkpoint | None:
@@ -76,14 +95,114 @@ def _first_network(experiment: Experiment) -> PoseNet:
     """The network as a run begins with it: fresh, pre-trained, or with the weights of ``start_from``."""
     if experiment.start_from is None:
         return PoseNet(experiment.model)
-    start = shipped_weights() if experiment.start_from == SHIPPED else Path(experiment.start_from)
+    start = find_checkpoint(Path(experiment.start_from))
     loaded, _ = load_model(start)
+    _require_same_network(loaded.config, experiment, start)
     network = PoseNet(experiment.model, loaded.backbone.config or {})
     if experiment.start_with == "backbone":
         load_weights(network.backbone, loaded.backbone.state_dict(), start)
     else:
         load_weights(network, loaded.state_dict(), start)
     return network
+
+
+def _require_same_network(there: ModelConfig, experiment: Experiment, start: Path) -> None:
+    """Raises :class:`ConfigError` for a network that is not that of its first weights.
+
+    Sizes of crops and Gaussians are free: no weight depends on them. So is where weights before those came from.
+    """
+    free = ["weights", "input_size", "sigma", *(["head", "skeleton"] if experiment.start_with == "backbone" else [])]
+    theirs, ours = (
+        {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
+        for config in (there, experiment.model)
+    )
+    different = list(differences(theirs, ours, "model"))
+    if different:
+        raise ConfigError(f"{start} holds another network: {listed(different)}. Leave out --model.* to have its own")
+
+
+def continued_model(experiment: Experiment, last: Path | None) -> ModelConfig:
+    """The network that fits the weights of ``start_from``, or those of ``last`` where a run goes on.
+
+    With ``start_with`` "backbone" only that is theirs; head, joints and sizes are the experiment's. Raises
+    :class:`DataError` where there is no checkpoint.
+    """
+    if experiment.start_from is None:
+        return experiment.model
+    start = last or find_checkpoint(Path(experiment.start_from))
+    theirs = model_of(load_header(start), start)
+    if last is None and experiment.start_with == "backbone":
+        return dataclasses.replace(experiment.model, backbone=theirs.backbone, weights=theirs.weights)
+    return theirs
+
+
+def joints_trained_before(experiment: Experiment, saved: Checkpoint | None, skeleton: Skeleton) -> set[str]:
+    """Joints that the first weights have learnt: in the run that goes on, or where they come from with their head."""
+    if saved:
+        return set(trained_joints(saved.header, skeleton))
+    if experiment.start_from is None or experiment.start_with == "backbone":
+        return set()
+    return set(trained_joints(load_header(find_checkpoint(Path(experiment.start_from))), skeleton))
+
+
+def labelled_joints(mixture: Mixture) -> set[str]:
+    """Canonical joints that a picture of the mixture has labelled, with their mirrored ones, as crops are mirrored."""
+    seen: set[str] = set()
+    for data, index, rows in zip(mixture.data, mixture.indexes, mixture.rows):
+        if data.weight > 0:
+            visibility = index.column("visibility")[slice(None) if rows is None else rows]
+            seen |= {CANONICAL.names[joint] for joint in np.flatnonzero(visibility.any(0))}
+    return seen | {mirrored_name(name) for name in seen}
+
+
+def label_digests(
+    mixtures: Mapping[int, Mixture], experiment: Experiment, saved: Checkpoint | None, last: Path
+) -> list[list[str]]:
+    """Digests of the labels of each stage's data sets, in their order; of stages that are over those of ``saved``.
+
+    Where data lie does not matter to a run that goes on, but one line says if they have moved. Raises
+    :class:`ConfigError` for a data set whose labels are not those that the run began with.
+    """
+    before = saved.header.get("labels", []) if saved else []
+    digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
+    indexes = {tuple(index.files): index for mixture in mixtures.values() for index in mixture.indexes}
+    of_files = {files: index.digest() for files, index in indexes.items()}
+    for number, mixture in mixtures.items():
+        found = [of_files[tuple(index.files)] for index in mixture.indexes]
+        _require_same_labels(digests[number], found, experiment.stages[number], last)
+        digests[number] = found
+    if saved:
+        _say_what_moved(saved.header["config"], as_json(experiment), bool(before))
+    return digests
+
+
+def scored_labels(experiment: Experiment) -> dict[str, str]:
+    """Protocol -> digest of the labels of the split that it scores."""
+    digests = {}
+    for one in experiment.validation:
+        wanted = aim(protocol(one.protocol), one.dataset, one.split)
+        digests[one.protocol] = open_index(wanted.dataset, Path(one.root), wanted.split).digest()
+    return digests
+
+
+def _require_same_labels(before: list[str], found: list[str], stage: Stage, last: Path) -> None:
+    for there, here, data in zip(before, found, stage.data):
+        if there != here:
+            raise ConfigError(
+                f"{data.root}: the labels of {data.dataset} {data.split} are not those that {last} was trained on"
+                f" ({there} there, {here} here). Go back to those, or give another --out to begin anew"
+            )
+
+
+def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool) -> None:
+    """``there`` and ``here``: configurations; ``compared``: whether the labels were."""
+    if moved := list(differences(_roots(there), _roots(here), "stages")):
+        known = "their labels are the same" if compared else "the checkpoint does not say which labels they had"
+        logger.info("data have moved, %s: %s", known, listed(moved))
+
+
+def _roots(config: dict[str, Any]) -> list[Any]:
+    return [{"data": [{"root": data["root"]} for data in stage["data"]]} for stage in config["stages"]]
 
 
 def stage_codec(network: PoseNet, stage: Stage) -> HeatmapCodec:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from headstart.budget import Budget
 from headstart.experiment import Stage
+from headstart.protocols import METRICS, PROTOCOLS
 from headstart.results import StageCost
 
 
@@ -35,10 +36,12 @@ class Progress:
         """How every row of the history begins."""
         return {"stage": stage.name, "step": self.step, "samples": self.step * batch_size}
 
-    def end_stage(self, stage: Stage, people: list[int], batch_size: int, flops_per_sample: float) -> None:
-        """Note what the stage has cost, and stand at the beginning of the next one."""
+    def end_stage(
+        self, stage: Stage, people: list[int], labels: list[str], batch_size: int, flops_per_sample: float
+    ) -> None:
+        """Note what the stage has cost, on whom and which labels, and stand at the beginning of the next one."""
         samples = self.step * batch_size
-        cost = StageCost(stage.name, self.step, samples, samples * flops_per_sample, self.seconds, people)
+        cost = StageCost(stage.name, self.step, samples, samples * flops_per_sample, self.seconds, people, labels)
         self.costs.append(asdict(cost))
         self.stage, self.step, self.seconds = self.stage + 1, 0, 0.0
 
@@ -100,7 +103,25 @@ class Meter:
         return rate, waiting
 
 
-def scalars(row: dict[str, Any]) -> dict[str, float]:
-    """What trackers can plot; names are grouped by stage."""
-    numbers = {name: value for name, value in row.items() if isinstance(value, (int, float))}
-    return {f"{row['stage']}/{name}": float(value) for name, value in numbers.items() if name != "step"}
+#: Units of losses, by name; squares of errors in maps have none.
+_LOSS_UNITS = {
+    "heatmap_cross_entropy": "nats",
+    "depth_smooth_l1": "crop widths",
+    "depth_l1": "crop widths",
+    "integral_l1": "crop widths",
+    "bone_ratio": "crop widths squared",
+}
+
+
+def scalars(row: dict[str, Any], units: bool = False) -> dict[str, float]:
+    """What trackers can plot; names are grouped by stage, and end in their unit with ``units``: ``[mm]``."""
+    numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "step"}
+    return {f"{row['stage']}/{_tag(name) if units else name}": float(value) for name, value in numbers.items()}
+
+
+def _tag(name: str) -> str:
+    """A loss, or the protocol of a score with its metric, and the unit: ``synthetic_wild MPJPE [mm]``."""
+    if name in PROTOCOLS:
+        facts = METRICS[PROTOCOLS[name].metric]
+        return f"{name} {facts.title} [{facts.unit}]"
+    return f"{name} [{_LOSS_UNITS[name]}]" if name in _LOSS_UNITS else name

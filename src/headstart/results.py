@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -38,6 +39,15 @@ class Scores:
     others: dict[str, float] = field(default_factory=dict)
     """Companion metrics of the same predictions, e.g. ``pa_mpjpe_mm``."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, which knows no NaN: None stands for it."""
+        return _without_nan(asdict(self))
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Scores:
+        """Back from :meth:`to_dict`, or from a file with NaN in it, as earlier versions wrote."""
+        return cls(**_with_nan(plain))
+
 
 @dataclass(frozen=True)
 class StageCost:
@@ -51,6 +61,8 @@ class StageCost:
     seconds: float
     people: list[int] = field(default_factory=list)
     """In use of each training split, in the order of the stage's ``data`` in the configuration; empty: not recorded."""
+    labels: list[str] = field(default_factory=list)
+    """Digest of the labels (of a packed split, of its pictures too) of each, in the same order; empty: not recorded."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +82,12 @@ class RunResult:
     unreadable_images: list[str] = field(default_factory=list)
     processes: int | None = None
     """That shared the training; None: not recorded."""
+    test_labels: dict[str, str] = field(default_factory=dict)
+    """Protocol -> digest of the labels of the split that it scores; empty: not recorded."""
 
     def save(self, path: Path) -> None:
-        """Write JSON atomically."""
-        write_atomically(path, json.dumps(asdict(self), indent=1, allow_nan=True).encode())
+        """Write JSON atomically; null stands for what is not a finite number."""
+        write_atomically(path, json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False).encode())
 
     @classmethod
     def load(cls, path: Path) -> RunResult:
@@ -81,11 +95,30 @@ class RunResult:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             stages = [StageCost(**stage) for stage in raw.pop("stages")]
-            scores = [Scores(**score) for score in raw.pop("scores")]
+            scores = [Scores.from_dict(score) for score in raw.pop("scores")]
+            raw["history"] = _with_nan(raw.get("history", []))
             known = {f.name for f in fields(cls)}
             return cls(stages=stages, scores=scores, **{k: v for k, v in raw.items() if k in known})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(path, "a result.json written by headstart", found=str(error)) from error
+
+
+def _without_nan(value: Any) -> Any:
+    """The same structure with None for floats that are not finite."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    """The same structure with NaN for None."""
+    if isinstance(value, dict):
+        return {key: _with_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(inner) for inner in value]
+    return math.nan if value is None else value
 
 
 def read_runs(directory: Path) -> Iterator[RunResult]:

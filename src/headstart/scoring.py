@@ -1,4 +1,7 @@
-"""A model on disk to scores under a protocol, with the predictions and a picture of them on the side."""
+"""A model on disk, or predictions of any system, to scores under a protocol.
+
+With a model come the predictions and a picture of them on the side.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from numpy.typing import NDArray
 from headstart.checkpoint import find_checkpoint, load_model
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
+from headstart.errors import ConfigError, DataError
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory
 from headstart.onnx_network import OnnxNetwork
-from headstart.predictions import Predictions
-from headstart.protocols import protocol
+from headstart.predictions import Predictions, in_order, read_predictions
+from headstart.protocols import Protocol, protocol
 from headstart.records import RGB
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
@@ -49,8 +53,8 @@ def evaluate_checkpoint(
 ) -> Scores:
     """Predict and score; the arguments are those of ``headstart eval``.
 
-    ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU; a checkpoint
-    uses the accelerator that torch finds.
+    ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU, or
+    :data:`~headstart.checkpoint.SHIPPED`; a checkpoint uses the accelerator that torch finds.
     """
     wanted = aim(protocol(protocol_name), dataset, split)
     if flip_test is not None:
@@ -78,6 +82,61 @@ def evaluate_checkpoint(
     if picture_path:
         write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
     return score(predictions, index, wanted, rows)
+
+
+def score_predictions(
+    path: Path,
+    protocol_name: str,
+    root: Path,
+    *,
+    dataset: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+) -> Scores:
+    """Score what a file of :func:`read_predictions` holds; the arguments are those of ``headstart score``.
+
+    Poses in mm (``xyz_mm``) are scored as they are, others as those of a network. Raises :class:`DataError` for people
+    without a prediction, predictions of nobody and arrays that the protocol needs; :class:`ConfigError` for another
+    data set or split than the file names.
+    """
+    made, wanted = read_predictions(path), aim(protocol(protocol_name), dataset, split)
+    if wanted.metric == "zhou2017_mpjpe":  # whose size is that of its bones
+        made = replace(made, xyz_mm=None)
+    wanted = replace(wanted, flip_test=bool(made.about.get("flip_test", wanted.flip_test)))
+    _require_arrays(path, made, wanted)
+    _require_same_split(path, made, wanted)
+    index = open_index(wanted.dataset, root, wanted.split)
+    rows = protocol_rows(index, wanted, limit)
+    _require_no_others(path, made, index)
+    return score(in_order(made, index.column("key")[rows].tolist(), path), index, wanted, rows)
+
+
+def _require_arrays(path: Path, made: Predictions, wanted: Protocol) -> None:
+    """Either millimetres, or all that the protocol reads from pixels."""
+    there = {name for name in ("keypoints", "depth") if not np.isnan(getattr(made, name)).any()}
+    needed = {"keypoints", "depth"} if wanted.is_3d else {"keypoints"}
+    if needed <= there or (wanted.is_3d and made.xyz_mm is not None):
+        return
+    in_mm = wanted.is_3d and wanted.metric != "zhou2017_mpjpe"
+    expected = f"{' and '.join(sorted(needed, reverse=True))}{', or xyz_mm,' if in_mm else ''} for {wanted.name}"
+    raise DataError(path, expected, found=", ".join(sorted(there)) or "neither")
+
+
+def _require_same_split(path: Path, made: Predictions, wanted: Protocol) -> None:
+    """Of the data set and the split that the file names, if it names any."""
+    for field in ("dataset", "split"):
+        was, now = made.about.get(field), getattr(wanted, field)
+        if was not in (None, now):
+            raise ConfigError(f"{path}: its predictions are of {field} {was}, not of {now}; give --{field} {was}")
+
+
+def _require_no_others(path: Path, made: Predictions, index: AnnotationIndex) -> None:
+    """Whoever is predicted must be one of the split's people: another key is a mistake in all of them."""
+    keys = set(index.column("key"))
+    unknown = [key for key in made.keys if key not in keys]
+    if unknown:
+        found = f"{len(unknown)} of {len(made.keys)} that are none"
+        raise DataError(path, "keys of the split's people", record=unknown[0], found=found)
 
 
 def predict_people(

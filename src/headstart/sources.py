@@ -41,6 +41,14 @@ class Sources:
     """Data sets with 3D labels."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Data set -> folder; ``data/NAME`` where not given."""
+    unscored: tuple[str, ...] = ()
+    """Data sets that have no split to score: they are trained on alone."""
+
+    def __post_init__(self) -> None:
+        """Raises :class:`ConfigError` for an ``unscored`` data set that is not one of those drawn from."""
+        if others := [name for name in self.unscored if name not in (*self.two_d, *self.three_d)]:
+            named = ", ".join((*self.two_d, *self.three_d))
+            raise ConfigError(f"--unscored {' '.join(others)}: expected data sets that are trained on: {named}")
 
     def data(self, names: tuple[str, ...], share: float = 1.0, use_3d: bool = True) -> tuple[Data, ...]:
         """Training splits of the data sets, ``share`` of the draws divided among them equally."""
@@ -55,11 +63,15 @@ class Sources:
 
     def validation_2d(self) -> tuple[Validation, ...]:
         """The usual protocol of each data set with 2D labels, 1,000 people while training."""
-        return tuple(self._checked(name, protocol_of(name)) for name in self.two_d)
+        return tuple(self._checked(name, protocol_of(name)) for name in self._scored(self.two_d))
 
     def validation_3d(self) -> tuple[Validation, ...]:
         """The same of those with 3D labels."""
-        return tuple(self._checked(name, _PROTOCOL_3D.get(name, protocol_of(name))) for name in self.three_d)
+        scored = self._scored(self.three_d)
+        return tuple(self._checked(name, _PROTOCOL_3D.get(name, protocol_of(name))) for name in scored)
+
+    def _scored(self, names: tuple[str, ...]) -> list[str]:
+        return [name for name in names if name not in self.unscored]
 
     def _checked(self, name: str, protocol: str) -> Validation:
         return Validation(protocol, self.root(name), limit=1000)

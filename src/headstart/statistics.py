@@ -1,20 +1,24 @@
-"""Means, intervals, paired tests and compute ratios over seeds: numbers in, numbers and plain sentences out.
+"""Means, intervals and tests over seeds: numbers in, numbers and plain sentences out.
 
 A study has few seeds, so the limits of each figure matter and are stated beside it:
 
 * The **t interval** takes the values of the seeds as normal. It is wide for few seeds, and honestly so.
 * The **bootstrap interval** (percentile) resamples the seeds and cannot leave the range seen: of three, too narrow.
-* The **sign-flip test** assumes nothing but symmetry; with n seeds its p cannot fall below ``2 / 2**n`` (0.25 for 3).
-* Tests are **paired**: the same seed in both arms makes a pair.
+* Tests are **paired** (the same seed in both arms makes a pair) or **Welch's** (seeds are unrelated, variances are each
+  arm's own). A study says which before its cells are run (:data:`SignificanceTest`).
+* A **permutation test** stands beside either. Of pairs it flips signs and assumes nothing but symmetry; with n seeds
+  its p cannot fall below ``2 / 2**n`` (0.25 for 3). Without pairs it deals all values to the two arms in every way
+  (0.1).
 * A table of many comparisons is corrected by **Holm's** step-down method, which holds the chance of any false finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from itertools import combinations
+from math import comb
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,8 +29,11 @@ from headstart.results import Better
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
-#: Up to here every pattern of signs is tried (2**16); above, 100,000 patterns are drawn.
-_EXACT_UP_TO = 16
+#: So many patterns of a permutation test are all tried; of more, 100,000 are drawn.
+_EXACT_UP_TO, _DRAWN = 2**16, 100_000
+
+SignificanceTest = Literal["paired", "welch"]
+"""Which t-test two arms are compared by: the paired one, or Welch's of two samples (Welch 1947)."""
 
 
 class Interval(NamedTuple):
@@ -79,12 +86,64 @@ class PairedDifference(Summary):
     @cached_property
     def p(self) -> float:
         """Two-sided paired t-test; NaN for a single pair."""
-        return _t_test_p(np.array(self.values))
+        return float("nan") if self.n < 2 else _t_test_p(self.mean, self.std / np.sqrt(self.n), self.n - 1)
 
     @cached_property
-    def sign_flip_p(self) -> float:
+    def permutation_p(self) -> float:
         """Two-sided test over all patterns of signs."""
         return sign_flip_p(self.values)
+
+
+@dataclass(frozen=True)
+class WelchDifference:
+    """Mean of the first arm minus that of the second, seeds unrelated; the interval is not corrected either."""
+
+    first: Summary
+    second: Summary
+
+    @property
+    def n(self) -> int:
+        """Number of seeds of an arm, of the one that has fewer."""
+        return min(self.first.n, self.second.n)
+
+    @cached_property
+    def mean(self) -> float:
+        """In the unit of the values."""
+        return self.first.mean - self.second.mean
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Welch's t interval of the difference, 95 %; NaN where an arm has a single seed."""
+        if self.n < 2:
+            return _NO_INTERVAL
+        error, freedom = self._error
+        reach = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error if error else 0.0
+        return Interval(self.mean - reach, self.mean + reach)
+
+    @cached_property
+    def bootstrap(self) -> Interval:
+        """Percentile bootstrap, 95 %, each arm drawn by itself: too narrow for few seeds."""
+        return bootstrap_interval(self.first.values, less=self.second.values)
+
+    @cached_property
+    def p(self) -> float:
+        """Two-sided Welch's t-test; NaN where an arm has a single seed."""
+        return float("nan") if self.n < 2 else _t_test_p(self.mean, *self._error)
+
+    @cached_property
+    def permutation_p(self) -> float:
+        """Two-sided test over all ways to deal the values to the two arms."""
+        return permutation_p(self.first.values, self.second.values)
+
+    @property
+    def _error(self) -> tuple[float, float]:
+        """Standard error of the difference, and its degrees of freedom (Satterthwaite 1946)."""
+        parts = [arm.std**2 / arm.n for arm in (self.first, self.second)]
+        below = sum(part**2 / (arm.n - 1) for part, arm in zip(parts, (self.first, self.second)))
+        return sum(parts) ** 0.5, sum(parts) ** 2 / below if below else 1.0
+
+
+Difference = PairedDifference | WelchDifference
 
 
 def summarise(values: ArrayLike) -> Summary:
@@ -102,15 +161,26 @@ def t_interval(values: ArrayLike) -> Interval:
     return Interval(float(mean - reach), float(mean + reach))
 
 
-def bootstrap_interval(values: ArrayLike, resamples: int = 10_000) -> Interval:
-    """95 % percentile bootstrap of the mean of (n,), the same at every call; NaN for n = 1."""
-    numbers = _finite(values)
-    if len(numbers) < 2:
+def bootstrap_interval(values: ArrayLike, resamples: int = 10_000, less: ArrayLike | None = None) -> Interval:
+    """95 % percentile bootstrap of the mean of (n,), the same at every call; NaN for n = 1.
+
+    With ``less`` (m,) of the difference between the two means, each drawn by itself.
+    """
+    arms = [_finite(arm) for arm in (values, less) if arm is not None]
+    if min(map(len, arms)) < 2:
         return _NO_INTERVAL
-    drawn = np.random.default_rng(0).integers(0, len(numbers), (resamples, len(numbers)))
+    randomness = np.random.default_rng(0)
+    means = [arm[randomness.integers(0, len(arm), (resamples, len(arm)))].mean(1) for arm in arms]
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(numbers[drawn].mean(1), [tail, 100 - tail])
+    low, high = np.percentile(means[0] - means[1] if len(means) > 1 else means[0], [tail, 100 - tail])
     return Interval(float(low), float(high))
+
+
+def difference(first: ArrayLike, second: ArrayLike, test: SignificanceTest) -> Difference:
+    """First minus second, both (n,), for ``test``; see :func:`paired_difference` and :class:`WelchDifference`."""
+    if test == "paired":
+        return paired_difference(first, second)
+    return WelchDifference(summarise(first), summarise(second))
 
 
 def paired_difference(first: ArrayLike, second: ArrayLike) -> PairedDifference:
@@ -125,15 +195,34 @@ def sign_flip_p(differences: ArrayLike) -> float:
     """Share of sign patterns whose mean is at least as far from 0 as the mean of ``differences`` (n,)."""
     numbers = _finite(differences)
     n = len(numbers)
-    if n <= _EXACT_UP_TO:
+    if 2**n <= _EXACT_UP_TO:
         bits = np.arange(2**n)[:, None] >> np.arange(n)
         signs = 1 - 2 * (bits & 1)
     else:
-        signs = np.random.default_rng(0).choice((-1, 1), (100_000, n))
+        signs = np.random.default_rng(0).choice((-1, 1), (_DRAWN, n))
         signs[0] = 1
     means = np.abs(signs @ numbers)
     # Sums in another order differ in their last bits: equal patterns must count as equal.
     return float((means >= abs(numbers.sum()) * (1 - 1e-9)).mean())
+
+
+def permutation_p(first: ArrayLike, second: ArrayLike) -> float:
+    """Share of the ways to deal all values to arms of (n,) and (m,) whose means lie at least as far apart as here."""
+    ours, theirs = _finite(first), _finite(second)
+    numbers = np.concatenate([ours, theirs])
+    numbers -= numbers.mean()  # then the sum of one arm tells how far apart the means are
+    if comb(len(numbers), len(ours)) <= _EXACT_UP_TO:
+        dealt = np.array(list(combinations(range(len(numbers)), len(ours))))
+    else:
+        dealt = np.random.default_rng(0).random((_DRAWN, len(numbers))).argsort(1)[:, : len(ours)]
+        dealt[0] = np.arange(len(ours))
+    apart = np.abs(numbers[dealt].sum(1))
+    return float((apart >= abs(numbers[: len(ours)].sum()) - 1e-9 * np.abs(numbers).max()).mean())
+
+
+def least_permutation_p(seeds: int, test: SignificanceTest) -> float:
+    """Below this no permutation test of so many seeds an arm can fall."""
+    return 2 / (2**seeds if test == "paired" else comb(2 * seeds, seeds))
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -152,7 +241,7 @@ def is_better(mean_difference: float, better: Better) -> bool:
     return mean_difference < 0 if better == "lower" else mean_difference > 0
 
 
-def sentence(difference: PairedDifference, unit: str, p_adjusted: float, comparisons: int = 1) -> str:
+def sentence(difference: Difference, unit: str, p_adjusted: float, comparisons: int = 1) -> str:
     """What a difference says, in words: its direction, size, interval, seeds and p; or that it says nothing.
 
     For example ``lower by 12.3 mm (95 % interval 5.0 to 19.6, n = 3 seeds, p = 0.01 after Holm over 4)``.
@@ -183,105 +272,11 @@ def p_words(p: float) -> str:
     return f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 
-# --- compute ---
-
-
-@dataclass(frozen=True)
-class Reached:
-    """When a curve first reaches a target."""
-
-    compute: float | None
-    """None where it never did within its budget: unknown, not infinite."""
-    before_first: bool = False
-    """Whether its very first point had already reached it: ``compute`` is then an upper bound."""
-
-
-@dataclass(frozen=True)
-class ComputeRatio:
-    """Compute of the second arm over that of the first, to one error: above 1, the first needs less."""
-
-    n: int
-    """Seeds in which both arms reached the target: the only ones in ``ratio``."""
-    ratio: float
-    """Geometric mean; NaN for n = 0."""
-    interval: Interval
-    """Student's t interval of the logarithm, carried back."""
-    first_missing: int
-    """Seeds in which the first arm did not reach it."""
-    second_missing: int
-    bounded: bool
-    """Whether a curve of either arm was there before its first point, so that the ratio is only a bound."""
-
-
-def compute_to_reach(compute: ArrayLike, values: ArrayLike, target: float, better: Better = "lower") -> Reached:
-    """Compute (n,), rising, at which values (n,) first reach ``target``.
-
-    Between two points the value is taken as linear in the logarithm of compute. Nothing is extrapolated: a curve that
-    ends short of the target has not reached it.
-    """
-    spent, errors = np.asarray(compute, np.float64), np.asarray(values, np.float64)
-    if better == "higher":
-        errors, target = -errors, -target
-    there = np.flatnonzero(errors <= target)
-    if not len(there):
-        return Reached(None)
-    first = int(there[0])
-    if first == 0:
-        return Reached(float(spent[0]), before_first=True)
-    way = (errors[first - 1] - target) / (errors[first - 1] - errors[first])
-    logarithm = np.log(spent[first - 1]) + way * np.log(spent[first] / spent[first - 1])
-    return Reached(float(np.exp(logarithm)))
-
-
-def compute_ratio(first: Sequence[Reached], second: Sequence[Reached]) -> ComputeRatio:
-    """How many times the compute of ``first`` the arm ``second`` needs, over pairs of the same seed."""
-    both = [(ours, theirs) for ours, theirs in zip(first, second, strict=True) if ours.compute and theirs.compute]
-    logarithms = np.array([np.log(theirs.compute or 1) - np.log(ours.compute or 1) for ours, theirs in both])
-    low, high = t_interval(logarithms) if len(logarithms) else _NO_INTERVAL
-    return ComputeRatio(
-        len(both),
-        float(np.exp(logarithms.mean())) if both else float("nan"),
-        Interval(float(np.exp(low)), float(np.exp(high))),
-        sum(one.compute is None for one in first),
-        sum(one.compute is None for one in second),
-        any(ours.before_first or theirs.before_first for ours, theirs in both),
-    )
-
-
-@dataclass(frozen=True)
-class Band:
-    """Mean and spread of several curves at common points, each (n,)."""
-
-    compute: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-    """Sample standard deviation over curves; 0 for a single curve."""
-    n: int
-
-
-def band(curves: Sequence[tuple[ArrayLike, ArrayLike]]) -> Band:
-    """(compute, values) of each seed -> mean and spread over the range that all of them cover.
-
-    Values at the points of the first curve, read from the others linearly in the logarithm of compute.
-    """
-    arrays = [(np.asarray(x, np.float64), np.asarray(y, np.float64)) for x, y in curves]
-    start, stop = max(x[0] for x, _ in arrays), min(x[-1] for x, _ in arrays)
-    grid = arrays[0][0]
-    # Curves of equal budgets may end a step apart: the last point of all is then the earliest end.
-    grid = np.unique(np.append(grid[(grid >= start) & (grid <= stop)], [start, stop])) if start < stop else grid[:1]
-    rows = np.array([np.interp(np.log(grid), np.log(x), y) for x, y in arrays])
-    spread = rows.std(0, ddof=1) if len(rows) > 1 else np.zeros(len(grid))
-    return Band(grid, rows.mean(0), spread, len(rows))
-
-
-def _t_test_p(differences: NDArray[np.float64]) -> float:
-    n = len(differences)
-    if n < 2:
-        return float("nan")
-    mean, error = differences.mean(), differences.std(ddof=1) / np.sqrt(n)
-    if error == 0:  # the same difference in every seed
+def _t_test_p(mean: float, error: float, freedom: float) -> float:
+    """Two-sided p of a mean with a standard error."""
+    if error == 0:  # the same in every seed
         return 0.0 if mean else 1.0
-    return float(2 * stdtr(n - 1, -abs(mean / error)))
+    return float(2 * stdtr(freedom, -abs(mean / error)))
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

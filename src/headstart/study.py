@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import ModuleType
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from headstart.augment import AugmentConfig
-from headstart.errors import ConfigError
+from headstart.datasets import DATASETS, splits
+from headstart.errors import ConfigError, HeadstartError, first_line, shortened
+from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
+from headstart.protocols import PROTOCOLS
+from headstart.statistics import SignificanceTest
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,9 @@ class Study:
     baseline: str = "3d_alone"
     main: str = "2d_then_3d"
     """The arm that the report sets against the baseline first."""
+    significance_test: SignificanceTest = "paired"
+    """The t-test that arms are compared by: paired by seed, or Welch's, which finds more where the two arms of a seed
+    hardly correlate. To be chosen before anything is run."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Data set -> folder, where it is not data/NAME."""
     splits: Mapping[str, str] = field(default_factory=dict)
@@ -116,7 +126,7 @@ class Study:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     batch_size: int = 32
     average_decay: float | None = 0.998
-    precision: str = "no"
+    precision: Literal["no", "bf16", "fp16"] = "no"
     channels_last: bool = True
     workers: int = 1
     curve_points: int = 8
@@ -130,7 +140,8 @@ class Study:
 def load_study(name: str) -> Study:
     """``studies/NAME/study.py`` below the working directory, or a path to such a file or its folder.
 
-    Raises :class:`ConfigError` if there is none or it sets no ``STUDY``.
+    Raises :class:`ConfigError`, with the line, for what goes wrong in it, if there is none or it sets no ``STUDY``, and
+    for a study that names what does not exist.
     """
     if Path(name).suffix == ".py" and Path(name).name != "study.py":
         raise ConfigError(
@@ -139,15 +150,33 @@ def load_study(name: str) -> Study:
     path = study_folder(name) / "study.py"
     if not path.is_file():
         raise ConfigError(f"study {name!r}: expected {path} to exist, or give the path of a study.py")
+    study = getattr(_executed(path), "STUDY", None)
+    if not isinstance(study, Study):
+        raise ConfigError(f"{path}: expected STUDY = Study(...), found {study!r}")
+    try:
+        problem = next(_problems(study), None)
+    except (TypeError, AttributeError) as error:
+        problem = f"a field is not of the type that it has in Study: {first_line(error)}"
+    if problem:
+        raise ConfigError(f"{path}: {problem}")
+    return study
+
+
+def _executed(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"headstart_study_{path.parent.name}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    study = getattr(module, "STUDY", None)
-    if not isinstance(study, Study):
-        raise ConfigError(f"{path}: expected STUDY = Study(...), found {study!r}")
-    return study
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ConfigError(f"{error.filename or path}, line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
+        kind = "" if isinstance(error, HeadstartError) else f"{type(error).__name__}: "
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        raise ConfigError(f"{where}: {kind}{first_line(error)}") from error
+    return module
 
 
 def study_folder(name: str) -> Path:
@@ -182,17 +211,8 @@ def _grid_cells(grid: Grid) -> Iterable[Cell]:
         arm = ARMS[name]
         uses_2d = arm.pretrains or arm.mixes
         # Arms that do not use an axis collapse along it: 3D alone is one run, whatever the 2D set.
-        yield Cell(
-            name,
-            backbone,
-            two_d if uses_2d else None,
-            three_d,
-            seed,
-            geometric,
-            share if arm.pretrains else 0.0,
-            limit,
-            budget,
-        )
+        own_2d, own_share = two_d if uses_2d else None, share if arm.pretrains else 0.0
+        yield Cell(name, backbone, own_2d, three_d, seed, geometric, own_share, limit, budget)
 
 
 def model_of(study: Study, cell: Cell) -> ModelConfig:
@@ -207,3 +227,66 @@ def samples_of(study: Study, cell: Cell) -> int:
     if not 0 < cell.budget < float("inf"):
         raise ConfigError(f"cell {cell.name}: expected a budget above 0, got {cell.budget}")
     return round(study.samples[cell.backbone] * cell.budget)
+
+
+def _problems(study: Study) -> Iterator[str]:
+    """What is wrong, field by field, for a message: it must not end a study after hours, nor be passed over."""
+    # The form first: a string in place of a tuple would be taken letter by letter.
+    yield from _malformed(study, ("grids", "tests", "sheets"))
+    for grid in study.grids:
+        if not isinstance(grid, Grid):
+            yield f"grids: expected Grid(...), got {grid!r}"
+        yield from _malformed(grid, [one.name for one in fields(Grid)])
+    for name, model in study.models.items():
+        if not isinstance(model, ModelConfig):
+            yield f"models: expected ModelConfig(...) for {name}, got {model!r}"
+        yield from _not_offered(model.head, f"model {name}, head, ")
+    for part, of in (("", study), ("optimiser, ", study.optimiser), ("schedule, ", study.schedule)):
+        yield from _not_offered(of, part)
+    yield from _unknown_names(study)
+    yield from (f"samples: expected above 0 for {name}, got {n!r}" for name, n in study.samples.items() if not n > 0)
+    for name in ("batch_size", "curve_points", "curve_people"):
+        if getattr(study, name) < 1:
+            yield f"{name}: expected 1 or more, got {getattr(study, name)!r}"
+
+
+def _malformed(of: Study | Grid, names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        value = getattr(of, name)
+        if not isinstance(value, (tuple, list)):
+            yield f"{name}: expected a tuple, got {shortened(repr(value))}: a comma behind it makes one"
+        elif not value and name != "sheets":
+            yield f"{name}: expected at least one"
+
+
+def _not_offered(of: object, part: str) -> Iterator[str]:
+    """Fields whose value is not one of those that their type lists."""
+    for name, kind in get_type_hints(type(of)).items():
+        if get_origin(kind) is Literal and getattr(of, name) not in get_args(kind):
+            choices = ", ".join(map(str, get_args(kind)))
+            yield f"{part}{name}: expected one of {choices}, got {getattr(of, name)!r}"
+
+
+def _unknown_names(study: Study) -> Iterator[str]:
+    for grid in study.grids:
+        yield from unknown("arms", grid.arms, ARMS, "arms")
+        yield from unknown("backbones", grid.backbones, study.models, "its models")
+        yield from unknown("backbones", grid.backbones, study.samples, "models that have samples")
+        yield from unknown("two_d", grid.two_d, DATASETS, "data sets")
+        yield from unknown("three_d", grid.three_d, DATASETS, "data sets")
+    yield from unknown("samples", study.samples, study.models, "its models")
+    yield from unknown("tests", study.tests, PROTOCOLS, "protocols")
+    yield from unknown("losses", study.losses, LOSSES, "losses")
+    used = dict.fromkeys(arm for grid in study.grids for arm in grid.arms)
+    for part in ("baseline", "main"):
+        yield from unknown(part, (getattr(study, part),), used, "an arm of its grids")
+    for part in ("roots", "splits"):
+        yield from unknown(part, getattr(study, part), DATASETS, "data sets")
+    for name, split in study.splits.items():
+        yield from unknown(f"splits of {name}", (split,), splits(name), "one of its splits")
+
+
+def unknown(part: str, names: Iterable[str], known: Collection[str], what: str) -> Iterator[str]:
+    """What to say of names that are not among those known; nothing where all are."""
+    if others := [str(name) for name in names if name not in known]:
+        yield f"{part}: expected {what} ({', '.join(known)}), got {', '.join(others)}"

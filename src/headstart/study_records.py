@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, DataError
 from headstart.results import RunResult, write_atomically
 from headstart.study import ARMS, Cell, Study, cells, model_of
 from headstart.study_plan import budget_flops, flops_per_sample
@@ -27,6 +27,7 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
         "batch_size": study.batch_size,
         "settings": _settings_digest(study),
         "plan": _plan_digest(study, cell),
+        "tests": list(study.tests),
     }
 
 
@@ -57,6 +58,7 @@ def study_record(study: Study) -> dict[str, Any]:
         "arms": {name: arm.description for name, arm in ARMS.items() if name in used},
         "baseline": study.baseline,
         "main": study.main,
+        "significance_test": study.significance_test,
         "protocols": list(study.tests),
         "planned_cells": len(planned),
         "budget_flops": {
@@ -73,11 +75,13 @@ def claim(work: Path, record: Mapping[str, Any]) -> None:
     path = work / "cell.json"
     # On a cluster of several processes the first writes, and the others may come before it.
     if path.is_file() or (work / "run" / "result.json").is_file():
-        saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if different := [name for name, value in record.items() if saved.get(name) != value]:
-            names = ", ".join(different)
+        saved = _read(path) if path.is_file() else {}
+        # Earlier versions did not write the tests, which are part of the plan, down beside it.
+        if different := _differing(saved, record, record.keys() - {"tests"}):
+            what = _in_words(different, saved, record) if saved else "it does not say of which"
             raise ConfigError(
-                f"{work} holds a run of another plan ({names} differ): delete it, or choose another --work"
+                f"{work} holds a run of another plan ({what}), maybe that of another study named {record['study']}:"
+                " delete it, or choose another --work"
             )
     write_atomically(path, json.dumps(record, indent=1).encode())
 
@@ -90,12 +94,65 @@ def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:
     folder = results / str(record["cell"])
     if not (folder / "result.json").is_file():
         return None
-    saved = json.loads((folder / "cell.json").read_text(encoding="utf-8"))
+    saved, result = _read(folder / "cell.json"), RunResult.load(folder / "result.json")
+    known = saved.keys()
+    saved = {"tests": [score.protocol for score in result.scores], **saved}
     # What an earlier version did not write down is not held against its results.
-    different = [name for name, value in record.items() if name in saved and saved[name] != value]
-    if different:
+    different = _differing(saved, record, known)
+    words = _in_words(different, saved, record)
+    if different == ["tests"]:
         raise ConfigError(
-            f"{folder}: made by another plan ({', '.join(f'{n} {saved.get(n)} != {record[n]}' for n in different)}):"
-            " delete the folder, or choose another --out"
+            f"{folder} is finished, but {words}. Its scores stand under the tests that it was scored on: put these back"
+            " to keep it. For others it has to be trained again: choose another --out, or delete the results of all"
+            " cells. (headstart eval scores weights that --keep has left under any test, beside the study.)"
         )
-    return RunResult.load(folder / "result.json")
+    if different:
+        raise ConfigError(f"{folder}: made by another plan ({words}): delete the folder, or choose another --out")
+    return result
+
+
+def require_chosen_before(path: Path, study: Study) -> None:
+    """Raises :class:`ConfigError` if ``study.json`` says that there are results already for another test."""
+    results = path.parent / "results"
+    if not path.is_file() or not any(results.glob("*/result.json")):
+        return
+    before, now = _read(path).get("significance_test", "paired"), study.significance_test
+    if before != now:
+        raise ConfigError(
+            f"{path}: significance_test was {before} when the first cells were run, and is {now} now: it is chosen"
+            " before there are results. Put it back, or choose another --out"
+        )
+
+
+def _differing(saved: Mapping[str, Any], record: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """Which of ``names`` a saved record has otherwise; tests alone where the plan differs and they do."""
+    different = [name for name, value in record.items() if name in names and saved.get(name) != value]
+    if "plan" in different and saved.get("tests", record["tests"]) != record["tests"]:
+        return [*(name for name in different if name not in ("plan", "tests")), "tests"]
+    return different
+
+
+def _in_words(names: Sequence[str], saved: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    return "; ".join(_difference(name, saved.get(name), record[name]) for name in names)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if name == "tests":
+        return f"tests were {', '.join(before)} and are {', '.join(now)} now"
+    if name in _DIGESTS:
+        return f"{name}, that is {_DIGESTS[name]}: {before} != {now}"
+    return f"{name} {before} != {now}"
+
+
+_DIGESTS = {
+    "settings": "its losses, optimiser, schedule, augmentation, batch size or the like",
+    "plan": "its network, first weights, splits or tests",
+}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Raises :class:`DataError` for what is no JSON object."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(path, "a JSON object written by `headstart study`", found=str(error)) from error

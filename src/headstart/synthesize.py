@@ -69,12 +69,12 @@ def synthesize(
     out: Path,
     *,
     workers: int = 1,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """Write ``config.count`` pictures below ``out`` and return their folder; shards that are there already are kept.
 
-    Raises :class:`ConfigError` for an unknown domain or split and :class:`DataError` if the folder was begun with
-    other settings or by another version of the generator.
+    ``on_progress`` is told how many there are. Raises :class:`ConfigError` for an unknown domain or split and
+    :class:`DataError` if the folder was begun with other settings or by another version of the generator.
     """
     _check(config)
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
@@ -87,10 +87,10 @@ def synthesize(
             rows = range(start, min(start + _ROWS_PER_SHARD, config.count))
             if not _is_whole(shard, len(rows), metadata):
                 work = apply(partial(make_row, config), rows)
-                made = _counted(work, start, config.count, on_progress)
+                made = _counted(work, start, on_progress)
                 write_index(shard, made, SCHEMA, metadata)
             shards.append(shard.name)
-            on_progress(rows.stop, config.count)
+            on_progress(rows.stop)
     manifest = {**settings, "shards": shards, "unreadable": []}
     write_atomically(folder / "pack.json", json.dumps(manifest, indent=1).encode())
     return folder
@@ -161,11 +161,11 @@ def _check(config: SynthConfig) -> None:
 
 
 def _counted(
-    rows: Iterator[dict[str, Any]], start: int, total: int, on_progress: Callable[[int, int], None]
+    rows: Iterator[dict[str, Any]], start: int, on_progress: Callable[[int], None]
 ) -> Iterator[dict[str, Any]]:
     for done, row in enumerate(rows, start + 1):
         yield row
-        on_progress(done, total)
+        on_progress(done)
 
 
 @contextmanager

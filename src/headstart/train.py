@@ -33,7 +33,16 @@ from headstart.interruption import signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.models.freezing import freeze_to_stride
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
-from headstart.preparation import build_network, load_saved, stage_codec, start_accelerator
+from headstart.preparation import (
+    build_network,
+    joints_trained_before,
+    label_digests,
+    labelled_joints,
+    load_saved,
+    scored_labels,
+    stage_codec,
+    start_accelerator,
+)
 from headstart.progress import Goal, Meter, Progress, scalars
 from headstart.records import Batch
 from headstart.results import RunResult, StageCost
@@ -77,6 +86,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         for number, stage in enumerate(experiment.stages)
         if number >= progress.stage
     }
+    labels = label_digests(mixtures, experiment, saved, last)
+    trained = joints_trained_before(experiment, saved, network.skeleton)
     rehearse(experiment, network.skeleton)
     first_check = " ".join(f"{one.protocol} {one.dataset} {one.split} {one.limit}" for one in experiment.validation[:1])
     if progress.best_of not in ("", first_check):
@@ -93,6 +104,8 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
             "config": resolved,
             "model": resolved["model"],
             "backbone_config": network.backbone.config,
+            "trained_joints": [name for name in network.skeleton.names if name in trained],
+            "labels": labels,
             "progress": dataclasses.asdict(progress),
             "git_sha": sha,
         }
@@ -101,11 +114,12 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     def record(row: dict[str, Any]) -> None:
         """One more row of the history, for trackers too."""
         progress.history.append(row)
-        accelerator.log(scalars(row), step=progress.updates)
+        accelerator.log(scalars(row, units=experiment.tracker == "tensorboard"), step=progress.updates)
 
     with signals() as interrupted, ExitStack() as cleanup:
         for number, mixture in mixtures.items():
             stage, codec = experiment.stages[number], codecs[number]
+            trained |= labelled_joints(mixture)
             stage_seed = experiment.seed * 1000 + number
             frozen = freeze_to_stride(network, stage.freeze_stride)
             flops_per_sample = training_flops(network, codec.input_size)
@@ -217,7 +231,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                             checkpoint(last, everything=True)
                         if stopping:
                             raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
-            progress.end_stage(stage, mixture.sizes, experiment.batch_size, flops_per_sample)
+            progress.end_stage(stage, mixture.sizes, labels[number], experiment.batch_size, flops_per_sample)
             if main:
                 checkpoint(last, everything=True)
             batches.close()
@@ -240,6 +254,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         versions={module.__name__: module.__version__ for module in (torch, transformers, accelerate, np)},
         unreadable_images=list(dict.fromkeys(gather_object(progress.unreadable))),
         processes=processes,
+        test_labels=scored_labels(experiment),
     )
     if main:
         result.save(out / "result.json")

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from numpy.typing import NDArray
 
+from headstart.errors import ConfigError, DataError
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
 from headstart.index import AnnotationIndex, open_index
@@ -28,7 +29,12 @@ _REHEARSED = 1000
 def rehearse(experiment: Experiment, skeleton: Skeleton) -> None:
     """Score made-up poses: what a validation lacks (data, labels, joints of the model) shows now, not after hours."""
     for one in experiment.validation:
-        wanted, index = _open(one)
+        try:
+            wanted, index = _open(one)
+        except DataError as error:
+            name = one.dataset or protocol(one.protocol).dataset
+            fix = f"Where {name} has no such split it is trained on with --unscored {name}"
+            raise ConfigError(f"{one.protocol} cannot be scored: {error}. {fix}") from error
         rehearse_scoring(index, wanted, protocol_rows(index, wanted, one.limit), skeleton.names)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from headstart import executors
+from headstart.cli import main
 from headstart.cli.studying import StudyArguments, _folders, _is_done, study
+from headstart.errors import ConfigError
 from headstart.executors import Task
 from headstart.results import RunResult, Scores
 from headstart.study import cells, load_study
@@ -55,6 +58,39 @@ def test_a_cell_of_a_job_array_writes_study_json_once(folder: Path, capsys: pyte
     (folder / "study.json").write_text("{}")
     study(task)
     assert (folder / "study.json").read_text() == "{}"
+
+
+def test_mistakes_are_one_line_and_exit_code_2(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        monkeypatch.setattr(
+            sys, "argv", ["headstart", "study", "plan", "tiny", "--flops-per-second", "1e12", *arguments]
+        )
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        assert exit_.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert said("--root", "h36=/data").startswith("headstart: --root: expected data sets (mpii, ")
+    for broken, message in (("1 / 0", ", line 4: ZeroDivisionError: division by zero"), ("x = (", ", line 4: '(' was")):
+        (folder / "study.py").write_text(f"{STUDY}{broken}\n")
+        assert f"studies/tiny/study.py{message}" in said()
+
+
+def test_results_are_not_kept_under_another_significance_test(folder: Path) -> None:
+    plan = load_study("tiny")
+    folders, cell = _folders(plan, StudyArguments("run", "tiny")), cells(plan)[0]
+    RESULT.save(folders.results / cell.name / "result.json")
+    (folders.results / cell.name / "cell.json").write_text(json.dumps(cell_record(plan, cell)))
+    (folder / "study.json").write_text(json.dumps(study_record(plan)))
+    (folder / "study.py").write_text(
+        STUDY.replace("study_of(EVERYTHING)", "study_of(EVERYTHING, significance_test='welch')")
+    )
+    with pytest.raises(ConfigError, match="significance_test was paired"):
+        study(StudyArguments("run", "tiny"))
+    assert json.loads((folder / "study.json").read_text()) == study_record(plan)
 
 
 def test_a_cell_that_another_executor_has_finished_is_done(folder: Path) -> None:

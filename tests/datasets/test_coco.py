@@ -51,6 +51,29 @@ def read(root: Path, split: str = "train2017") -> list[Any]:
     return list(iter_annotations("coco", root, split))
 
 
+def test_order_of_joints():
+    """As the data set's own list of its category ``person`` has them: the file of labels holds numbers alone."""
+    assert coco.SKELETON.names == (
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+        "right_hip",
+        "left_knee",
+        "right_knee",
+        "left_ankle",
+        "right_ankle",
+    )
+
+
 def test_joints_are_pixel_centres_as_they_stand(tmp_path):
     (person,) = read(write(tmp_path, record(4)))
     expected = np.stack([10 * np.arange(17), 10 * np.arange(17) + 5], 1)

@@ -13,6 +13,8 @@ from torch import nn
 from transformers import (
     ConvNextBackbone,
     ConvNextConfig,
+    Dinov2Backbone,
+    Dinov2Config,
     ResNetBackbone,
     ResNetConfig,
     ResNetForImageClassification,
@@ -113,6 +115,14 @@ class TestFolders:
     def test_weights_of_another_network_are_refused(self, tmp_path: Path):
         resnet().save_pretrained(tmp_path)  # type: ignore[operator]
         with pytest.raises(ConfigError, match=r"another network than resnet18 \(resnet with .*depths \[1, 1, 1, 1\]\)"):
+            build_backbone("resnet18", str(tmp_path), SIZE)
+
+    @pytest.mark.parametrize("own", [{"embedding_size": 32}, {"downsample_in_first_stage": True}])
+    def test_weights_with_a_stem_or_strides_of_their_own_are_refused(self, tmp_path: Path, own: dict):
+        """Their network costs another number of FLOPs than that of the name (a study counts those)."""
+        shape = {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
+        ResNetBackbone(ResNetConfig(**shape, **own)).save_pretrained(tmp_path)
+        with pytest.raises(ConfigError, match=f"another network than resnet18 \\(resnet with {next(iter(own))} "):
             build_backbone("resnet18", str(tmp_path), SIZE)
 
     def test_a_folder_brings_its_own_weights(self, tmp_path: Path):
@@ -238,3 +248,35 @@ def test_a_published_vitpose_brings_its_backbone(tmp_path: Path) -> None:
     published = whole.backbone.state_dict()
     assert loaded.state_dict().keys() == published.keys()
     assert all(torch.equal(tensor, published[name]) for name, tensor in loaded.state_dict().items())
+
+
+class TestInputSizes:
+    @pytest.mark.parametrize("name", ["nano", "efficientnet_lite0"])
+    @pytest.mark.parametrize("size", [(250, 250), (256, 250), (250, 256), (240, 240), (48, 64)])
+    def test_what_is_no_multiple_of_the_stride_is_not_blamed_on_the_backbone(self, name: str, size: tuple[int, int]):
+        """Rounding gives 250 px a map of 8 or 7 px, whose stride would be 31 or 35, and 240 px one of 30."""
+        if name != "nano":
+            pytest.importorskip("efficientnet_lite_pytorch")
+        with pytest.raises(ConfigError, match=rf"^model\.input_size \({size[0]}, {size[1]}\): .* multiples of 32 px$"):
+            build_backbone(name, None, size)
+
+    def test_strides_that_are_no_power_of_two(self, tmp_path: Path):
+        config = Dinov2Config(
+            hidden_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            patch_size=14,
+            image_size=224,
+            out_features=["stage1"],
+        )
+        Dinov2Backbone(config).save_pretrained(tmp_path)
+        assert build_backbone(str(tmp_path), None, (140, 196)).levels == ((24, 14),)
+        with pytest.raises(ConfigError, match=r"input_size \(128, 128\): expected multiples of 14 px"):
+            build_backbone(str(tmp_path), None, (128, 128))
+
+    def test_a_size_that_a_transformer_was_not_made_for(self, tmp_path: Path):
+        vitpose().save_pretrained(tmp_path)  # type: ignore[operator]
+        with pytest.raises(
+            ConfigError, match=r"model\.input_size \(96, 96\): not possible .* \(96\*96\) doesn't match"
+        ):
+            build_backbone(str(tmp_path), None, (96, 96))

@@ -10,7 +10,7 @@ import pytest
 from helpers import first_hit, winding_numbers
 
 from headstart.errors import ConfigError
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, LSP_14
 from headstart.synth import domains
 from headstart.synth.body import load_body
 from headstart.synth.domains import DOMAINS, STUDIO_SUBJECTS, compose, generate, studio_cameras
@@ -142,6 +142,23 @@ def test_box_mask_and_picture_fit(images, case):
     assert y + height <= SIZE
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_box_is_tight_around_the_joints_that_photographs_label(images, case):
+    image = images[case]
+    joints = image.keypoints[CANONICAL.indices(LSP_14.names)].clip(-0.5, SIZE - 0.5)
+    x, y, width, height = image.bbox_xywh
+    np.testing.assert_allclose([x - 0.5, y - 0.5], joints.min(0), atol=1e-9)
+    np.testing.assert_allclose([x + width - 0.5, y + height - 0.5], joints.max(0), atol=1e-9)
+
+
+def test_boxes_end_with_the_picture():
+    """Of the first person of whom a part lies 8 px and more outside of 32 x 32 px."""
+    cut_off = next(i for i in range(60) if compose("wild", "train", 0, i, 32).keypoints.max() > 40)
+    x, y, width, height = generate("wild", "train", 0, cut_off, 32).bbox_xywh
+    assert min(x, y) >= 0
+    assert max(x + width, y + height) <= 32
+
+
 @pytest.mark.parametrize("domain", list(DOMAINS))
 def test_same_arguments_same_bytes_whatever_came_before(domain):
     first = generate(domain, "val", 4, 5, 64)
@@ -177,6 +194,15 @@ def test_splits_share_nothing():
         train, test = (compose(domain, split, 0, 0, 64) for split in ("train", "test"))
         assert train.subject != test.subject
         assert not np.allclose(train.stance.posed.joints, test.stance.posed.joints)
+
+
+@pytest.mark.parametrize("domain", ["wild", "occluded"])
+def test_people_of_one_number_have_other_bodies_in_other_splits(domain):
+    """By the length of a thigh, which no pose changes."""
+    hip, knee = CANONICAL.indices(("left_hip", "left_knee"))
+    joints = [compose(domain, split, 0, 0, 64).stance.posed.joints for split in ("train", "val", "test")]
+    thighs = sorted(float(np.linalg.norm(one[hip] - one[knee])) for one in joints)
+    assert min(np.diff(thighs)) > 0.5
 
 
 def test_four_studio_cameras_see_one_moment():

@@ -91,3 +91,17 @@ def edges(pixels: int, shrink: float) -> tuple[float, float]:
 @pytest.mark.parametrize("shrink", [0.45, 0.501, 0.617, 0.73, 0.899])
 def test_pictures_made_small_and_large_again_stay_in_place(shrink):
     assert edges(255, shrink) == pytest.approx(edges(255, 1.0), abs=0.1)
+
+
+def test_a_stored_picture_keeps_its_colours():
+    """JPEG is written from blue, green, red: a red wall must not come back blue."""
+    linear = np.empty((64, 64, 3), np.float32)
+    linear[:] = (0.5, 0.1, 0.02)
+    depth, subject = np.full((64, 64), 3000, np.float32), np.ones((64, 64), np.bool_)
+    plain, stored = (
+        photograph(linear, depth, subject, 3000.0, replace(PLAIN, quality=quality), np.random.default_rng(0))
+        for quality in (0, 95)
+    )
+    red, green, blue = plain[32, 32].astype(int)
+    assert red > green + 20 > blue + 40
+    np.testing.assert_allclose(stored.astype(int), plain, atol=6)

@@ -1,11 +1,14 @@
 """The rasteriser against geometry that can be reckoned by hand."""
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from headstart.geometry import Camera
+from headstart.synth import surface
 from headstart.synth.light import Lights, cast_light
 from headstart.synth.material import Material, Palette
 from headstart.synth.mesh import SUBJECT, MeshBuilder
@@ -13,6 +16,7 @@ from headstart.synth.primitives import ball, box, cylinder, quad
 from headstart.synth.raster import rasterise
 from headstart.synth.render import Scene, render
 from headstart.synth.rotation import unit
+from headstart.synth.shade import SURFACE_DIGEST
 from headstart.synth.texture import load_textures
 
 SIZE = 32
@@ -69,11 +73,13 @@ def test_cut_ends_a_surface_where_it_crosses_zero():
     "solid", [box((200, 300, 400)), cylinder((0, 0, 0), (0, 0, 500), 50), ball(np.random.default_rng(0), (1, 2, 3))]
 )
 def test_solids_are_closed(solid):
+    """Every edge belongs to two triangles, whichever corners lie at one place."""
     points, faces = solid
-    corners = points[faces]
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert np.isfinite(points).all()
-    assert np.linalg.norm(area, axis=1).sum() > 0
+    corners = np.unique(points.round(6), axis=0, return_inverse=True)[1].reshape(-1)[faces]
+    corners = corners[[len(set(one)) == 3 for one in corners.tolist()]]  # those at the poles of a ball are lines
+    edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
 
 
 def lit_scene(builder, palette):
@@ -88,6 +94,13 @@ def lit_scene(builder, palette):
 
 def picture(scene):
     return render(scene, CAMERA, SIZE, SIZE, lambda: np.full((SIZE, SIZE, 3), 0.7, np.float32))
+
+
+def test_the_shader_is_compiled_anew_when_surfaces_change():
+    """numba's cache would go on with the old ones: a user's, too."""
+    text = Path(surface.__file__).read_text(encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert digest == SURFACE_DIGEST, "synth/surface.py has changed: write this into synth/shade.py"
 
 
 def test_shadow_falls_behind_what_casts_it():

@@ -6,6 +6,7 @@ Nothing heavy is imported before the verb is known: ``headstart --help`` must an
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from io import TextIOWrapper
 from typing import Any
@@ -18,6 +19,7 @@ from headstart.cli.datasets import data, pack, synth
 from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
 from headstart.cli.reporting import report
+from headstart.cli.scoring import score
 from headstart.cli.serving import serve
 from headstart.cli.showing import show
 from headstart.cli.studying import study
@@ -32,6 +34,7 @@ _VERBS: dict[str, Any] = {
     "show": show,
     "train": TrainArguments,
     "eval": evaluate,
+    "score": score,
     "export": export,
     "predict": predict,
     "serve": serve,
@@ -41,7 +44,10 @@ _VERBS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Entry point: exit code 0, 2 for bad input or configuration, 130 when a signal stopped a run."""
+    """Entry point.
+
+    Exit code 0; 2 for bad input or configuration; 130 when a signal stopped a run; 141 when nobody reads on.
+    """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO)
     if isinstance(sys.stdout, TextIOWrapper):  # names of files are not always what a terminal can show
@@ -57,9 +63,13 @@ def main() -> None:
             tyro.extras.subcommand_cli_from_dict(
                 _VERBS, prog="headstart", description="2D pre-training for 3D human pose estimation.", args=arguments
             )
+        sys.stdout.flush()
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
+    except BrokenPipeError:  # whoever reads has seen enough: `headstart eval ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        sys.exit(141)  # as the shell says of those that SIGPIPE ended
     except OSError as error:  # a folder that cannot be written, a full disk
         print(f"headstart: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         sys.exit(2)

@@ -6,11 +6,15 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from headstart.errors import ConfigError, HeadstartError
+
+if TYPE_CHECKING:
+    from headstart.inspection import Summary
+    from headstart.label_checks import Checks3D
 
 
 def data(
@@ -26,9 +30,31 @@ def data(
         name: data set, e.g. mpii, lsp_extended, coco, h36m.
         root: its folder.
         split: one split; without it every split that lies there.
-        check: also decode every image; any that cannot be read fails the check.
+        check: also decode every image; any that cannot be read fails the check, and 3D labels that cannot be right.
         json_output: print JSON.
     """
+    from headstart import datasets
+    from headstart.skeleton import CANONICAL
+
+    found = _summaries(name, root, split, check)
+    unnamed = [joint for joint in datasets.skeleton(name).names if joint not in CANONICAL.names]
+    if json_output:
+        plain = {one: {**asdict(summary), "joints_not_canonical": unnamed} for one, summary in found.items()}
+        print(json.dumps(plain))
+    else:
+        _print_summaries(name, found, unnamed, check)
+    wrong = [f"{name} {one}: {'; '.join(problems)}" for one, problems in _problems(found).items()]
+    broken = [line for summary in found.values() for line in summary.unreadable]
+    if broken:
+        wrong.append("; ".join([*broken[:5], f"{len(broken)} unreadable images in all"]))
+    for line in wrong[:-1] if check else wrong:
+        print(f"headstart: {line}", file=sys.stderr)
+    if check and wrong:
+        raise ConfigError(wrong[-1])
+
+
+def _summaries(name: str, root: Path, split: str | None, read_images: bool) -> dict[str, Summary]:
+    """Split -> what it holds; without ``split`` of all that lie there, and it is said why the others do not."""
     from headstart import datasets
     from headstart.display import ProgressDisplay
     from headstart.index import open_index
@@ -44,25 +70,61 @@ def data(
             left_out[one] = error
             continue
         with ProgressDisplay(f"{name} {one}", len(index), "images") as display:
-            found[one] = summarise(index, check, display.update)
+            found[one] = summarise(index, read_images, display.update)
     if not found:
         raise list(left_out.values())[-1]
     for one, reason in left_out.items():
         print(f"headstart: {name} {one} left out: {reason}", file=sys.stderr)
-    if json_output:
-        print(json.dumps({one: asdict(summary) for one, summary in found.items()}))
-    for one, summary in found.items() if not json_output else ():
+    return found
+
+
+def _problems(found: dict[str, Summary]) -> dict[str, list[str]]:
+    """Split -> what cannot be right about its 3D labels; without the splits that are in order."""
+    checks = {split: summary.checks_3d for split, summary in found.items()}
+    return {split: one.problems for split, one in checks.items() if one is not None and one.problems}
+
+
+def _print_summaries(name: str, found: dict[str, Summary], unnamed: list[str], checked: bool) -> None:
+    for split, summary in found.items():
         joints = summary.joints_visible + summary.joints_occluded
         print(
-            f"{name} {one}: {summary.people:,} people, {joints:,} labelled joints"
+            f"{name} {split}: {summary.people:,} people, {joints:,} labelled joints"
             f" ({summary.joints_visible:,} visible, {summary.joints_occluded:,} occluded),"
             f" {summary.joints_3d:,} in 3D; {summary.share_inside_crop:.2%} of the labelled joints inside the crop"
         )
-        if check:
-            print(f"{name} {one}: {summary.people - len(summary.unreadable):,} images readable")
-    broken = [line for summary in found.values() for line in summary.unreadable]
-    if broken:
-        raise ConfigError("; ".join([*broken[:5], f"{len(broken)} unreadable images in all"]))
+        for kind, labels in (("2D", summary.labels_2d), ("3D", summary.labels_3d)):
+            if any(labels.values()):
+                print(f"{name} {split}, {kind} labels: {_counts(labels)}")
+        if summary.checks_3d is not None:
+            print(f"{name} {split}, 3D of {summary.checks_3d.people:,} people: {_measurements(summary.checks_3d)}")
+        if checked:
+            print(f"{name} {split}: {summary.people - len(summary.unreadable):,} images readable")
+    if unnamed:
+        print(f"{name}: not used, as no canonical joint has the name: {', '.join(unnamed)}")
+
+
+def _counts(labels: dict[str, int]) -> str:
+    if len(set(labels.values())) == 1:
+        return f"{next(iter(labels.values())):,} of every joint"
+    counts = ", ".join(f"{joint} {count:,}" for joint, count in labels.items() if count)
+    missing = ", ".join(joint for joint, count in labels.items() if not count)
+    return f"{counts}; none of {missing}" if missing else counts
+
+
+def _measurements(checks: Checks3D) -> str:
+    """What is known of 3D labels, on one line; distances and lengths are medians."""
+    from headstart.label_checks import APART
+
+    parts = []
+    if checks.hip_to_shoulder_mm is not None:
+        parts.append(f"{checks.hip_to_shoulder_mm:,.1f} mm from hip to shoulder")
+    for how, apart in (("as their cameras project them", checks.projected), ("scaled onto them", checks.fitted)):
+        if apart is not None:
+            distance = f"{apart.median_px:,.1f} px ({apart.median_share:.1%} of the box) from the 2D labels"
+            parts.append(f"{distance} {how}, {apart.people_beyond:,} of {apart.people:,} people beyond {APART:.0%}")
+    if checks.knees_forward is not None:
+        parts.append(f"knees forward in {checks.knees_forward:.0%} of {checks.bent_legs:,} bent legs")
+    return "; ".join(parts) or "too few joints to measure"
 
 
 def pack(
@@ -138,5 +200,5 @@ def synth(
 
     with ProgressDisplay(f"synthetic {domain} {split}", count, "images") as display:
         config = SynthConfig(domain, split, count, seed, size)
-        folder = synthesize(config, out, workers=workers, on_progress=lambda done, total: display.update(done))
+        folder = synthesize(config, out, workers=workers, on_progress=display.update)
     print(folder)

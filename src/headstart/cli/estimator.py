@@ -26,8 +26,23 @@ def build_estimator(
     estimator = PoseEstimator.from_pretrained(
         model, device=device, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm
     )
+    _say_what_is_unknown(estimator.network)
     estimator.detector = find_people(detector, estimator.network, device, boxes)
     return estimator
+
+
+def _say_what_is_unknown(network: PoseNetwork) -> None:
+    """One line about joints that the model never learnt, if there are any."""
+    from headstart.predict import untrained_joints
+
+    if not (untrained := untrained_joints(network)):
+        return
+    known = {"pelvis", "left_hip"} & set(network.skeleton.names)
+    origin = "" if known else " Without a pelvis mm count from the middle of the joints."
+    print(
+        f"Left out, as no picture of the model's training has them labelled: {', '.join(untrained)}.{origin}",
+        file=sys.stderr,
+    )
 
 
 def find_people(source: str, network: PoseNetwork, device: str | None, boxes: str) -> Detector | None:

@@ -56,6 +56,10 @@ def export(
         f"{out}: {out.stat().st_size / 1e6:.1f} MB, {header.precision}, {len(header.joints)} joints from"
         f" {header.input_size[0]} x {header.input_size[1]} px crops"
     )
+    if untrained := [name for name in header.joints if name not in (header.trained_joints or header.joints)]:
+        print(
+            f"  no picture of the training had these joints labelled, their places are chance: {', '.join(untrained)}"
+        )
     if (measured := header.agreement) is not None:
         print(
             f"  PyTorch differs by at most {measured.largest_px:.2g} px in place (median {measured.median_px:.2g}) and"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headstart.detect import GivenBoxes
     from headstart.geometry import Camera
     from headstart.predict import PoseEstimator
-    from headstart.records import RGB, FieldOfView, Prediction
+    from headstart.records import RGB, FieldOfView, PoseNetwork, Prediction
 
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
@@ -105,6 +105,7 @@ def predict(
         flip_test=flip_test,
         height_mm=height_mm,
     )
+    _require_animated(estimator.network, outputs)
     keep_freed_memory()
     with outcome.writing():
         _predict_pictures(estimator, pictures, given, lens, outcome)
@@ -112,6 +113,13 @@ def predict(
             predict_one_video(estimator, name, lens, options, outcome)
     if outcome.failed:
         sys.exit(2)
+
+
+def _require_animated(network: PoseNetwork, outputs: Outputs) -> None:
+    """Raises :class:`ConfigError` where a motion is wanted of joints that the model never learnt."""
+    known = set(network.skeleton.names)
+    if outputs.animated and not ("left_hip" in known and {"thorax", "left_shoulder"} & known):
+        raise ConfigError("--bvh and --trc need hips and shoulders, which the model never learnt")
 
 
 def _apart(files: Sequence[str]) -> tuple[list[str], list[str]]:

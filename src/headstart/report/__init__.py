@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
-from headstart.report.document import Section, Table, flops, listed, plain
+from headstart.report.document import Section, Table, commit, flops, listed, plain
 from headstart.report.fairness import Mismatch, check_matched, mismatches, mixed_commits
 
 __all__ = [
@@ -76,7 +76,7 @@ def _sections() -> list[Callable[[Study], Section | None]]:
 def _facts(study: Study) -> list[tuple[str, str]]:
     """What the head of the page says."""
     seeds = sorted({cell.seed for cell in study.cells})
-    commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in study.cells})
+    commits = sorted({commit(cell.result.git_sha) for cell in study.cells})
     devices = sorted({cell.result.device for cell in study.cells})
     waiting = any(one.unfinished for one in mismatches(study))
     unfinished = [("Unfinished", "cells are still to be run; pairs use the seeds that both have")] if waiting else []

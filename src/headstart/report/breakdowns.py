@@ -19,6 +19,7 @@ from headstart.report.comparison import (
     main_pairs,
     main_protocol,
     over_seeds,
+    pairing,
     protocols,
     provenance,
     recorrected,
@@ -92,7 +93,7 @@ def geometric(study: Study) -> Section | None:
     header = ["Arm, trained on", *column_titles(study, names)]
     note = provenance(study, [variant for pair in pairs for variant in pair], names)
     text = (
-        "With minus without the geometric stage, at the same total budget, paired by seed; "
+        f"With minus without the geometric stage, at the same total budget, {pairing(study)}; "
         f"p after Holm over {len(found)} comparisons."
     )
     return Section("geometric", "The geometric stage", [text], [Table("With minus without", header, rows, note)])

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError
 from headstart.results import RunResult, Scores
+from headstart.statistics import SignificanceTest
 
 Record = TypeVar("Record")
 
@@ -110,6 +111,8 @@ class Study:
     budget_flops: float | dict[str, float]
     """Training FLOPs of a cell; by backbone where they differ."""
     created: str = ""
+    significance_test: SignificanceTest = "paired"
+    """Which test the arms are compared by; chosen before the cells were run."""
     planned_cells: int = 0
     """How many the study has when it is finished; 0 where study.json does not say."""
     cells: tuple[Cell, ...] = ()
@@ -193,6 +196,9 @@ class Study:
 def load_study(folder: Path) -> Study:
     """Everything below ``folder``; raises :class:`DataError` naming the file that is missing or malformed."""
     study = _read(folder / "study.json", Study, folder=folder)
+    if study.significance_test not in get_args(SignificanceTest):
+        expected = f"significance_test: one of {', '.join(get_args(SignificanceTest))}"
+        raise DataError(folder / "study.json", expected, found=repr(study.significance_test))
     cells, unfinished = [], []
     for path in sorted((folder / "results").glob("*/cell.json")):
         if (path.parent / "result.json").exists():

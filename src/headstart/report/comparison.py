@@ -1,4 +1,4 @@
-"""Values of variants over seeds, and differences between two of them on the same seeds."""
+"""Values of variants over seeds, and differences between two of them, by the test that the study chose."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from math import isfinite, isnan
 from typing import NamedTuple
 
 from headstart.report.cells import Cell, Study, Variant
-from headstart.report.document import Entry, arm_title, flops, listed, mean_and_std, plain, points, signed
+from headstart.report.document import Entry, arm_title, commit, flops, listed, mean_and_std, plain, points, signed
 from headstart.results import Scores
 from headstart.statistics import (
     SIGNIFICANCE,
     Better,
-    PairedDifference,
+    Difference,
     Summary,
+    difference,
     holm,
     is_better,
     p_words,
-    paired_difference,
     sentence,
     summarise,
 )
@@ -56,7 +56,7 @@ class Comparison:
     unit: str
     better: Better
     seeds: tuple[int, ...]
-    difference: PairedDifference
+    difference: Difference
     p: float
     """After Holm over ``comparisons``."""
     comparisons: int
@@ -120,20 +120,20 @@ def compare(
     read: Read = final,
 ) -> list[Comparison]:
     """First minus second of each pair under each protocol, corrected over all that come back."""
-    found: list[tuple[Variant, Variant, Scores, tuple[int, ...], PairedDifference]] = []
+    found: list[tuple[Variant, Variant, Scores, tuple[int, ...], Difference]] = []
     for first, second in pairs:
         for protocol in protocols:
             ours, theirs = (values(study.variants[one], protocol, read) for one in (first, second))
             seeds = tuple(sorted(ours.keys() & theirs.keys()))
             if seeds:
                 score = study.variants[first][seeds[0]].scores[protocol]
-                difference = paired_difference([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
-                found.append((first, second, score, seeds, difference))
-    adjusted = holm([difference.p for *_, difference in found])
+                one, other = ([arm[seed] for seed in seeds] for arm in (ours, theirs))
+                found.append((first, second, score, seeds, difference(one, other, study.significance_test)))
+    adjusted = holm([one.p for *_, one in found])
     tested = sum(map(isfinite, adjusted))
     return [
-        Comparison(first, second, score.protocol, score.unit, score.better, seeds, difference, float(p), tested)
-        for (first, second, score, seeds, difference), p in zip(found, adjusted)
+        Comparison(first, second, score.protocol, score.unit, score.better, seeds, one, float(p), tested)
+        for (first, second, score, seeds, one), p in zip(found, adjusted)
     ]
 
 
@@ -142,6 +142,11 @@ def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
     adjusted = holm([one.difference.p for one in comparisons])
     tested = sum(map(isfinite, adjusted))
     return [replace(one, p=float(p), comparisons=tested) for one, p in zip(comparisons, adjusted)]
+
+
+def pairing(study: Study) -> str:
+    """Whether the study's test pairs arms by seed, in words."""
+    return "paired by seed" if study.significance_test == "paired" else "not paired by seed (Welch's test)"
 
 
 def counts(found: list[Comparison]) -> str:
@@ -259,7 +264,7 @@ def sources(cells: Sequence[Cell]) -> str:
     networks = list(dict.fromkeys(plain(cell.variant.backbone) for cell in cells))
     seeds = sorted({cell.seed for cell in cells})
     budgets = sorted({cell.variant.budget_flops for cell in cells})
-    commits = sorted({cell.result.git_sha[:10] or "unknown" for cell in cells})
+    commits = sorted({commit(cell.result.git_sha) for cell in cells})
     devices = sorted({cell.result.device for cell in cells})
     parts = [
         f"{'Networks' if len(networks) > 1 else 'Network'} {listed(networks)}",

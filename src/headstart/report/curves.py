@@ -22,9 +22,10 @@ from headstart.report.comparison import (
     usual_in,
     with_partner,
 )
+from headstart.report.compute import Band, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops
 from headstart.report.series import series_of_band
-from headstart.statistics import Band, Better, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
+from headstart.results import Better
 
 _ABOUT = (
     "Read while training, on the part of the test that the study validates on and without the mirrored picture: "
@@ -122,7 +123,7 @@ def common_goal(study: Study, ours: list[Curve], theirs: list[Curve], protocol: 
     for target in [one for one in _targets(ours, theirs, better) if one.why == _ALL_OF_BASELINE]:
         we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
         goal = f"{target.value:.1f} {any_score(study, protocol).unit}"
-        found = _ratio_sentence(study, compute_ratio(we, they))
+        found = _ratio_sentence(study, compute_ratio(we, they, study.significance_test))
         return f"to reach {goal}, as every seed of {arm_title(study.baseline)} does, {found}"
     return ""
 
@@ -150,8 +151,9 @@ class _Target:
 def compute_to_error(study: Study) -> Section | None:
     """How many times the compute of each arm the baseline needs to reach the same error."""
     tables = [table for setting in settings(study) for table in [_compute_table(study, setting)] if table]
+    by_seed = "seed by seed" if study.significance_test == "paired" else "means over the seeds that reach it"
     text = (
-        f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, seed by seed: above 1, the arm "
+        f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, {by_seed}: above 1, the arm "
         "needs less. Between two validations the value is read linearly in the logarithm of compute; nothing is "
         "extrapolated. The points of a curve lie along one run, whose rate still falls: a run planned for less compute "
         "would end at another error. A seed that ends its budget short of the error has not reached it and is not in "
@@ -179,7 +181,7 @@ def _compute_rows(study: Study, first: Variant, second: Variant, protocol: str) 
     rows: list[Row] = []
     for target in _targets(ours, theirs, better):
         we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
-        cells = [_needs(they), _needs(we), ratio_words(compute_ratio(we, they))]
+        cells = [_needs(they), _needs(we), ratio_words(compute_ratio(we, they, study.significance_test))]
         rows.append([arm_and_stage(first), f"{target.value:.1f} ({target.why})", *cells])
     return rows
 

@@ -28,7 +28,7 @@ from headstart.report.curves import Curve, common_goal
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops, listed, plain
 from headstart.report.series import series_of_summaries
 from headstart.report.sweeps import Dial, Sweep, main_pairs_along, pairs_along, sweeps
-from headstart.statistics import is_better, paired_difference
+from headstart.statistics import difference, is_better
 
 
 def _flops_a_sample(study: Study, backbone: str) -> float:
@@ -230,10 +230,11 @@ def _change(study: Study, sweep: Sweep) -> Comparison | None:
     seeds = tuple(seed for seed in effects[0] if seed in effects[1])
     if not seeds:
         return None
-    difference = paired_difference(*([effect[seed] for seed in seeds] for effect in effects))
+    last, first = ([effect[seed] for seed in seeds] for effect in effects)
+    change = difference(last, first, study.significance_test)
     score = any_score(study, sweep.protocol)
     ends = (found[-1][0], found[0][0])
-    return Comparison(*ends, sweep.protocol, score.unit, score.better, seeds, difference, difference.p, 1)
+    return Comparison(*ends, sweep.protocol, score.unit, score.better, seeds, change, change.p, 1)
 
 
 def _compute(study: Study, sweep: Sweep) -> str:

@@ -119,6 +119,12 @@ def signed(value: float) -> str:
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
+def commit(sha: str) -> str:
+    """``fedcba9876``, with ``-dirty`` where the code had been changed; ``unknown`` where nothing was recorded."""
+    name, dirty, _ = sha.partition("-dirty")
+    return f"{name[:10] or 'unknown'}{dirty}"
+
+
 def listed(words: Sequence[str]) -> str:
     """``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -5,6 +5,7 @@ What an earlier version did not record is not compared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -25,6 +26,8 @@ class Mismatch:
     """Whether it is only that cells are still to be run."""
 
 
+#: What earlier versions did not say of the same people; how many they are is compared by itself.
+_LEFT_OUT = re.compile(r" Here (?:nobody is labelled with|[\d,]+ of [\d,]+ people are left out)[^.]*\.")
 _FIX = "Such cells are not compared: run them again under one plan, on one kind of machine."
 
 
@@ -34,6 +37,7 @@ def check_matched(study: Study, *, unfinished: bool = False) -> None:
     Every cell must have spent its budget to within one step; a variant and its baseline must be the
     same network at the same cost a sample, trained on the same 3D people, with the same seeds, scored under the same
     protocols on the same number of people; the two cells of a seed must have had the same device and as many processes.
+    Of each data set that they share, for training or for a test, the labels must be the same.
     ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
     """
     wrong = [one for one in mismatches(study) if not (unfinished and one.unfinished)]
@@ -110,6 +114,9 @@ def _against_partner(study: Study, variant: Variant, cells: dict[int, Cell]) -> 
     # The partner's own cells too: each seed of both must have been made and scored alike.
     every = (*cells.values(), *baseline.values())
     found += [one for cell in every for one in (*_made_alike(cell, theirs), *_scored_alike(cell, theirs))]
+    found += [one for cell in every for one in _labelled_alike(cell, theirs)]
+    # What the baseline does not train on, the seeds of the variant share among themselves.
+    found += [one for cell in cells.values() for one in _labelled_alike(cell, first)]
     both = [(cell, baseline[seed]) for seed, cell in cells.items() if seed in baseline]
     return found + [one for cell, other in both for one in _run_alike(cell, other)]
 
@@ -171,8 +178,25 @@ def _three_d(cell: Cell) -> dict[str, int | None]:
     return dict(sorted(found.items()))
 
 
+def _labelled_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
+    ours, theirs = _labels(cell), _labels(partner)
+    return _different(cell, partner, [(name, ours[name], theirs[name]) for name in ours if name in theirs])
+
+
+def _labels(cell: Cell) -> dict[str, str]:
+    """What labels are of, in words -> their digest, where one is recorded."""
+    found = {f"labels of the test {name} (digest)": [digest] for name, digest in cell.result.test_labels.items()}
+    for stage, cost in zip(cell.result.config.get("stages", ()), cell.result.stages):
+        for one, digest in zip(stage["data"], cost.labels):
+            found.setdefault(f"labels of {one['dataset']} {one['split']} (digest)", []).append(digest)
+    # Several where they were changed before a run was gone on with.
+    return {name: ", then ".join(dict.fromkeys(digests)) for name, digests in found.items()}
+
+
 def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
-    ours, theirs = ({(n, s.description): s.n for n, s in one.scores.items()} for one in (cell, partner))
+    ours, theirs = (
+        {(n, _LEFT_OUT.sub("", s.description)): s.n for n, s in one.scores.items()} for one in (cell, partner)
+    )
     different = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
     if not different:
         return []

@@ -18,6 +18,7 @@ from headstart.report.comparison import (
     main_pairs,
     main_protocol,
     over_seeds,
+    pairing,
     protocols,
     provenance,
     recorrected,
@@ -31,7 +32,7 @@ from headstart.report.comparison import (
 from headstart.report.curves import main_ratios
 from headstart.report.dials import in_short
 from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
-from headstart.statistics import summarise
+from headstart.statistics import SignificanceTest, least_permutation_p, summarise
 
 
 def answer(study: Study) -> Section:
@@ -43,7 +44,7 @@ def answer(study: Study) -> Section:
     paragraphs.append(_verdict(study, found))
     paragraphs += [_answer_sentence(study, comparison) for comparison in found]
     paragraphs += [*main_ratios(study), *_elsewhere(study), *in_short(study)]
-    paragraphs.append(_limits(found))
+    paragraphs.append(_limits(study, found))
     note = provenance(study, [v for one in found for v in (one.first, one.second)], _tests(found))
     return Section("answer", "The answer", [*paragraphs, f"_{note}_"])
 
@@ -80,16 +81,29 @@ def _elsewhere(study: Study) -> list[str]:
     return [f"- **All other tests** (corrected among themselves): {counts(recorrected(found))}."]
 
 
-def _limits(found: list[Comparison]) -> str:
+#: Significance test -> what differences are, the t-test, the interval, the test without assumptions.
+_TESTS: dict[SignificanceTest, tuple[str, str, str, str]] = {
+    "paired": ("paired by seed", "the paired t-test", "Student's t", "all patterns of signs"),
+    "welch": (
+        "of means, not paired by seed",
+        "Welch's t-test",
+        "Welch's t",
+        "all ways to deal the values to the two arms",
+    ),
+}
+
+
+def _limits(study: Study, found: list[Comparison]) -> str:
     least = min(one.difference.n for one in found)
     if least == 1:
         return "With a single seed there is no interval and no test: chance alone may explain any difference."
-    smallest = 2 / 2**least
+    are, test, interval, patterns = _TESTS[study.significance_test]
+    smallest = least_permutation_p(least, study.significance_test)
     corrected = f", corrected over these {len(found)} comparisons" if len(found) > 1 else ""
     return (
-        f"Differences are paired by seed; p is that of the paired t-test, two-sided{corrected}, significant below 0.05;"
-        f" intervals are Student's t, not corrected. With {least} seeds the test without assumptions (all patterns of"
-        f" signs) cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not"
+        f"Differences are {are}; p is that of {test}, two-sided{corrected}, significant below 0.05;"
+        f" intervals are {interval}, not corrected. With {least} seeds the test without assumptions ({patterns})"
+        f" cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not"
         " instead."
     )
 
@@ -167,13 +181,14 @@ def differences(study: Study) -> Section | None:
         here = [one for one in found if Setting.of(one.first) == setting]
         if here:
             tables.append(_difference_table(study, setting, here))
+    folded = f"bootstrap and {_PERMUTATION[study.significance_test].lower()} test"
     text = (
-        f"Arm minus {arm_title(study.baseline)}, paired by seed, with the 95 % t interval and p after Holm over all "
+        f"Arm minus {arm_title(study.baseline)}, {pairing(study)}, with the 95 % t interval and p after Holm over all "
         f"{len(found)} comparisons of this section. With so many comparisons only large effects stand out: the answer "
-        "above rests on the few that were planned. Folded: bootstrap and sign-flip test."
+        f"above rests on the few that were planned. Folded: {folded}."
     )
     return Section(
-        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(found)]
+        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)]
     )
 
 
@@ -192,7 +207,10 @@ def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
-def _tests_table(found: list[Comparison]) -> Table:
+_PERMUTATION: dict[SignificanceTest, str] = {"paired": "Sign-flip", "welch": "Permutation"}
+
+
+def _tests_table(study: Study, found: list[Comparison]) -> Table:
     header = [
         "Arm, trained on",
         "Test",
@@ -201,7 +219,7 @@ def _tests_table(found: list[Comparison]) -> Table:
         "Bootstrap",
         "t-test p",
         "after Holm",
-        "Sign-flip p",
+        f"{_PERMUTATION[study.significance_test]} p",
         "n",
     ]
     rows = [
@@ -213,7 +231,7 @@ def _tests_table(found: list[Comparison]) -> Table:
             _ends(one.difference.bootstrap),
             _p(one.difference.p),
             _p(one.p),
-            f"{one.difference.sign_flip_p:.3g}",
+            f"{one.difference.permutation_p:.3g}",
             str(one.difference.n),
         ]
         for one in found

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from headstart.plots import Series
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import arm_and_stage
-from headstart.statistics import Band, Summary
+from headstart.report.compute import Band
+from headstart.statistics import Summary
 
 
 def series_of_band(study: Study, variant: Variant, band: Band, stage_starts: Sequence[int]) -> Series:

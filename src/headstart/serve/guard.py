@@ -15,8 +15,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger("headstart")
 
-#: Bytes of a request that is no upload: a box, a session, the name of a file.
-MAX_REQUEST_BYTES = 256 * 1024
+#: Bytes of a request that is no upload: a box, a session, the name of a file; and of an address. Some of them are kept.
+MAX_REQUEST_BYTES, MAX_ADDRESS_BYTES = 32 * 1024, 4096
+#: What a file counts for at least: however small, it takes time and memory, and there must not be millions.
+LEAST_FILE_BYTES = 64 * 1024
 #: What multipart framing may add to an upload.
 _FRAMING_BYTES = 64 * 1024
 
@@ -33,7 +35,7 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. Refuses requests that are too large (413) or name a picture by its address (400).
+    """ASGI middleware. Refuses requests that are too large (413, 414) or name a picture by its address (400).
 
     Sizes are counted as they arrive: a header that lies changes nothing, and no more than the limit is ever held.
     """
@@ -54,6 +56,9 @@ class Guard:
         """Pass a request on, or answer it here."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
+            await _answer(send, 414, "The address is too long.")
             return
         is_upload = scope["path"].rstrip("/").endswith("/upload") and scope["method"] == "POST"
         limit = self.upload_bytes + _FRAMING_BYTES if is_upload else MAX_REQUEST_BYTES
@@ -171,12 +176,12 @@ def _names_address(value: Any) -> bool:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below ``folder``; those that vanish meanwhile count nothing."""
+    """Bytes of all files below ``folder``, small ones as more; those that vanish meanwhile count nothing."""
     total = 0
     for inside, _, names in os.walk(folder):  # which takes no offence at folders that vanish, as rglob does
         for name in names:
             try:
-                total += os.stat(os.path.join(inside, name)).st_size
+                total += max(os.stat(os.path.join(inside, name)).st_size, LEAST_FILE_BYTES)
             except OSError:
                 logger.debug("%s went while it was counted", name)
     return total

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import LRUCache
 
 from headstart.errors import HeadstartError
 from headstart.records import Estimator
 from headstart.serve.estimating import Estimate, estimate_photo, page_record, parse_boxes
+from headstart.serve.forgetting import bound_queue
 from headstart.serve.uploads import Limits, Uploads
 
 _ASSETS = Path(str(resources.files("headstart"))) / "serve" / "assets"
@@ -37,12 +37,12 @@ def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.B
                 photo, boxes = _inputs()
             with gr.Column(scale=4, min_width=320):
                 viewer = _viewer()
-        uploads = Uploads(folder)
+        uploads = Uploads(folder, limits.sessions)
         handlers = Handlers(estimator, limits, uploads)
         _connect(page, handlers, photo, boxes, viewer)
-    page.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once)
-    # Results that a page never comes for, each with its photo, would be kept of 2,000 pages.
-    page._queue.pending_messages_per_session = LRUCache(2 * limits.waiting)
+    # With an open API a request could name /run instead of /call and pass by the queue.
+    page.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once, api_open=False)
+    bound_queue(page._queue, 2 * limits.waiting)
     return page, uploads
 
 

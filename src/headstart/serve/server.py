@@ -15,6 +15,7 @@ from typing import Any
 
 from headstart.errors import ConfigError
 from headstart.records import Estimator
+from headstart.serve.forgetting import forget_uploads
 from headstart.serve.guard import Guard
 from headstart.serve.uploads import Limits, Uploads
 
@@ -51,6 +52,7 @@ def serve(
             while True:
                 time.sleep(min(limits.keep_s / 4, 30))
                 uploads.sweep(limits.keep_s)
+                forget_uploads(page)
         finally:
             page.close(verbose=False)
 

@@ -28,14 +28,16 @@ class Limits:
     """Photos in that queue; further ones are told to try again."""
     keep_s: int = 600
     """Seconds after which an upload is deleted, if its page has not been closed before."""
+    sessions: int = 1000
+    """Pages whose photo is known as theirs; of those that were here longest ago it is deleted earlier."""
 
 
 class Uploads:
     """Knows which file belongs to whom: a session keeps its last photo only, until its page is closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sessions: int = Limits.sessions) -> None:
         """What lies in ``folder`` now, the examples, is nobody's and stays: somebody may well upload the same file."""
-        self.folder = folder
+        self.folder, self.sessions = folder, sessions
         self.kept = frozenset(folder.rglob("*"))
         self._last: dict[str, Path] = {}
         self._awaited: Counter[Path] = Counter()
@@ -57,15 +59,18 @@ class Uploads:
             self._awaited[Path(name).resolve()] += 1
 
     def hold(self, session: str, path: Path) -> None:
-        """This is the session's photo now; the one before goes."""
+        """This is the session's photo now; the one before goes, and that of a session too many."""
         with self._lock:
-            before = self._last.get(session)
-            self._last[session] = path
+            before = self._last.pop(session, None)
+            self._last[session] = path  # the last in its order
             if path != before:  # or it is asked about again, with other boxes
                 self._awaited[path] -= 1
                 self._awaited = +self._awaited
+            oldest = next(iter(self._last)) if len(self._last) > self.sessions else None
         if before is not None and before != path:
             self._delete(before)
+        if oldest is not None:
+            self.forget(oldest)
 
     def forget(self, session: str) -> None:
         """The session has ended, or its photo is done with."""

@@ -16,6 +16,9 @@ from headstart.synth.raster import Samples
 from headstart.synth.surface import albedo, inlined, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
+#: Digest of surface.py, which is compiled into what is here: numba's cache asks whether this file has changed, alone.
+SURFACE_DIGEST = "b8f8ef728e3435bf"
+
 _LOOKS = 9
 _FIRST_LOOKS = 3
 #: Points of the unit disc, evenly spread (golden angle), the outermost first.

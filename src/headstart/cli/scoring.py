@@ -1,0 +1,40 @@
+"""``headstart score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from headstart.cli.training import print_score
+
+
+def score(
+    predictions: tyro.conf.Positional[Path],
+    protocol: str,
+    root: Path,
+    dataset: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Score predictions of any system under a protocol; `headstart show protocols` lists them.
+
+    The file (.npz, numpy.savez) has keys (N,) of people, joints (J,) by canonical names, and keypoints (N, J, 2) in px
+    of the data set's pictures for 2D protocols, xyz_mm (N, J, 3) in camera axes (x right, y down, z away) for 3D ones:
+    docs/scoring.md. Or it is what `headstart eval --predictions` wrote.
+
+    Args:
+        predictions: file (.npz) with a prediction for everybody whom the protocol scores.
+        protocol: name of the protocol.
+        root: folder of the data set, or a packed one: the one whose pictures were predicted.
+        dataset: data set, where it is not the protocol's own.
+        split: split, where it is not the protocol's own.
+        limit: score only so many people, as `headstart eval --limit` does (a quick look, not a result).
+        json_output: print JSON.
+    """
+    from headstart.scoring import score_predictions
+
+    found = score_predictions(predictions, protocol, root, dataset=dataset, split=split, limit=limit)
+    print_score(found, json_output)
