@@ -15,7 +15,7 @@ from headstart import train
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import SHIPPED, load_checkpoint, load_model, save_checkpoint, shipped_weights
-from headstart.errors import ConfigError, DataError, Interrupted, TrainingError
+from headstart.errors import ConfigError, DataError, HeadstartError, Interrupted, TrainingError
 from headstart.experiment import Stage, Validation
 from headstart.loader import open_mixture
 from headstart.models.pose_net import PoseNet
@@ -521,7 +521,7 @@ def test_what_is_missing_later_is_noticed_before_anything_is_trained(
         checks = [pck_of(stick_people_2d), pck_of(nowhere)]
     else:
         stages.append(stage_2d(nowhere))
-    with pytest.raises(DataError, match=r"nowhere/joints\.mat"):
+    with pytest.raises(HeadstartError, match=r"nowhere/joints\.mat"):
         run(experiment(*stages, validation=tuple(checks)), tmp_path / "run")
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
