@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from headstart.errors import ConfigError, DataError, TrainingError, first_line
+from headstart.errors import ConfigError, DataError, TrainingError, first_few, first_line
 from headstart.models.pose_net import ModelConfig, PoseNet, model_config_from_dict
 from headstart.skeleton import Skeleton
 
@@ -94,8 +94,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     if problems:
-        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
-        raise DataError(path, "the weights of this model", found="; ".join(problems[:_LISTED] + more))
+        raise DataError(path, "the weights of this model", found=first_few(problems, _LISTED))
     module.load_state_dict(dict(tensors))
 
 

@@ -54,6 +54,12 @@ def first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def first_few(parts: list[str], most: int) -> str:
+    """The first of ``parts`` and how many more there are, for a message of one line."""
+    more = [f"and {len(parts) - most} more"] if len(parts) > most else []
+    return "; ".join(parts[:most] + more)
+
+
 def shortened(text: str) -> str:
     """``text`` on one line of at most 60 characters, for a message."""
     line = " ".join(text.split())

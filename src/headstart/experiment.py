@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, first_few
 from headstart.loader import Data
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
@@ -84,6 +84,8 @@ class Experiment:
 
 # Fields that do not change what is computed: a run may be resumed with other values.
 FREE_FIELDS = ("workers", "log_samples", "checkpoint_samples", "tracker", "validation", "validate_samples")
+#: So many are named in a message.
+DIFFERENCES = 10
 _FIELDS = frozenset(one.name for one in dataclasses.fields(Experiment))
 
 
@@ -100,8 +102,8 @@ def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> N
     different = list(differences(_placeless(saved), _placeless(wanted)))
     if different:
         raise ConfigError(
-            f"{path} was made by another configuration: {listed(different)}. Set what differs as it is there to go on,"
-            " or give another --out to begin anew"
+            f"{path} was made by another configuration: {first_few(different, DIFFERENCES)}. Set what differs as it is"
+            " there to go on, or give another --out to begin anew"
         )
 
 
@@ -116,15 +118,6 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
             yield from differences(one, other, f"{name}.{number}")
     elif there != here:
         yield f"{name}: {_in_short(there)} there, {_in_short(here)} here"
-
-
-def listed(different: list[str]) -> str:
-    """At most ten of them, for a message of one line."""
-    more = [f"and {len(different) - _LISTED} more"] if len(different) > _LISTED else []
-    return "; ".join(different[:_LISTED] + more)
-
-
-_LISTED = 10
 
 
 def _placeless(config: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from headstart.geometry import Array
 from headstart.index import AnnotationIndex
 from headstart.loader import image_pixels_per_mm
 from headstart.records import Annotation
+from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL
 
 #: Of the larger side of the box: 2D and 3D labels that lie farther apart are not of the same pose.
@@ -224,8 +225,7 @@ def _cause(index: AnnotationIndex, group: Sequence[_Measured]) -> str | None:
     share = float(np.median([one.share for one in group])) if group else 0.0
     if share <= _SOME:
         return None
-    places = np.linspace(0, len(group) - 1, min(_TRIED_ON, len(group)))
-    people = [index[group[round(place)].row] for place in places]
+    people = [index[group[place].row] for place in evenly_spread(len(group), _TRIED_ON)]
     left = {mistake: _median_share([undone(person) for person in people]) for mistake, undone in _mistakes().items()}
     best = min(left, key=lambda mistake: left[mistake])
     if left[best] < min(share / 2, APART):

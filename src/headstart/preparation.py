@@ -29,15 +29,12 @@ from headstart.checkpoint import (
     model_of,
     trained_joints,
 )
-from headstart.errors import ConfigError
-from headstart.evaluate import aim
-from headstart.experiment import Experiment, Stage, as_json, differences, listed, require_same
-from headstart.index import open_index
+from headstart.errors import ConfigError, first_few
+from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences, require_same
 from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
 from headstart.models.pose_net import ModelConfig, PoseNet
-from headstart.protocols import protocol
 from headstart.skeleton import CANONICAL, Skeleton, mirrored_name
 from headstart.targets import HeatmapCodec
 
@@ -118,7 +115,9 @@ def _require_same_network(there: ModelConfig, experiment: Experiment, start: Pat
     )
     different = list(differences(theirs, ours, "model"))
     if different:
-        raise ConfigError(f"{start} holds another network: {listed(different)}. Leave out --model.* to have its own")
+        raise ConfigError(
+            f"{start} holds another network: {first_few(different, DIFFERENCES)}. Leave out --model.* to have its own"
+        )
 
 
 def continued_model(experiment: Experiment, last: Path | None) -> ModelConfig:
@@ -176,15 +175,6 @@ def label_digests(
     return digests
 
 
-def scored_labels(experiment: Experiment) -> dict[str, str]:
-    """Protocol -> digest of the labels of the split that it scores."""
-    digests = {}
-    for one in experiment.validation:
-        wanted = aim(protocol(one.protocol), one.dataset, one.split)
-        digests[one.protocol] = open_index(wanted.dataset, Path(one.root), wanted.split).digest()
-    return digests
-
-
 def _require_same_labels(before: list[str], found: list[str], stage: Stage, last: Path) -> None:
     for there, here, data in zip(before, found, stage.data):
         if there != here:
@@ -198,7 +188,7 @@ def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool)
     """``there`` and ``here``: configurations; ``compared``: whether the labels were."""
     if moved := list(differences(_roots(there), _roots(here), "stages")):
         known = "their labels are the same" if compared else "the checkpoint does not say which labels they had"
-        logger.info("data have moved, %s: %s", known, listed(moved))
+        logger.info("data have moved, %s: %s", known, first_few(moved, DIFFERENCES))
 
 
 def _roots(config: dict[str, Any]) -> list[Any]:

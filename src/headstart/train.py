@@ -39,7 +39,6 @@ from headstart.preparation import (
     label_digests,
     labelled_joints,
     load_saved,
-    scored_labels,
     stage_codec,
     start_accelerator,
 )
@@ -48,7 +47,7 @@ from headstart.records import Batch
 from headstart.results import RunResult, StageCost
 from headstart.safeguards import note_unreadable, require_finite
 from headstart.sampling import MixtureSampler
-from headstart.validation import is_better, rehearse, validate
+from headstart.validation import is_better, rehearse, scored_labels, validate
 
 logger = logging.getLogger("headstart")
 

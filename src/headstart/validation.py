@@ -86,6 +86,11 @@ def validate(
     return scores
 
 
+def scored_labels(experiment: Experiment) -> dict[str, str]:
+    """Protocol -> digest of the labels of the split that it scores."""
+    return {one.protocol: _open(one)[1].digest() for one in experiment.validation}
+
+
 def _open(one: Validation) -> tuple[Protocol, AnnotationIndex]:
     wanted = aim(protocol(one.protocol), one.dataset, one.split)
     return wanted, open_index(wanted.dataset, Path(one.root), wanted.split)

@@ -67,12 +67,20 @@ def main() -> None:
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
         sys.exit(130 if isinstance(error, Interrupted) else 2)
-    except BrokenPipeError:  # whoever reads has seen enough: `headstart eval ... | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
-        sys.exit(141)  # as the shell says of those that SIGPIPE ended
     except OSError as error:  # a folder that cannot be written, a full disk
+        if isinstance(error, BrokenPipeError):
+            _end_if_nobody_reads()
         print(f"headstart: {f'{error.filename}: {error.strerror}' if error.filename else error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("headstart: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _end_if_nobody_reads() -> None:
+    """Exit where it is the output's pipe that broke (`headstart eval ... | head -1`), not that of a worker, say."""
+    try:
+        print(flush=True)  # what failed before may be gone from the buffer, so that to flush it would tell nothing
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
+        sys.exit(141)  # as the shell says of those that SIGPIPE ended
