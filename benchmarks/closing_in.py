@@ -67,9 +67,7 @@ def poses_of(network: PoseNetwork, person: Annotation, image: NDArray[np.uint8])
     height, width = image.shape[:2]
     poses = {}
     for name, box in beginnings(person, width, height).items():
-        closer = [box]
-        for _ in range(MOST_LOOKS):
-            closer.append(close_in(network, image, closer[-1], looks=1))
+        closer = [close_in(network, image, box, looks) for looks in range(MOST_LOOKS + 1)]
         poses[name] = np.array([joints_in(network, image, one) for one in closer])
     return poses
 

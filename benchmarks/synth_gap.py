@@ -23,7 +23,7 @@ from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser
 from headstart.recipes import build
-from headstart.results import RunResult, Scores, write_atomically
+from headstart.results import RunResult, Scores, write_json
 from headstart.sources import Sources
 from headstart.train import run
 
@@ -165,7 +165,7 @@ def main() -> None:
         "samples": given.samples,
         "seed": given.seed,
     }
-    write_atomically(folder / "row.json", json.dumps(about, indent=1).encode())
+    write_json(folder / "row.json", about)
     print(line)
 
 

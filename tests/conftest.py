@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import torch
 
 from headstart.index import AnnotationIndex, open_index
 from sticks import write_h36m, write_lsp_extended
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "posix(what): what the test needs and Windows has not; it is skipped there")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if sys.platform == "win32":
+        for item in items:
+            for needed in item.iter_markers("posix"):
+                item.add_marker(pytest.mark.skip(reason=f"Windows has no {needed.args[0]}"))
 
 
 @pytest.fixture(scope="session", autouse=True)

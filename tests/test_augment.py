@@ -261,9 +261,6 @@ class TestLabels:
         assert changed == 10
 
 
-del TestAddOccluders, TestChangeColours, TestSampleCrop, TestLabels
-
-
 class TestDrawnCrops:
     def test_truncation_moves_the_crop_far_in_each_direction(self):
         """Up to 0.35 of the crop's extent, 44.8 px of 128 and 33.6 px of 96, so that joints fall outside."""

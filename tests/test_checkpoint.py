@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import resource
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -62,6 +61,7 @@ def saved_network(path: Path, average: bool) -> PoseNet:
 # --- whole or not at all ---
 
 
+@pytest.mark.posix("permissions of others")
 def test_others_may_read_a_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.safetensors", {"model.a": torch.zeros(1)}, HEADER)
     assert (tmp_path / "last.safetensors").stat().st_mode & 0o777 == 0o644
@@ -99,8 +99,11 @@ def test_full_disk_keeps_the_old_file_and_leaves_no_other(
         assert load_checkpoint(path).tensors["model.w"].tolist() == [1, 1]
 
 
+@pytest.mark.posix("RLIMIT_FSIZE")
 def test_a_file_that_may_not_grow_keeps_the_old_one(tmp_path: Path) -> None:
     """The operating system itself refuses the second half: files of this process end at 100 kB."""
+    import resource
+
     path = tmp_path / "last.safetensors"
     save_checkpoint(path, {"model.w": torch.ones(2)}, HEADER)
     program = (

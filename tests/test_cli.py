@@ -22,6 +22,7 @@ from headstart.protocols import PROTOCOLS
 from headstart.recipes import RECIPES
 from headstart.results import RunResult
 
+COLUMNS = "120"
 TINY = (
     *("--model.backbone", "nano", "--model.head.channels", "16", "--model.input-size", "64", "64"),
     *("--batch-size", "4", "--workers", "0", "--tracker", "none"),
@@ -33,7 +34,7 @@ def headstart(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["headstart", *map(str, arguments)])
-        patch.setenv("COLUMNS", "120")
+        patch.setenv("COLUMNS", COLUMNS)
         try:
             main()
         except SystemExit as stop:

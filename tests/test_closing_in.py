@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from headstart.closing_in import LOOKS, box_of_joints, certainty, close_in, look
 from headstart.geometry import Box
+from headstart.records import CropJoints
 from headstart.tracking import overlaps
 from sees_white import SeesWhite, painted
 
 WHOLE: Box = (0.0, 0.0, 640.0, 480.0)
+
+
+class Stretches(SeesWhite):
+    """It stretches whoever is shorter than a quarter of the crop down to its bottom, less sure of what it made up."""
+
+    def person(self, white: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        points = super().person(white)[0] - 0.5  # from edges to centres of pixels, which a mirror leaves alone
+        legs = points[:, 1] > points[:, 1].mean()
+        if white.any(1).sum() >= 16:
+            return points, np.full(18, 0.8)
+        return np.where(legs[:, None], [[0, 63]] + points * [1, 0], points), np.where(legs, 0.16, 0.6)
 
 
 def test_closes_in_on_a_small_person() -> None:
@@ -19,7 +32,50 @@ def test_closes_in_on_a_small_person() -> None:
     box = close_in(network, painted(640, 480, person), WHOLE)
     assert overlaps([WHOLE], [person])[0, 0] < 0.05
     assert overlaps([box], [person])[0, 0] > 0.75
-    assert network.crops == LOOKS
+    assert network.crops == 2 * LOOKS - 1
+
+
+def test_closes_in_on_a_person_who_is_stretched_until_he_fills_the_crop() -> None:
+    person = (300, 60, 80, 120)
+    image = painted(640, 480, person)
+    (stretched,) = look(Stretches(), image, [WHOLE])
+    for _ in range(3):  # the box around what was made up is too large, and stays so
+        (stretched,) = look(Stretches(), image, [stretched.bbox_xywh])
+        assert overlaps([stretched.bbox_xywh], [person])[0, 0] < 0.4
+    assert overlaps([close_in(Stretches(), image, WHOLE)], [person])[0, 0] > 0.75
+
+
+def test_looks_at_a_smaller_crop_around_the_middle_of_the_joints_as_sure_as_they_are() -> None:
+    class Keeps(SeesWhite):
+        last: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+        def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+            self.last = crops
+            points, sure = np.repeat([[15.5, 15.5], [47.5, 47.5]], 9, 0), np.repeat([0.6, 0.2], 9)
+            return CropJoints(*(np.stack([one] * len(crops)) for one in (points, np.zeros(18), sure)))
+
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(200), np.arange(200)[:, None]
+    network = Keeps()
+    close_in(network, image, (0.0, 0.0, 200.0, 200.0), looks=2)
+    # 64 px of the crop show 200: joints at 49.5 and 149.5, three to one. The second look's side is 0.6 of 200.
+    smaller = network.last[1].astype(float)
+    assert smaller.mean((0, 1))[:2] == pytest.approx([74.5, 74.5], abs=0.1)
+    assert smaller[32, -1, 0] - smaller[32, 0, 0] == pytest.approx(120 * 63 / 64, abs=1)
+
+
+def test_first_look_has_no_room_around_the_box() -> None:
+    class Keeps(SeesWhite):
+        first = None
+
+        def person(self, white: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            self.first = white if self.first is None else self.first
+            return super().person(white)
+
+    network = Keeps()
+    close_in(network, painted(200, 200, (50, 50, 100, 100)), (50.0, 50.0, 100.0, 100.0))
+    assert network.first is not None
+    assert network.first.all()
 
 
 def test_stays_on_a_person_who_fills_the_box() -> None:
@@ -77,3 +133,39 @@ def test_box_of_joints_of_the_mirrored_picture_is_the_mirrored_box() -> None:
 
 def test_box_of_joints_is_none_where_joints_fall_together() -> None:
     assert box_of_joints(np.full((18, 2), 30.0), np.full(18, 0.9), 640, 480) is None
+
+
+def test_box_of_joints_holds_all_that_are_015_sure() -> None:
+    points = np.array([[float(10 * i), 50.0 + i] for i in range(9)])
+    for confidence, right in ((0.16, 80.5 + 4), (0.14, 70.5 + 3.5)):
+        box = box_of_joints(points, np.array([0.9] * 8 + [confidence]), 640, 480)
+        assert box is not None
+        assert box[0] + box[2] == pytest.approx(right)  # the last of the first eight lies at 70
+
+
+def test_a_box_of_one_pixel_is_a_box() -> None:
+    """Joints on both sides of a picture 1 px wide and 100 px high."""
+    points = np.array([[-5.0, 19.5], [5.0, 59.5]])
+    assert box_of_joints(points, np.full(2, 0.9), 1, 100) == pytest.approx((0, 18, 1, 44))
+
+
+def test_look_finds_who_is_farther_right_than_the_picture_is_high() -> None:
+    person = (560, 60, 60, 150)
+    (found,) = look(SeesWhite(), painted(640, 480, person), [(510.0, 10.0, 120.0, 250.0)])
+    assert overlaps([found.bbox_xywh], [person])[0, 0] > 0.75
+
+
+def test_the_mirrored_picture_is_only_looked_at_where_asked_for() -> None:
+    class Noting(SeesWhite):
+        asked: tuple[bool, ...] = ()
+
+        def __call__(self, crops: np.ndarray, *, flip_test: bool = False) -> CropJoints:
+            self.asked += (flip_test,)
+            return super().__call__(crops)
+
+    network, image = Noting(), painted(640, 480)
+    look(network, image, [WHOLE])
+    close_in(network, image, WHOLE, looks=1)
+    look(network, image, [WHOLE], flip_test=True)
+    close_in(network, image, WHOLE, looks=1, flip_test=True)
+    assert network.asked == (False, False, True, True)

@@ -107,13 +107,14 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(tmp_path: Path
     assert results[0].test_labels == results[1].test_labels
     labels = [[stage.labels for stage in result.stages] for result in results]
     assert labels[0] == labels[1]
-    assert all(re.fullmatch("[0-9a-f]{16}", digest) for stage in labels[0] for digest in stage)
+    assert all(re.fullmatch("labels1:[0-9a-f]{16}", digest) for stage in labels[0] for digest in stage)
     assert [len(stage) for stage in labels[0]] == [1, 1]
     # A cell alone, as in a job array, leaves what the report reads.
     assert json.loads((tmp_path / "second/study.json").read_text()) == record
     assert RunResult.load(tmp_path / "second/results" / name / "result.json").processes == 1
 
 
+@pytest.mark.posix("SIGKILL")
 def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, stick_people_3d: Path) -> None:
     command = write_study(tmp_path / "study", stick_people_3d, 240)
     work = tmp_path / "study/work"
@@ -132,6 +133,7 @@ def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, s
     assert "4 of 4 cells finished" in status.stdout
 
 
+@pytest.mark.posix("training in several processes")
 def test_a_cell_spans_processes_by_torchrun(tmp_path: Path, stick_people_3d: Path) -> None:
     """``--processes 2``: as many FLOPs and steps' worth of samples as alone, one result, filed once."""
     command = write_study(tmp_path / "study", stick_people_3d, 48)
@@ -197,6 +199,7 @@ def test_a_cell_that_cannot_be_started_does_not_stop_the_others(tmp_path: Path) 
     assert done == ["mine", "later"]
 
 
+@pytest.mark.posix("locks that a child inherits")
 def test_a_cell_is_locked_by_who_starts_it_and_for_as_long_as_it_runs(tmp_path: Path) -> None:
     """Before its own process could: those of a torchrun must not race for it."""
     task = Program("cell", ("import time; time.sleep(100)",), tmp_path / "cell")
@@ -231,6 +234,7 @@ def test_jobs_see_different_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sorted(task.log.read_text() for task in tasks) == ["0\n", "1\n"]
 
 
+@pytest.mark.posix("titles of processes, by which Ray's are found")
 def test_ray_runs_every_cell_once_though_a_worker_is_killed(
     tmp_path: Path, stick_people_3d: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,15 +1,37 @@
-"""Whether a run that goes on is the same run, and what a message says that it is not."""
+"""Which configurations can be trained; whether a run that goes on is the same run; and what a message says of both."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
+from typing import Any, Literal, get_origin, get_type_hints
 
 import pytest
 
+from headstart.augment import AugmentConfig
+from headstart.budget import Budget
 from headstart.errors import ConfigError, first_few
-from headstart.experiment import DIFFERENCES, Experiment, as_json, differences, require_same
+from headstart.experiment import (
+    DIFFERENCES,
+    LIMITS,
+    Experiment,
+    Stage,
+    Validation,
+    as_json,
+    differences,
+    field_of,
+    require_same,
+    require_trainable,
+    values,
+)
 from headstart.loader import Data
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import ModelConfig
+from headstart.optimisation import Optimiser, Schedule
+from headstart.recipes import RECIPES, build
+from headstart.sources import Sources
+from headstart.study import cells, load_study
+from headstart.study_plan import experiment as experiment_of
 from tiny import experiment, stage_2d
 
 LAST = Path("runs/a/last.safetensors")
@@ -74,3 +96,122 @@ def test_at_most_ten_are_listed() -> None:
     numbers = [f"{number}" for number in range(12)]
     assert first_few(numbers[:10], DIFFERENCES) == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
     assert first_few(numbers, DIFFERENCES) == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more"
+
+
+STAGE = Stage(
+    "all",
+    (Data("lsp_extended", "here", "all", limit=5),),
+    Budget(samples=8),
+    {"heatmap_cross_entropy": 1.0, "depth_l1": 0.0},
+    schedule=Schedule("step", (0.5,), warmup=0.1),
+    freeze_stride=4,
+    input_size=(64, 64),
+)
+#: Whatever may be left out is given, but for a budget's other units.
+EVERYTHING = Experiment(
+    "everything",
+    ModelConfig(weights="pip"),
+    (STAGE, STAGE),
+    (Validation("p", "here", "d", "s", 9),),
+    start_from="shipped",
+)
+
+
+def other(name: str, value: Any) -> Experiment:
+    """:data:`EVERYTHING` but for one value, which may stand in a list: ``stages.1.data.0.limit``."""
+
+    def changed(config: Any, path: list[str]) -> Any:
+        if not path:
+            return value
+        first, *rest = path
+        if isinstance(config, tuple):
+            return tuple(changed(part, rest) if number == int(first) else part for number, part in enumerate(config))
+        if isinstance(config, dict):
+            return {**config, first: changed(config[first], rest)}
+        return replace(config, **{first: changed(getattr(config, first), rest)})
+
+    return changed(EVERYTHING, name.split("."))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("batch_size", 0, ">= 1, got 0"),
+        ("batch_size", "32", ">= 1, got '32'"),
+        ("seed", -1, "0 to 2**63 - 1, got -1"),
+        ("seed", 2**63, "0 to 2**63 - 1, got 9223372036854775808"),
+        ("workers", -1, ">= 0, got -1"),
+        ("average_decay", 2, "0 to 1, got 2"),
+        ("precision", "fp8", "one of no, bf16, fp16, got 'fp8'"),
+        ("model.sigma", 0.0, "> 0, got 0.0"),
+        ("model.input_size.1", 0, ">= 1, got 0"),
+        ("model.head.channels", 0, ">= 1, got 0"),
+        ("model.head.heatmap", "ce", "one of mse, cross_entropy, got 'ce'"),
+        ("augment.scale", 1.0, "0 to less than 1, got 1.0"),
+        ("augment.occluder_size", 1.5, "0 to 1, got 1.5"),
+        ("stages.0.optimiser.learning_rate", -1, "> 0, got -1"),
+        ("stages.1.optimiser.learning_rate", float("nan"), "> 0, got nan"),
+        ("stages.1.optimiser.learning_rate", float("inf"), "a finite number, got inf"),
+        ("stages.1.optimiser.name", "adamax", "one of adamw, adam, sgd, got 'adamax'"),
+        ("stages.1.optimiser.clip_norm", 0.0, "> 0, got 0.0"),
+        ("stages.1.schedule.factor", 0, "> 0, got 0"),
+        ("stages.1.budget", Budget(epochs=float("inf")), None),
+        ("stages.1.freeze_stride", 0, ">= 1, got 0"),
+        ("stages.1.data.0.limit", -3, ">= 1, got -3"),
+        ("stages.1.data.0.weight", -0.5, ">= 0, got -0.5"),
+        ("stages.1.losses.depth_l1", -1.0, ">= 0, got -1.0"),
+        ("validation.0.limit", 0, ">= 1, got 0"),
+    ],
+)
+def test_a_value_that_cannot_be_trained_with_is_named(name: str, value: Any, expected: str | None) -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_trainable(other(name, value))
+    line = f"{name}: expected {expected}" if expected else f"{name}.epochs: expected a finite number, got inf"
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("stages", (), "stages: expected at least one"),
+        ("stages.1.losses", {}, "stages.1.losses: expected a loss with a weight > 0"),
+        ("stages.1.losses.heatmap_cross_entropy", 0.0, "stages.1.losses: expected a loss with a weight > 0"),
+        ("stages.0.data", (), "stages.0.data: expected a data set with a weight > 0"),
+        ("stages.0.data.0.weight", 0, "stages.0.data: expected a data set with a weight > 0"),
+    ],
+)
+def test_what_nothing_would_be_learnt_from_is_named(name: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_trainable(other(name, value))
+    assert str(caught.value) == says
+
+
+def test_the_ends_of_ranges_can_be_trained_with() -> None:
+    assert require_trainable(EVERYTHING) is None  # type: ignore[func-returns-value]
+    nothing_random = AugmentConfig(**dict.fromkeys(AugmentConfig.__dataclass_fields__, 0.0))
+    for name, value in {"augment": nothing_random, "average_decay": None, "workers": 0, "seed": 2**63 - 1}.items():
+        require_trainable(other(name, value))
+    require_trainable(other("stages.1.optimiser", Optimiser("sgd", 1e-30, 0.0, 0.0, None)))
+
+
+def test_every_number_and_every_choice_has_a_limit() -> None:
+    """A field that is new must say what it may hold."""
+    numbers = {field_of(name) for name, value in values(EVERYTHING) if not isinstance(value, (str, bool))}
+    stage = EVERYTHING.stages[0]
+    configs = [EVERYTHING, EVERYTHING.model, HeadConfig(), stage, stage.optimiser, stage.schedule, *stage.data]
+    assert all(map(is_dataclass, configs))
+    choices = [hint for one in configs for hint in get_type_hints(type(one)).values() if get_origin(hint) is Literal]
+    named = {name for name, limit in LIMITS.items() if limit.expected.startswith("one of ")}
+    assert numbers | named == LIMITS.keys()
+    assert len(named) == len(choices)
+
+
+def test_what_the_repository_trains_can_be_trained() -> None:
+    for name in RECIPES:
+        require_trainable(build(name, Sources(("mpii", "coco"), ("h36m", "synthetic_wild"))))
+    found = sorted(Path(__file__).parents[1].glob("studies/*/study.py"))
+    assert len(found) >= 4
+    for path in found:
+        study = load_study(str(path))
+        for cell in cells(study):
+            require_trainable(experiment_of(study, cell))

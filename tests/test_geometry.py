@@ -55,6 +55,9 @@ def centroid(image: np.ndarray) -> np.ndarray:
 
 
 class TestCamera:
+    def test_the_intrinsic_matrix(self):
+        assert Camera(1, 2, 3, 4).matrix.tolist() == [[1, 0, 3], [0, 2, 4], [0, 0, 1]]
+
     def test_projection_by_hand(self):
         camera = Camera(1000, 500, 320, 240)
         points = np.array([[100.0, 200.0, 1000.0], [-1.0, -1.0, 2.0]])

@@ -325,6 +325,7 @@ class TestAvi:
         for order in (range(FRAMES - 1), np.random.default_rng(5).permutation(FRAMES - 1).tolist()):
             assert [number_of(read_image(path, frame)) for frame in order] == [there[frame] for frame in order]
 
+    @pytest.mark.posix("fork")
     def test_several_threads_and_a_fork_do_not_disturb_each_other(self, tmp_path: Path):
         path = write_video(tmp_path / "clip.avi", "mpeg4", {"bf": "2", "g": "12", **STEADY})
         wanted = list(range(FRAMES))
@@ -341,6 +342,7 @@ class TestAvi:
         assert [number_of(read_image(path, frame)) for frame in wanted] == wanted
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux says which files are open")
     def test_few_videos_stay_open(self, tmp_path: Path):
         """Known defect: readers that nobody needs any more stayed open until the garbage was collected."""
         path = write_video(tmp_path / "clip.avi", "mpeg4", {"bf": "2", "g": "12", **STEADY})

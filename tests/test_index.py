@@ -342,6 +342,7 @@ class TestOpenIndex:
             open_index("lsp", root, "train", tmp_path / "cache")
             assert len(calls) == asked
 
+    @pytest.mark.posix("links without a privilege")
     def test_one_folder_has_one_cache_however_it_is_named(
         self, root: Path, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):

@@ -165,6 +165,7 @@ def test_a_folder_that_may_not_be_read_is_passed_over(root: Path, monkeypatch: p
     assert name_of(root) == whole, "no labels lay there"
 
 
+@pytest.mark.posix("links without a privilege")
 def test_a_picture_folder_that_links_to_itself_is_left_again(root: Path) -> None:
     (root / "images" / "again").symlink_to(root / "images")
     edit(root / "images" / "labels.json", "1")

@@ -260,3 +260,27 @@ def test_one_side_of_a_trunk_is_enough(checked: Checked) -> None:
         person.camera_xyz[CANONICAL.index("left_shoulder")] = np.nan
     assert checked(half).hip_to_shoulder_mm == pytest.approx(np.hypot(50, 490), abs=0.1)
     assert HIP_TO_SHOULDER_MM[0] < 190 < 550 < HIP_TO_SHOULDER_MM[1]
+
+
+def test_four_joints_are_enough(checked: Checked) -> None:
+    """Of which, unlike of three, a median says something."""
+    for joints, measured in ((4, True), (3, False)):
+        few = [replace(person, visibility=(np.arange(22) < joints).astype(np.uint8) * 2) for person in crowd()]
+        found = checked(few).projected
+        assert (found.people if found else 0) == (40 if measured else 0)
+
+
+def test_a_few_strangers_do_not_hide_a_mistake(checked: Checked) -> None:
+    """Eight of forty have the 2D labels of somebody ten boxes away: no axis brings theirs together, and the median of
+    what is left apart does not mind."""
+    aside = [np.float32([10 * max(person.bbox_xywh[2:]) * (number < 8), 0]) for number, person in enumerate(crowd())]
+    people = [replace(Y_UP(person), keypoints=person.keypoints + far) for person, far in zip(crowd(), aside)]
+    (line,) = checked(people).problems
+    assert "likely y points up (camera axes" in line
+
+
+def test_y_and_z_exchanged_are_named(checked: Checked) -> None:
+    exchanged = xyz_by([[1, 0, 0], [0, 0, 1], [0, 1, 0]])
+    for people in ([exchanged(person) for person in crowd()], [relative(exchanged(person)) for person in crowd()]):
+        (line,) = checked(people).problems
+        assert "likely y and z are exchanged (camera axes" in line

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.label_doubts import DoubtConfig, doubt, trunk_size, without_doubt
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, COCO_17
 
 #: A person who faces the camera, 100 px high: right is on the left. The trunk's diagonals are 50 px: 30 and 40.
 PLACES = {
@@ -166,3 +166,48 @@ def test_a_pair_far_apart_counts_for_no_more_than_a_trunk() -> None:
     seen = {**wide, "right_ankle": (100, 100), "left_ankle": (0, 100)}
     assert trunk_size(person(wide)) == pytest.approx(50)
     assert doubt(person(wide), at(seen), SURE).exchanged == ()
+
+
+def test_sides_change_for_a_gain_of_more_than_015_trunks() -> None:
+    """Seen a share t of the way to the other side, of 30 (hips), 40 and 40 px: (2 t - 1) x 36.7 / 50 trunks are gained,
+    0.132 for 0.59 and 0.176 for 0.62."""
+    for share, names in ((0.59, ()), (0.62, ("legs",))):
+        other = exchanged("hip", "knee", "ankle")
+        seen = {joint: ((1 - share) * x + share * other[joint][0], y) for joint, (x, y) in PLACES.items()}
+        assert doubt(person(), at(seen), SURE).exchanged == names
+
+
+def test_a_pair_with_one_label_does_not_keep_the_others_from_changing_sides() -> None:
+    places = exchanged("hip", "knee", "ankle")
+    del places["left_hip"]
+    assert doubt(person(places), at(PLACES), SURE).exchanged == ("legs",)
+
+
+def test_a_model_as_sure_as_asked_for_is_believed() -> None:
+    seen = at({**PLACES, "left_wrist": (0, 0)})
+    assert named(doubt(person(), seen, np.full(len(CANONICAL), 0.35)).dropped) == {"left_wrist"}
+
+
+def test_midpoints_go_with_the_joints_that_they_were_made_from() -> None:
+    """COCO labels no pelvis: it was made from the hips."""
+    labelled = person({**PLACES, "pelvis": (50, 60)})
+    seen = at({**PLACES, "pelvis": (50, 60), "left_hip": (95, 60)})
+    assert named(doubt(labelled, seen, SURE, source=COCO_17).dropped) == {"left_hip", "pelvis"}
+    assert named(doubt(labelled, seen, SURE).dropped) == {"left_hip"}
+
+
+def test_one_dropped_label_is_a_doubt() -> None:
+    assert doubt(person(), at({**PLACES, "left_wrist": (0, 0)}), SURE)
+
+
+def test_hidden_joints_that_are_labelled_change_sides_too() -> None:
+    wrong = person(exchanged("hip", "knee", "ankle"))
+    assert doubt(replace(wrong, visibility=np.minimum(wrong.visibility, 1)), at(PLACES), SURE).exchanged == ("legs",)
+
+
+def test_a_pair_far_apart_speaks_against_an_exchange_for_no_more_than_a_trunk() -> None:
+    """Hips and knees 40 px apart and exchanged, feet 100 px apart and not; the trunk is 40 px: (2 + 2 - 2) / 6."""
+    wide = {**PLACES, "right_hip": (30, 60), "left_hip": (70, 60), "right_ankle": (0, 100), "left_ankle": (100, 100)}
+    wrong = {**wide, "right_hip": (70, 60), "left_hip": (30, 60)}
+    wrong |= {"right_knee": wide["left_knee"], "left_knee": wide["right_knee"]}
+    assert doubt(person(wrong), at(wide), SURE).exchanged == ("legs",)

@@ -102,8 +102,29 @@ def test_wild_depths_stay_in_front_of_the_camera() -> None:
 
 
 def test_a_skeleton_without_limbs_is_refused() -> None:
-    with pytest.raises(ConfigError, match="left_hip"):
-        lift(np.zeros((1, 3)), np.ones(1), Skeleton("dot", ("nose",)), 1700.0)
+    with pytest.raises(ConfigError, match="joints nose, left_hip, right_hip: expected both ends of a limb"):
+        lift(np.zeros((3, 3)), np.ones(3), Skeleton("dots", ("nose", "left_hip", "right_hip")), 1700.0)
+
+
+@pytest.mark.parametrize("camera", [None, CAMERA], ids=["weak", "perspective"])
+@pytest.mark.parametrize("missing", [("knee", "ankle"), ("hip",), ("wrist", "elbow", "shoulder"), ("hip", "shoulder")])
+def test_bones_that_a_skeleton_lacks_do_not_count(missing: tuple[str, ...], camera: Camera | None) -> None:
+    """The pose is that of all joints, at the scale that gives the bones that are left their share of the stature."""
+    kept = [number for number, name in enumerate(BODY_18.names) if not name.endswith(missing)]
+    skeleton = Skeleton("some", tuple(BODY_18.names[number] for number in kept))
+    truth = person(35) + np.array([300.0, -250.0, 2500.0])
+    pixels = truth * 0.37 if camera is None else seen_by(camera, truth)
+    found = lift(pixels[kept], SURE[kept], skeleton, 1000.0, camera).relative_mm
+    whole = lift(pixels, SURE, BODY_18, 1000.0, camera).relative_mm[kept]
+    np.testing.assert_allclose(found, whole * (np.linalg.norm(found) / np.linalg.norm(whole)), atol=1e-6)
+    shares = {bone: share for bone, share in BONE_FRACTIONS.items() if {*bone} <= {*skeleton.names}}
+    lengths = [np.linalg.norm(found[skeleton.index(one)] - found[skeleton.index(other)]) for one, other in shares]
+    trunk = 0.0
+    if "hip" not in missing and "shoulder" not in missing:
+        ends = (found[skeleton.indices((f"left_{joint}", f"right_{joint}"))].mean(0) for joint in ("hip", "shoulder"))
+        lengths.append(np.linalg.norm(np.subtract(*ends)))
+        trunk = TRUNK_FRACTION
+    assert sum(lengths) == pytest.approx(1000 * (sum(shares.values()) + trunk))
 
 
 def test_pixels_that_are_not_square_and_a_depth_that_counts_from_elsewhere() -> None:
@@ -148,3 +169,39 @@ def test_near_joints_lie_where_they_are_seen_up_to_a_twentieth_of_the_distance()
     truth[wrist] = (100.0, -200.0, 200.0)
     lifted = lift(seen_by(CAMERA, truth), SURE, BODY_18, stature(truth), CAMERA)
     np.testing.assert_allclose(lifted.camera_mm[wrist], truth[wrist], atol=1e-3)
+
+
+def both_sides(*joints: str) -> Skeleton:
+    return Skeleton("some", tuple(f"{side}_{joint}" for side in ("left", "right") for joint in joints))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "thigh", "shank"),
+    [((0.8, 0.8, 0.2), 0.8, 0.2), ((0.2, 0.8, 0.8), 0.2, 0.8), ((1.0, 1.0, 0.0), 1.0, 0.001), ((0.0, 0.0, 0.0), 1, 1)],
+)
+def test_a_bone_counts_by_its_less_certain_end(confidence: tuple[float, ...], thigh: float, shank: float) -> None:
+    """Thighs of 10 units, shanks of 20: they should be 245 and 246 mm of 1 m."""
+    points = np.array([[0.0, 0.0, 0.0], [0.0, 10.0, 0.0], [0.0, 10.0, 20.0]] * 2)
+    wanted = (thigh * 245 + shank * 246) / (thigh * 10 + shank * 20)
+    found = mm_per_unit(points, np.array(confidence * 2), both_sides("hip", "knee", "ankle"), 1000.0)
+    assert found == pytest.approx(wanted)
+
+
+def test_a_trunk_alone_sets_the_scale() -> None:
+    """From (0, 0, 0) to (0, -8, 6): 10 units of 288 mm."""
+    points = np.array([[1.0, 0.0, 0.0], [2.0, -8.0, 6.0], [-1.0, 0.0, 0.0], [-2.0, -8.0, 6.0]])
+    assert mm_per_unit(points, np.ones(4), both_sides("hip", "shoulder"), 1000.0) == pytest.approx(28.8)
+
+
+def test_without_hips_the_middle_of_all_joints_is_the_origin() -> None:
+    points = np.array([[0.0, 0.0, 4.0], [6.0, 0.0, 0.0], [0.0, 8.0, 0.0], [2.0, 0.0, 0.0]])
+    np.testing.assert_allclose(pelvis_of(points, both_sides("elbow", "wrist")), (2, 2, 1))
+
+
+def test_a_wild_depth_ends_at_a_twentieth_of_the_distance() -> None:
+    pixels = seen_by(CAMERA, person(0) + np.array([0.0, 0.0, 2500.0]))
+    wrist, pelvis = BODY_18.indices(("left_wrist", "pelvis"))
+    pixels[wrist, 2] = -5000.0
+    camera_mm = lift(pixels, SURE, BODY_18, 1700.0, CAMERA).camera_mm
+    assert camera_mm is not None
+    assert camera_mm[wrist, 2] == pytest.approx(camera_mm[pelvis, 2] / 20)

@@ -13,13 +13,14 @@ from torch import Tensor
 from headstart.errors import ConfigError
 from headstart.losses import (
     LOSSES,
-    NEED_HEATMAPS,
+    WITHOUT_HEATMAPS,
     bone_ratio,
     depth_l1,
     depth_smooth_l1,
     heatmap_cross_entropy,
     heatmap_mse,
     integral_l1,
+    need_heatmaps,
     total,
 )
 from headstart.records import Batch, PoseOutput, Targets
@@ -30,8 +31,8 @@ quick = settings(max_examples=25, deadline=None)
 NAN = math.nan
 HEIGHT, WIDTH, JOINTS = 16, 24, len(MPII_16)
 CODEC = HeatmapCodec(MPII_16, (4 * WIDTH, 4 * HEIGHT))
+#: Of maps that are logits.
 MAP_LOSSES = {
-    "heatmap_mse": 1.0,
     "heatmap_cross_entropy": 0.5,
     "depth_smooth_l1": 0.1,
     "depth_l1": 0.2,
@@ -40,12 +41,19 @@ MAP_LOSSES = {
 DEPTH_LOSSES = ["depth_smooth_l1", "depth_l1"]
 
 
+def output_for(loss: str, people: int) -> PoseOutput:
+    """What a loss is made for: coordinates, values or logits."""
+    if loss == "integral_l1":
+        return coordinates_of(people)
+    return replace(output_of(people), is_logits=loss != "heatmap_mse")
+
+
 def output_of(people: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> PoseOutput:
-    """Random maps, leaves that gradients can be asked of."""
+    """Random maps, the first ones logits; leaves that gradients can be asked of."""
     generator = torch.Generator().manual_seed(seed)
     shape = (people, JOINTS, HEIGHT, WIDTH)
     maps = [torch.randn(shape, generator=generator, dtype=dtype).requires_grad_() for _ in range(2)]
-    return PoseOutput(heatmaps=maps[0], depth_maps=maps[1])
+    return PoseOutput(heatmaps=maps[0], depth_maps=maps[1], is_logits=True)
 
 
 def coordinates_of(people: int, seed: int = 0) -> PoseOutput:
@@ -118,16 +126,18 @@ class TestHeatmapCrossEntropy:
         assert entropy == pytest.approx(4.224, abs=1e-3)
         torch.testing.assert_close(lowest, torch.full((1, JOINTS), entropy), atol=1e-3, rtol=0)
         for worse in (1.2 * perfect, 0.8 * perfect, perfect.roll(1, -1), torch.zeros_like(perfect)):
-            assert (heatmap_cross_entropy(PoseOutput(worse), targets)[0] > lowest + 1e-3).all()
+            assert (heatmap_cross_entropy(PoseOutput(worse, is_logits=True), targets)[0] > lowest + 1e-3).all()
 
     def test_of_no_opinion_is_the_logarithm_of_the_number_of_pixels(self):
-        values, _ = heatmap_cross_entropy(PoseOutput(torch.zeros(2, JOINTS, HEIGHT, WIDTH)), targets_of(2))
+        values, _ = heatmap_cross_entropy(
+            PoseOutput(torch.zeros(2, JOINTS, HEIGHT, WIDTH), is_logits=True), targets_of(2)
+        )
         torch.testing.assert_close(values.double(), torch.full((2, JOINTS), math.log(HEIGHT * WIDTH)).double())
 
     def test_a_constant_added_to_logits_changes_nothing(self):
         output, targets = output_of(1), targets_of(1)
         assert output.heatmaps is not None
-        shifted = PoseOutput(output.heatmaps + 100)
+        shifted = PoseOutput(output.heatmaps + 100, is_logits=True)
         there, here = heatmap_cross_entropy(shifted, targets)[0], heatmap_cross_entropy(output, targets)[0]
         torch.testing.assert_close(there, here, atol=1e-4, rtol=1e-4)
 
@@ -271,12 +281,12 @@ class TestBoneRatio:
 
 
 class TestMissingLabels:
-    @pytest.mark.parametrize("name", [*MAP_LOSSES, "integral_l1"])
+    @pytest.mark.parametrize("name", LOSSES)
     @pytest.mark.parametrize("joint", ["right_ankle", "pelvis", "neck"])
     def test_unlabelled_joints_give_no_loss_and_no_gradient_even_where_nan(self, name: str, joint: str):
         """Defect 20, and NaN targets: 0 * NaN would poison the whole batch."""
         with_depth = [False, False] if name == "bone_ratio" else [True, True]
-        output = coordinates_of(2) if name == "integral_l1" else output_of(2)
+        output = output_for(name, 2)
         targets = CODEC.encode(without_labels(batch_of(2, with_depth), joint))
         loss, _ = total(output, targets, {name: 1.0})
         loss.backward()
@@ -288,10 +298,10 @@ class TestMissingLabels:
         # The others are still trained.
         assert any(gradient[1].abs().sum() > 0 for gradient in gradients)
 
-    @pytest.mark.parametrize("name", [*MAP_LOSSES, "integral_l1"])
+    @pytest.mark.parametrize("name", LOSSES)
     def test_a_missing_label_leaves_the_mean_of_the_others(self, name: str):
         with_depth = [False, False] if name == "bone_ratio" else [True, True]
-        output = coordinates_of(2) if name == "integral_l1" else output_of(2)
+        output = output_for(name, 2)
         targets = targets_of(2, with_depth)
         values, weights = LOSSES[name](output, targets)
         loss, _ = total(
@@ -330,12 +340,12 @@ class TestMissingLabels:
 
 
 class TestGradients:
-    @pytest.mark.parametrize("name", [*MAP_LOSSES, "integral_l1"])
+    @pytest.mark.parametrize("name", LOSSES)
     def test_autograd_agrees_with_finite_differences(self, name: str, monkeypatch: pytest.MonkeyPatch):
         """Defect 18. Losses compute in float32 for half precision inputs; here float() keeps doubles."""
         monkeypatch.setattr(Tensor, "float", Tensor.double)
         targets = targets_of(1, [name != "bone_ratio"])
-        output = coordinates_of(1) if name == "integral_l1" else output_of(1)
+        output = output_for(name, 1)
         field = {"integral_l1": "coordinates", "bone_ratio": "depth_maps", **dict.fromkeys(DEPTH_LOSSES, "depth_maps")}
         leaf_name = field.get(name, "heatmaps")
 
@@ -344,13 +354,14 @@ class TestGradients:
 
         assert torch.autograd.gradcheck(loss, getattr(output, leaf_name), fast_mode=True)
 
-    @pytest.mark.parametrize("name", MAP_LOSSES)
+    @pytest.mark.parametrize("name", ["heatmap_mse", *MAP_LOSSES])
     def test_maps_in_half_precision_are_compared_in_float32(self, name: str):
-        half = output_of(2, dtype=torch.float16)
+        is_logits = name != "heatmap_mse"
+        half = replace(output_of(2, dtype=torch.float16), is_logits=is_logits)
         assert half.heatmaps is not None
         assert half.depth_maps is not None
         targets = targets_of(2, [name != "bone_ratio"] * 2)
-        full = PoseOutput(half.heatmaps.float(), half.depth_maps.float())
+        full = PoseOutput(half.heatmaps.float(), half.depth_maps.float(), is_logits=is_logits)
         assert torch.equal(LOSSES[name](half, targets)[0], LOSSES[name](full, targets)[0])
 
 
@@ -379,7 +390,7 @@ class TestTotal:
         parts = [slice(0, cut), slice(cut, 5)]
         losses = []
         for part in parts:
-            share = PoseOutput(output.heatmaps[part], output.depth_maps[part])
+            share = PoseOutput(output.heatmaps[part], output.depth_maps[part], is_logits=True)
             counts = iter(mean_counts(output, targets, parts))
             losses.append(total(share, rows_of(targets, part), MAP_LOSSES, lambda _, counts=counts: next(counts))[0])
         together = sum(losses) / 2
@@ -398,13 +409,28 @@ class TestTotal:
 
     @pytest.mark.parametrize("name", LOSSES)
     def test_the_heatmaps_of_targets_are_made_for_those_that_read_them(self, name: str):
-        output = coordinates_of(1) if name == "integral_l1" else output_of(1)
+        output = output_for(name, 1)
         targets = CODEC.encode(batch_of(1), heatmaps=False)
-        if name in NEED_HEATMAPS:
+        if need_heatmaps([name]):
             with pytest.raises(AssertionError, match="without heatmaps"):
                 LOSSES[name](output, targets)
         else:
             assert LOSSES[name](output, targets)[0].isfinite().all()
+
+    def test_a_loss_of_ones_own_gets_them_too(self):
+        assert need_heatmaps(["bone_ratio", "wing"])
+        assert not need_heatmaps(WITHOUT_HEATMAPS)
+
+    @pytest.mark.parametrize(
+        ("name", "heatmap", "what"),
+        [("heatmap_mse", "mse", "maps of values, not logits"), ("heatmap_cross_entropy", "cross_entropy", "logits")],
+    )
+    def test_maps_of_the_other_kind_are_not_trained(self, name: str, heatmap: str, what: str):
+        """They would be: to confidences that say nothing."""
+        output = output_for(name, 1)
+        assert total(output, targets_of(1), {name: 1.0})[0].isfinite()
+        with pytest.raises(ConfigError, match=rf"^loss {name} needs {what}: set --model\.head\.heatmap {heatmap}$"):
+            total(replace(output, is_logits=not output.is_logits), targets_of(1), {name: 1.0})
 
     def test_integral_loss_without_coordinates_is_told_too(self):
         with pytest.raises(ConfigError, match=r"model\.head\.kind integral"):
@@ -416,10 +442,8 @@ def mean_counts(output: PoseOutput, targets: Targets, parts: list[slice]) -> lis
     assert output.heatmaps is not None
     assert output.depth_maps is not None
     counts = []
+    outputs = [PoseOutput(output.heatmaps[part], output.depth_maps[part], is_logits=True) for part in parts]
     for name in MAP_LOSSES:
-        shares = [
-            LOSSES[name](PoseOutput(output.heatmaps[part], output.depth_maps[part]), rows_of(targets, part))[1].sum()
-            for part in parts
-        ]
+        shares = [LOSSES[name](share, rows_of(targets, part))[1].sum() for share, part in zip(outputs, parts)]
         counts.append(torch.stack(shares).mean())
     return counts

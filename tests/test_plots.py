@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from headstart.plots import PALETTE, Series, lines, rows, short, spread, steps, themed
 
@@ -109,3 +110,109 @@ def test_spread_labels_keep_order_gap_and_middle(positions: list[float], gap: fl
     order = np.argsort(positions, kind="stable")
     assert (np.diff(moved[order]) >= gap * (1 - 1e-6) - 1e-9).all()
     assert moved.mean() == pytest.approx(np.mean(positions), abs=1e-6)
+
+
+def place(svg: str, text: str) -> tuple[float, float]:
+    """Where a text stands, px: its anchor and its baseline, some 3 px below its middle."""
+    ((x, y),) = re.findall(rf'<text [^>]*? x="([-\d.]+)" y="([-\d.]+)"[^>]*>{re.escape(text)}</text>', svg)
+    return float(x), float(y)
+
+
+def dots(svg: str, role: int) -> NDArray[np.float64]:
+    """(n, 2) px of the markers in the colour of a role, in their order."""
+    found = re.findall(rf'<use [^>]*? x="([-\d.]+)" y="([-\d.]+)" style="[^"]*stroke: {PALETTE[role]}', svg)
+    return np.array(found, np.float64)
+
+
+def bars(svg: str) -> NDArray[np.float64]:
+    """(n, 2, 2) px of both ends of each bar."""
+    (group,) = re.findall(r'<g id="LineCollection_1">(.*?)</g>', svg, re.DOTALL)
+    return (
+        np.array(re.findall(r"M ([-\d.]+) ([-\d.]+) L ([-\d.]+) ([-\d.]+)", " ".join(group.split())))
+        .astype(np.float64)
+        .reshape(-1, 2, 2)
+    )
+
+
+class TestRows:
+    ONE = Series("first", 0, [0, 1], [3, 2], [2, 1], [4, 3])
+    OTHER = Series("second", 1, [0, 1], [3, 2])
+    NAMES = ("left wrist", "nose")
+
+    def test_dots_and_bars_lie_at_their_values(self) -> None:
+        svg = rows([self.ONE], self.NAMES, "title", "mm")
+        at = {value: place(svg, f"{value}.0")[0] for value in (1, 2, 3, 4)}
+        found = dots(svg, 0)[:2]
+        np.testing.assert_allclose(found[:, 0], [at[3], at[2]], atol=0.1)
+        np.testing.assert_allclose(bars(svg)[..., 0], [[at[2], at[4]], [at[1], at[3]]], atol=0.1)
+        np.testing.assert_allclose(bars(svg)[..., 1], found[:, 1, None] + np.zeros(2), atol=0.1)
+
+    def test_rows_go_down_and_series_lie_around_their_name(self) -> None:
+        svg = rows([self.ONE, self.OTHER], self.NAMES, "title", "mm")
+        names = np.array([place(svg, name)[1] for name in self.NAMES])
+        upper, lower = dots(svg, 0)[:2, 1], dots(svg, 1)[:2, 1]
+        assert names[0] < names[1]
+        np.testing.assert_allclose((upper + lower) / 2, names - 3, atol=1)
+        np.testing.assert_allclose(lower - upper, 0.28 * np.diff(names)[0], atol=0.1)
+
+    def test_the_key_has_the_names_in_their_colours(self) -> None:
+        svg = rows([self.ONE, self.OTHER], self.NAMES, "title", "mm")
+        for one in (self.ONE, self.OTHER):
+            assert re.search(rf'<text style="[^"]*fill: {PALETTE[one.role]}[^>]*>{one.label}</text>', svg)
+            assert len(dots(svg, one.role)) == 2 + 1
+
+    @pytest.mark.parametrize(("count", "inches"), [(1, 2.2), (10, 4.2)])
+    def test_more_rows_make_a_higher_figure(self, count: int, inches: float) -> None:
+        svg = rows([Series("a", 0, np.arange(count), np.ones(count))], [f"n{i}" for i in range(count)], "title", "mm")
+        assert float(re.findall(r'height="([\d.]+)pt"', svg)[0]) == pytest.approx(72 * inches)
+
+
+class TestSteps:
+    ONE = Series("falling", 0, [0, 1], [2, 1], [1.5, 0.5], [2.5, 1.5])
+    OTHER = Series("rising", 1, [0, 1], [1, 2])
+
+    def test_dots_lie_around_their_place_and_bars_around_their_dot(self) -> None:
+        svg = steps([self.ONE, self.OTHER], ["250", "all"], "title", "people", "mm")
+        places = np.array([place(svg, name)[0] for name in ("250", "all")])
+        one, other = dots(svg, 0), dots(svg, 1)
+        shift = 0.04 * np.diff(places)[0]
+        np.testing.assert_allclose(one[:, 0], places - shift, atol=0.1)
+        np.testing.assert_allclose(other[:, 0], places + shift, atol=0.1)
+        np.testing.assert_allclose(one[:, 1], other[::-1, 1], atol=0.1)
+        unit = one[1, 1] - one[0, 1]
+        np.testing.assert_allclose(bars(svg)[..., 0], one[:, :1] + np.zeros(2), atol=0.1)
+        np.testing.assert_allclose(bars(svg)[..., 1], one[:, 1:] + unit / 2 * np.array([1, -1]), atol=0.1)
+
+    def test_names_stand_beside_the_last_points(self) -> None:
+        svg = steps([self.ONE, self.OTHER], ["250", "all"], "title", "people", "mm")
+        for one in (self.ONE, self.OTHER):
+            x, y = place(svg, one.label)
+            assert y - 3 == pytest.approx(dots(svg, one.role)[-1, 1], abs=1)
+            assert x > dots(svg, one.role)[-1, 0]
+
+    def test_names_of_lines_that_end_together_are_moved_apart(self) -> None:
+        """By 0.075 of the height of the axes, which are the first patch within."""
+        svg = steps([self.ONE, Series("level", 1, [0, 1], [1, 1])], ["250", "all"], "title", "people", "mm")
+        (axes,) = re.findall(r'<g id="patch_2">\s*<path d="([^"]*)"', svg)
+        height = np.ptp([float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", axes)])
+        apart = abs(place(svg, "falling")[1] - place(svg, "level")[1])
+        assert apart == pytest.approx(0.075 * height, abs=0.1)
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("last", "expected"), [(1e14, ["1T", "10T", "100T"]), (1e13, ["1T", "2T", "5T", "10T"])], ids=["wide", "narrow"]
+    )
+    def test_ticks_of_a_logarithmic_axis(self, last: float, expected: list[str]) -> None:
+        found = texts(lines([Series("a", 0, [1e12, last], [1, 2])], "title", "x", "y", x_scale="log"))
+        assert [text for text in found if text.endswith("T")] == expected
+
+    def test_a_new_stage_is_a_ring_on_the_line(self) -> None:
+        svg = lines(TWO, "title", "x", "y")
+        (ring,) = dots(svg, 1)
+        (path,) = re.findall(rf'<path d="([^"]*)"[^>]*style="fill: none; stroke: {PALETTE[1]}; stroke-width: 1.7', svg)
+        points = np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", path), np.float64)
+        assert len(points) == len(X)
+        np.testing.assert_allclose(ring, points[1], atol=0.1)
+        (style,) = re.findall(rf'<use [^>]*style="([^"]*stroke: {PALETTE[1]}[^"]*)"', svg)
+        assert "fill-opacity: 0;" in style or "fill: none" in style

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import importlib.util
 import multiprocessing
 import os
@@ -43,6 +42,8 @@ from test_results import run_result
 
 def windows_locking(descriptor: int, mode: int, count: int) -> None:
     """msvcrt.locking, whose locks are of a handle too, and which refuses with EACCES."""
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -64,6 +65,7 @@ def windows_locks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.mark.posix("flock to act its own locks out with")
 def test_windows_has_locks_without_fcntl(tmp_path: Path, windows_locks: ModuleType) -> None:
     with windows_locks.alone(tmp_path):
         assert windows_locks.try_lock(tmp_path) is None
@@ -71,6 +73,7 @@ def test_windows_has_locks_without_fcntl(tmp_path: Path, windows_locks: ModuleTy
     assert not windows_locks.is_held(tmp_path)
 
 
+@pytest.mark.posix("flock to act its own locks out with")
 def test_no_child_is_told_that_it_has_a_lock_of_windows(tmp_path: Path, windows_locks: ModuleType) -> None:
     """subprocess refuses pass_fds there, and a child that took the lock for its parent's would run without one."""
     stream = windows_locks.try_lock(tmp_path)
@@ -135,10 +138,13 @@ def test_cells_may_save_when_somebody_presses_ctrl_c(
 
 
 def fsync_of_windows(descriptor: int) -> None:
+    import fcntl
+
     if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
+@pytest.mark.posix("fcntl")
 def test_a_checkpoint_is_synced_through_a_writable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", fsync_of_windows)
     save_checkpoint(tmp_path / "last.safetensors", {"model.w": torch.ones(2)}, {})
@@ -251,7 +257,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.posix("fork"))])
 def test_workers_that_are_not_forked_make_the_same_pictures_and_end_with_a_killed_run(
     stick_people_2d: Path, index_2d: AnnotationIndex, tmp_path: Path, method: str
 ) -> None:

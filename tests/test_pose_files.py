@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class TestJson:
                 assert one.keypoints[joint] == pytest.approx(point, abs=5e-5)
             assert (one.xyz_mm, one.camera_xyz_mm) == (wanted.xyz_mm, wanted.camera_xyz_mm)
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="file names are text there")
+    @pytest.mark.posix("file names that are no text")
     def test_a_file_name_that_is_no_text_comes_back_as_it_was(self, tmp_path: Path):
         name = os.fsdecode(b"bad\xff.jpg")
         write_json(tmp_path / "a.json", [someone(name)])
@@ -101,6 +100,14 @@ class TestJson:
         write_npz(tmp_path / "a.npz", [replace(someone(), extra=own)])
         with np.load(tmp_path / "a.npz") as file:
             assert "frame" not in file
+
+    def test_a_path_may_be_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+        write_json(str(tmp_path / "a.json"), [someone()])
+        assert read_json(str(tmp_path / "a.json")) == read_json(tmp_path / "a.json") == [someone()]
+        with pytest.raises(DataError, match="No such file"):
+            read_json(str(tmp_path / "b.json"))
+        write_json("-", [])
+        assert capsys.readouterr().out == "[]\n"
 
     def test_standard_output_that_is_closed(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("sys.stdout", None)
@@ -161,7 +168,7 @@ class TestCsv:
             ("0", "", "", ""),
         ]
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="file names are text there")
+    @pytest.mark.posix("file names that are no text")
     def test_a_file_name_that_is_no_text(self, tmp_path: Path):
         write_csv(tmp_path / "a.csv", [someone(os.fsdecode(b"bad\xff.jpg"))])
         assert "\nbad\\udcff.jpg,0," in (tmp_path / "a.csv").read_text()

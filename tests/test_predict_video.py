@@ -158,6 +158,21 @@ def test_a_video_without_anybody_says_so(
     assert capsys.readouterr().out == f"{clip}: 3 frames, {says}\n"
 
 
+def test_a_motion_of_a_single_frame_is_none_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    class Sees:
+        detector = None
+
+        def estimate(self, images, boxes=None, camera=None, *, names):
+            return [[Prediction(names[0], (0, 0, 64, 48), 0.9, {"nose": (9, 9, 1)}, {"nose": (0, 0, 0)})]]
+
+    clip, out = film(tmp_path / "clip.mp4", 1), tmp_path / "out"
+    predict_one_video(Sees(), str(clip), None, VideoOptions(), Outcome(Outputs(folder=out, bvh=True)))
+    assert capsys.readouterr().out.splitlines()[0] == f"{clip}: no motion to write: nobody is in two frames"
+    assert [path.name for path in out.iterdir()] == ["clip.mp4"]
+    predict_one_video(Sees(), str(clip), None, VideoOptions(), Outcome(Outputs(folder=out)))
+    assert "no motion" not in capsys.readouterr().out
+
+
 def test_ctrl_c_keeps_the_overlay_so_far(tmp_path: Path) -> None:
     class Stopped(Outcome):
         def add(self, person) -> None:

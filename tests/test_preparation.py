@@ -24,6 +24,7 @@ from headstart.preparation import (
     labelled_joints,
     load_saved,
     stage_codec,
+    start_accelerator,
 )
 from headstart.skeleton import BODY_18, CANONICAL, H36M_17, LSP_14
 from sticks import write_lsp_extended
@@ -31,6 +32,15 @@ from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
 
 CPU = torch.device("cpu")
 TINY = experiment(stage_2d(Path("nowhere")))
+
+
+def test_a_tracker_that_is_not_installed_is_told_before_anything_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.preparation.get_available_trackers", list)
+    with pytest.raises(ConfigError, match="tracker: wandb is not installed: pip install wandb, or --tracker none"):
+        start_accelerator(replace(TINY, tracker="wandb"), tmp_path / "run", as_json(TINY))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
@@ -233,3 +243,17 @@ def test_other_labels_are_another_run_but_those_of_stages_that_are_over(stick_pe
         digests(now, saved_by(before, labels))
     assert f"({labels[0][0]} there, " in str(no.value)
     assert digests(now, saved_by(before, labels), done=1) == labels
+
+
+def test_digests_of_an_earlier_version_do_not_tell(
+    stick_people_2d: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It made them of files, pictures of packed splits included. Those of stages that are over stay."""
+    moved = shutil.copytree(stick_people_2d, tmp_path / "moved")
+    here, there = of(stick_people_2d, stick_people_2d), of(moved, moved)
+    old, labels = [["0123456789abcdef"]] * 2, digests(here)
+    assert digests(here, saved_by(here, old)) == labels
+    assert digests(here, saved_by(here, old), done=1) == [old[0], labels[1]]
+    with caplog.at_level(logging.INFO, "headstart"):
+        digests(there, saved_by(here, old))
+    assert caplog.messages[0].startswith("data have moved, the checkpoint does not say which labels they had: ")

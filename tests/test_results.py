@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headstart.errors import DataError
-from headstart.results import RunResult, Scores, StageCost, read_runs, write_atomically
+from headstart.results import RunResult, Scores, StageCost, form_of, read_runs, write_atomically, write_json
 
 
 def run_result(name: str = "first") -> RunResult:
@@ -109,14 +109,39 @@ class TestRunResult:
         assert [run.name for run in read_runs(tmp_path)] == ["a", "b", "c/nested"]
 
 
+class TestWriteJson:
+    def test_what_lies_on_the_disk_to_the_byte(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", {"name": "größer", "of": (1, 2.5), "none": {}})
+        wanted = b'{\n "name": "gr\\u00f6\\u00dfer",\n "of": [\n  1,\n  2.5\n ],\n "none": {}\n}'
+        assert (tmp_path / "a.json").read_bytes() == wanted
+
+    def test_on_one_line(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", {"of": [1, 2.5]}, indent=None)
+        assert (tmp_path / "a.json").read_bytes() == b'{"of": [1, 2.5]}'
+
+    def test_null_stands_for_what_json_has_no_number_for(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", [math.nan, {"of": (math.inf, -math.inf, 0.0)}], indent=None)
+        assert (tmp_path / "a.json").read_text() == '[null, {"of": [null, null, 0.0]}]'
+
+    def test_what_is_no_json_leaves_the_old_file(self, tmp_path: Path):
+        write_json(tmp_path / "a.json", [1], indent=None)
+        with pytest.raises(TypeError):
+            write_json(tmp_path / "a.json", [2, object()])
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"[1]"]
+
+
 class TestWriteAtomically:
-    def test_replaces_and_is_readable_by_others(self, tmp_path: Path):
+    def test_replaces(self, tmp_path: Path):
         path = tmp_path / "file"
         write_atomically(path, b"old")
         write_atomically(path, b"new")
         assert path.read_bytes() == b"new"
-        assert stat.S_IMODE(path.stat().st_mode) == 0o644
         assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.posix("permissions of others")
+    def test_is_readable_by_others(self, tmp_path: Path):
+        write_atomically(tmp_path / "file", b"new")
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
 
     def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         path = tmp_path / "file"
@@ -127,10 +152,12 @@ class TestWriteAtomically:
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
 
+    @pytest.mark.posix("paths of so many characters, unless it is told to")
     def test_a_name_as_long_as_names_can_be(self, tmp_path: Path):
         write_atomically(tmp_path / ("x" * 255), b"new")
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
 
+    @pytest.mark.posix("links without a privilege")
     def test_a_link_stays_one(self, tmp_path: Path):
         (tmp_path / "far").mkdir()
         (tmp_path / "link").symlink_to("far/file")
@@ -139,6 +166,7 @@ class TestWriteAtomically:
             assert (tmp_path / "far" / "file").read_bytes() == content
         assert (tmp_path / "link").is_symlink()
 
+    @pytest.mark.posix("named pipes in folders")
     def test_a_pipe_is_written_to_and_stays_one(self, tmp_path: Path):
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
@@ -154,3 +182,7 @@ class TestWriteAtomically:
         with pytest.raises(TypeError):
             replace(run_result(), config={"not": object()}).save(path)
         assert RunResult.load(path).name == "first"
+
+
+def test_the_form_of_a_digest_stands_before_its_colon() -> None:
+    assert [form_of(digest) for digest in ("labels1:0123", "labels2:0123", "0123")] == ["labels1", "labels2", ""]

@@ -144,3 +144,8 @@ class TestDraws:
         assert all(len(half) == 20 for half in halves.values())
         assert halves[0, 0] | halves[0, 1] == frozenset(range(40))
         assert len({halves[0, 0], halves[0, 2], halves[1, 0], halves[1, 2]}) == 4
+
+
+def test_a_weight_below_zero_is_refused_also_where_the_sum_is_above_it() -> None:
+    with pytest.raises(ConfigError, match="weights >= 0"):
+        MixtureSampler([3, 3], [3.0, -1.0], 4, 0)

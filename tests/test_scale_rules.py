@@ -12,7 +12,7 @@ from headstart.errors import DataError
 from headstart.geometry import Camera
 from headstart.predictions import Predictions
 from headstart.records import Annotation
-from headstart.scale_rules import have_scale, labels_give_scale, lift_with_labels
+from headstart.scale_rules import have_scale, labels_give_scale, lift_with_labels, xyz_labels
 from headstart.skeleton import CANONICAL, H36M_17
 
 CAMERA = Camera(1000.0, 1000.0, 320.0, 240.0)
@@ -75,3 +75,26 @@ def test_by_the_depth_of_the_root_an_error_in_depth_is_that_error_in_mm() -> Non
     depth = 0.25 * (xyz[own, 2] - 4000)
     exact, off = (lift_with_labels(predicted(one.keypoints[own], d), [one]) for d in (depth, depth + 5))
     np.testing.assert_allclose(off - exact, np.broadcast_to([0, 0, 20.0], (1, 17, 3)), atol=1e-3)
+
+
+def test_who_has_no_joint_labelled_in_the_picture_has_no_scale() -> None:
+    """Then there are 0 px per mm, by which nothing can be divided."""
+    nowhere = replace(person(some_pose(), None), visibility=np.zeros(len(CANONICAL), np.uint8))
+    assert not have_scale([nowhere])
+    with pytest.raises(DataError, match="a camera or joints labelled"):
+        lift_with_labels(predicted(np.zeros((17, 2)), np.zeros(17)), [nowhere])
+
+
+def test_half_a_pelvis_is_none() -> None:
+    xyz = some_pose()
+    xyz[CANONICAL.index("pelvis"), 2] = np.nan
+    assert labels_give_scale(xyz[None]).tolist() == [False]
+
+
+def test_who_has_no_3d_label_has_a_row_of_nothing() -> None:
+    xyz = some_pose().astype(np.float32)
+    labelled = person(xyz)
+    unlabelled = replace(labelled, camera_xyz=None)
+    found = xyz_labels([unlabelled, labelled])
+    np.testing.assert_array_equal(found, [np.full(xyz.shape, np.nan), xyz])
+    assert xyz_labels([unlabelled]).shape == (1, len(CANONICAL), 3)

@@ -143,7 +143,7 @@ def test_another_systems_pixels_and_millimetres(tmp_path: Path, stick_people_2d:
     xyz = np.array([one.camera_xyz for one in people])[:, CANONICAL.indices(H36M_17.names)]
     xyz[:, H36M_17.index("nose")] += [20, 40, -40]
     np.savez(path, keys=[one.key for one in people], joints=H36M_17.names, xyz_mm=xyz)
-    found = score_predictions(path, "h36m_standard", stick_people_3d)
+    found = score_predictions(str(path), "h36m_standard", str(stick_people_3d))
     assert (found.value, found.n) == (pytest.approx(60 / 17, rel=1e-4), 6)
     assert found.per_joint["nose"] == pytest.approx(60, rel=1e-4)
 

@@ -154,7 +154,7 @@ class TestUploads:
         uploads.forget("me")
         assert not second.exists()
 
-    @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+    @pytest.mark.posix("links without a privilege")
     def test_only_what_lies_in_the_folder_is_an_upload(self, tmp_path: Path) -> None:
         folder = tmp_path.resolve() / "uploads"
         folder.mkdir()
@@ -586,7 +586,7 @@ class TestServer:
         assert {connection.laddr.ip for connection in listening} == {"127.0.0.1"}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+@pytest.mark.posix("signals from other processes")
 def test_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gradio")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -621,7 +621,7 @@ def test_a_port_that_is_taken_gives_one_line(checkpoint: Path) -> None:
     assert f"port {port} of 127.0.0.1 cannot be used" in done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+@pytest.mark.posix("signals from other processes")
 @pytest.mark.slow
 def test_the_installed_command(checkpoint: Path, tmp_path: Path) -> None:
     pytest.importorskip("gradio")

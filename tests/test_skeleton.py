@@ -183,3 +183,7 @@ class TestConversion:
     def test_the_shared_matrix_is_read_only(self):
         with pytest.raises(ValueError, match="read-only"):
             conversion(COCO_17, CANONICAL)[0, 0] = 1
+
+
+def test_who_has_no_ancestor_has_the_parent_minus_one() -> None:
+    assert Skeleton("legs", ("left_hip", "left_ankle", "right_hip", "right_ankle")).parents == (-1, 0, -1, 2)

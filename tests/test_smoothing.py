@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from headstart.errors import ConfigError
-from headstart.smoothing import PATH, XYZ, OneEuro, OneEuroFilter, PoseSmoother, weight
+from headstart.smoothing import PATH, XYZ, OneEuro, OneEuroFilter, PoseSmoother, both_ways, weight
 
 RATE = 30.0
 
@@ -88,6 +88,31 @@ def test_wrong_parameters_are_named(wrong: dict[str, float]) -> None:
         OneEuro(**wrong)
 
 
+class TestBothWays:
+    @pytest.mark.parametrize("count", [1, 2, 7, 200])
+    def test_even_movement_stays_as_it_is(self, count: int) -> None:
+        """1.4 m/s: one way follows 9 cm behind."""
+        walk = np.arange(count)[:, None] * np.array([1.4, 0.0, -0.7]) / RATE
+        np.testing.assert_allclose(both_ways(walk, RATE, PATH), walk, atol=0.01)
+
+    def test_a_swing_is_not_late(self) -> None:
+        """A hand that swings once a second by 30 cm to either side: one way its turning points come 1.5 frames late."""
+        swing = 0.3 * np.sin(2 * np.pi * np.arange(150) / RATE)[:, None]
+        smooth = both_ways(swing, RATE, XYZ)
+        lags = [np.correlate(one[30:-30, 0], swing[30 + k : 120 + k, 0])[0] for one in (smooth,) for k in range(-3, 4)]
+        assert int(np.argmax(lags)) == 3
+        assert np.abs(smooth - swing).max() < 0.5 * np.abs(run(swing, XYZ) - swing)[30:].max()
+
+    def test_noise_is_less_than_after_one_way(self) -> None:
+        noise = np.random.default_rng(0).normal(0, 0.01, (300, 2))
+        assert both_ways(noise, RATE, XYZ).std() < 0.8 * run(noise, XYZ).std()
+
+    def test_forwards_or_backwards_in_time_is_nearly_the_same(self) -> None:
+        shaking = np.random.default_rng(1).normal(0, 0.05, (90, 2)).cumsum(0) / 5
+        there, back = both_ways(shaking, RATE, XYZ), both_ways(shaking[::-1], RATE, XYZ)[::-1]
+        np.testing.assert_allclose(there, back, atol=0.01)
+
+
 class TestPoseSmoother:
     def test_confidence_passes_and_names_stay(self) -> None:
         smoother = PoseSmoother()
@@ -149,6 +174,15 @@ class TestPoseSmoother:
             return np.array([smoother.smooth_path((0.0, 0.0, z), time_s)[2] for z, time_s in zip(z_mm, times)])[300:]
 
         left = [followed(parameters, 4000 + noise).std() / noise.std() for parameters in (PATH, XYZ)]
-        assert left == pytest.approx([0.37, 0.54], abs=0.02)
+        assert left == pytest.approx([0.37, 0.55], abs=0.01)
         behind = [(1400 * times[300:] - followed(one, 1400 * times)).mean() for one in (PATH, XYZ)]
-        assert behind == pytest.approx([90, 40], abs=5)
+        assert behind == pytest.approx([88, 55], abs=2)
+
+    def test_the_defaults_of_keypoints_worked_out_by_hand(self) -> None:
+        """T = 1/(2 pi) s, so that alpha(f) is f / (1 + f): 1/2 for speed. Half of 0.6 sides a second: 1.5 + 5 x 0.3 Hz
+        and alpha 3/4."""
+        smoother, seconds = PoseSmoother(), 1 / (2 * math.pi)
+        smoother.smooth_keypoints({"nose": (0.0, 50.0, 1.0)}, 100, 0.0)
+        moved = 60 * seconds
+        found = smoother.smooth_keypoints({"nose": (moved, 50.0, 1.0)}, 100, seconds)["nose"]
+        assert found == pytest.approx((0.75 * moved, 50, 1))

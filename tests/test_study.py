@@ -124,6 +124,14 @@ def test_another_file_than_study_py_is_not_run_as_if_it_were(tmp_path: Path) -> 
         load_study(str(tmp_path / "study_v2.py"))
 
 
+def test_adapters_of_users_are_data_sets_too(tmp_path: Path) -> None:
+    """With a dot they need not be in the table; they are imported when a cell is planned."""
+    own = "grids=(replace(EVERYTHING, two_d=('my_labels.own',)),), roots={'my_labels.own': 'x'}"
+    (tmp_path / "study.py").write_text(f"{SOUND}STUDY = replace(STUDY, {own})\n")
+    study = load_study(str(tmp_path))
+    assert {cell.two_d for cell in cells(study)} == {None, "my_labels.own"}
+
+
 def test_unknown_arms_and_backbones_name_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="expected one of 3d_alone, 2d_then_3d"):
         cells(study_of(replace(EVERYTHING, arms=("scratch",))))

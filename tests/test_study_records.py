@@ -11,7 +11,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.results import RunResult, Scores, StageCost
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import flops_per_sample
-from headstart.study_records import cell_record, claim, finished, require_chosen_before, study_record
+from headstart.study_records import cell_record, claim, filed, finished, require_chosen_before, study_record
 from studies_in_small import EVERYTHING, study_of
 
 
@@ -28,13 +28,12 @@ def _finish(study: Study, cell: Cell, results: Path) -> RunResult:
 def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: Path) -> None:
     study = study_of(EVERYTHING)
     cell = cells(study)[0]
-    assert finished(tmp_path, cell_record(study, cell)) is None
-    assert finished(tmp_path, cell_record(study, cell)) is None
+    assert finished(tmp_path, study, cell) is None
     result = _finish(study, cell, tmp_path)
-    assert finished(tmp_path, cell_record(study, cell)) == result
+    assert finished(tmp_path, study, cell) == result
     for other in (replace(study, samples={"nano": 2000}), replace(study, losses={"heatmap_cross_entropy": 2.0})):
         with pytest.raises(ConfigError, match="made by another plan"):
-            finished(tmp_path, cell_record(other, cell))
+            finished(tmp_path, other, cell)
 
 
 def test_a_cell_of_other_weights_or_splits_is_refused(tmp_path: Path) -> None:
@@ -49,45 +48,82 @@ def test_a_cell_of_other_weights_or_splits_is_refused(tmp_path: Path) -> None:
         with pytest.raises(
             ConfigError, match=r"made by another plan \(plan, that is its network, first weights, splits"
         ):
-            finished(tmp_path, cell_record(other, cell))
+            finished(tmp_path, other, cell)
     # Where the data lie is not the plan; nor are splits of data that the cell does not use.
     for same in (replace(study, roots={cell.three_d: "/elsewhere"}), replace(study, splits={"flic": "other"})):
-        assert finished(tmp_path, cell_record(same, cell)) is not None
+        assert finished(tmp_path, same, cell) is not None
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-def test_a_finished_cell_and_another_test_says_that_tests_differ_and_what_to_do(tmp_path: Path, recorded: bool) -> None:
+def test_a_finished_cell_without_one_of_its_tests_says_that_tests_differ_and_what_to_do(
+    tmp_path: Path, recorded: bool
+) -> None:
     """An earlier version did not write them down: then they are those that the result has scores of."""
-    study = study_of(EVERYTHING)
+    study = study_of(EVERYTHING, tests=("h36m_standard", "lsp_pck"))
     cell = cells(study)[0]
     _finish(study, cell, tmp_path)
-    path = tmp_path / cell.name / "cell.json"
     if not recorded:
-        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "tests"}))
-    more = replace(study, tests=("h36m_standard", "lsp_pck"))
-    with pytest.raises(ConfigError) as error:
-        finished(tmp_path, cell_record(more, cell))
-    assert str(error.value).startswith(
-        f"{tmp_path / cell.name} is finished, but tests were h36m_standard and are h36m_standard, lsp_pck now."
-    )
-    assert "put these back to keep it. For others it has to be trained again: choose another --out" in str(error.value)
-    # With other losses too, putting the tests back would not do.
-    with pytest.raises(ConfigError, match=r"made by another plan \(settings, .*; tests were h36m_standard and are"):
-        finished(tmp_path, cell_record(replace(more, losses={"heatmap_mse": 2.0}), cell))
+        _forget_tests(tmp_path / cell.name / "cell.json")
+    for tests in (("h36m_standard",), ("h36m_standard", "mpii_pckh")):
+        other = replace(study, tests=tests)
+        with pytest.raises(ConfigError) as error:
+            finished(tmp_path, other, cell)
+        assert str(error.value).startswith(
+            f"{tmp_path / cell.name} is finished, but tests were h36m_standard, lsp_pck and are {', '.join(tests)} now."
+        )
+        assert "put these back to keep it, or choose another --out" in str(error.value)
+        # With other losses too, putting the tests back would not do.
+        with pytest.raises(
+            ConfigError, match=r"made by another plan \(settings, .*; tests were h36m_standard, lsp_pck"
+        ):
+            finished(tmp_path, replace(other, losses={"heatmap_mse": 2.0}), cell)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_cell_is_trained_but_not_finished_where_a_test_came_later(tmp_path: Path, recorded: bool) -> None:
+    """Until its result has a score under it; what it was trained under stays in its record."""
+    study = study_of(EVERYTHING)
+    more = replace(study, tests=("lsp_pck", "h36m_standard"))  # in whichever order
+    cell = cells(study)[0]
+    result = _finish(study, cell, tmp_path)
+    if not recorded:
+        _forget_tests(tmp_path / cell.name / "cell.json")
+    assert finished(tmp_path, more, cell) is None
+    assert filed(tmp_path, more, cell) == result
+    with pytest.raises(ConfigError, match="made by another plan"):
+        filed(tmp_path, replace(more, losses={"heatmap_mse": 2.0}), cell)
+    with pytest.raises(ConfigError, match="made by another plan"):
+        filed(tmp_path, replace(more, splits={cell.three_d: "other"}), cell)
+    scores = [*result.scores, replace(result.scores[0], protocol="lsp_pck")]
+    scored = replace(result, scores=scores, scored_later={"lsp_pck": {"git_sha": "sha", "device": "cpu"}})
+    scored.save(tmp_path / cell.name / "result.json")
+    assert finished(tmp_path, more, cell) == scored
+    with pytest.raises(ConfigError, match="tests were h36m_standard, lsp_pck and are h36m_standard now"):
+        finished(tmp_path, study, cell)
+
+
+def _forget_tests(path: Path) -> None:
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "tests"}))
 
 
 def test_a_working_folder_says_whose_run_it_holds(tmp_path: Path) -> None:
     """Two studies of one name share it, wherever their files lie."""
     study = study_of(EVERYTHING)
-    record, others = (cell_record(one, cells(study)[0]) for one in (study, replace(study, batch_size=16)))
-    claim(tmp_path, record)
-    claim(tmp_path, record)
+    cell = cells(study)[0]
+    claim(tmp_path, study, cell)
+    claim(tmp_path, study, cell)
     with pytest.raises(ConfigError) as error:
-        claim(tmp_path, others)
+        claim(tmp_path, replace(study, batch_size=16), cell)
     assert "maybe that of another study named tiny: delete it, or choose another --work" in str(error.value)
     assert "batch_size 8 != 16; settings, that is its losses, optimiser" in str(error.value)
     with pytest.raises(ConfigError, match="tests were h36m_standard and are lsp_pck now"):
-        claim(tmp_path, cell_record(replace(study, tests=("lsp_pck",)), cells(study)[0]))
+        claim(tmp_path, replace(study, tests=("lsp_pck",)), cell)
+    # One more test changes nothing of what was trained, and is written down.
+    more = replace(study, tests=("h36m_standard", "lsp_pck"))
+    claim(tmp_path, more, cell)
+    assert json.loads((tmp_path / "cell.json").read_text()) == cell_record(more, cell)
+    with pytest.raises(ConfigError, match="tests were h36m_standard, lsp_pck and are h36m_standard now"):
+        claim(tmp_path, study, cell)
 
 
 def test_a_run_of_an_earlier_version_goes_on_in_its_working_folder(tmp_path: Path) -> None:
@@ -95,7 +131,7 @@ def test_a_run_of_an_earlier_version_goes_on_in_its_working_folder(tmp_path: Pat
     study = study_of(EVERYTHING)
     record = cell_record(study, cells(study)[0])
     (tmp_path / "cell.json").write_text(json.dumps({name: one for name, one in record.items() if name != "tests"}))
-    claim(tmp_path, record)
+    claim(tmp_path, study, cells(study)[0])
     assert json.loads((tmp_path / "cell.json").read_text()) == record
 
 
@@ -109,7 +145,7 @@ def test_a_broken_record_is_named(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         path.write_text(content)
     with pytest.raises(DataError, match=r"cell\.json: expected a JSON object written by `headstart study`"):
-        finished(tmp_path, cell_record(study, cell))
+        finished(tmp_path, study, cell)
 
 
 def test_the_significance_test_is_chosen_before_there_are_results(tmp_path: Path) -> None:
@@ -145,7 +181,7 @@ def test_what_an_earlier_version_did_not_record_is_not_held_against_it(tmp_path:
     record = cell_record(study, cell)
     path = tmp_path / cell.name / "cell.json"
     path.write_text(json.dumps({name: value for name, value in record.items() if name != "plan"}))
-    assert finished(tmp_path, record) == result
+    assert finished(tmp_path, study, cell) == result
 
 
 def test_the_record_says_what_the_report_needs() -> None:

@@ -20,7 +20,7 @@ from headstart.experiment import Stage, Validation
 from headstart.loader import open_mixture
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, Optimiser, Schedule
-from headstart.records import Batch
+from headstart.records import Batch, PoseOutput, Targets
 from headstart.results import RunResult, Scores
 from headstart.scoring import evaluate_checkpoint
 from headstart.skeleton import BODY_18
@@ -28,6 +28,8 @@ from headstart.train import run
 from sticks import write_lsp_extended
 from tiny import BOTH, HEATMAP, MODEL, data_2d, data_3d, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
+#: The rate of the first step is 0.
+AT_REST = Schedule("constant", warmup=0.5)
 FLIPS = AugmentConfig(**{**dict.fromkeys(AugmentConfig.__dataclass_fields__, 0.0), "flip_probability": 0.5})
 
 
@@ -153,7 +155,7 @@ def test_2d_training_leaves_the_depth_untouched_by_data(stick_people_2d: Path, t
 
 def test_a_run_can_go_on_from_the_model_that_ships(stick_people_2d: Path, tmp_path: Path) -> None:
     shipped, _ = load_model(shipped_weights())
-    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    still = stage_2d(stick_people_2d, 4, schedule=AT_REST)
     model = replace(shipped.config, input_size=(64, 64))
     run(experiment(still, model=model, start_from=SHIPPED), tmp_path)
     learnt = weights(tmp_path / "last.safetensors")
@@ -163,7 +165,7 @@ def test_a_run_can_go_on_from_the_model_that_ships(stick_people_2d: Path, tmp_pa
 
 def test_a_new_head_can_start_on_the_backbone_of_another_model(stick_people_2d: Path, tmp_path: Path) -> None:
     run(experiment(stage_2d(stick_people_2d, 16)), tmp_path / "a")
-    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    still = stage_2d(stick_people_2d, 4, schedule=AT_REST)
     other = replace(MODEL, head=replace(MODEL.head, channels=24))
     start = {"start_from": str(tmp_path / "a"), "start_with": "backbone"}
     run(experiment(still, model=other, **start), tmp_path / "b")
@@ -186,6 +188,36 @@ def test_a_loss_that_the_head_has_no_maps_for(stick_people_2d: Path, tmp_path: P
     stage = replace(stage_2d(stick_people_2d), losses={"integral_l1": 1.0})
     with pytest.raises(ConfigError, match=r"integral_l1 needs an integral head; set --model\.head\.kind"):
         run(experiment(stage), tmp_path)
+
+
+def test_what_no_stage_can_be_trained_with_leaves_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
+    for wrong in (experiment(), experiment(stage_2d(stick_people_2d), batch_size=0)):
+        with pytest.raises(ConfigError, match=r"^(stages: expected at least one|batch_size: expected >= 1, got 0)$"):
+            run(wrong, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_later_stage_that_cannot_be_trained_is_noticed_before_the_first(
+    stick_people_2d: Path, tmp_path: Path
+) -> None:
+    first = stage_2d(stick_people_2d, 4)
+    with pytest.raises(ConfigError, match=r"^stages\.1: unknown loss depth_l2; known: "):
+        run(experiment(first, replace(first, losses={"depth_l2": 1.0})), tmp_path)
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_a_loss_of_ones_own_may_compare_with_heatmaps(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wing(output: PoseOutput, targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:
+        assert output.heatmaps is not None
+        assert targets.heatmaps is not None
+        return (output.heatmaps - targets.heatmaps).abs().mean((-1, -2)), targets.weight_2d
+
+    monkeypatch.setitem(train.losses.LOSSES, "wing", wing)
+    result = run(experiment(replace(stage_2d(stick_people_2d, 64), losses={"wing": 1.0})), tmp_path)
+    first, *_, last = losses_of(result, "2d")
+    assert 0 < last < first
 
 
 @pytest.mark.parametrize("fields", [{"channels_last": True}, {"precision": "bf16"}, {"average_decay": None}])
@@ -599,7 +631,7 @@ def test_crops_are_augmented_as_the_experiment_says(
 
 def test_a_seed_decides_first_weights_and_what_comes_when(stick_people_2d: Path, tmp_path: Path) -> None:
     """Or the seeds of a study would be one run, repeated."""
-    still = stage_2d(stick_people_2d, 4, optimiser=Optimiser(learning_rate=0.0, weight_decay=0.0))
+    still = stage_2d(stick_people_2d, 4, schedule=AT_REST)
     for seed in (0, 1):
         run(experiment(still, seed=seed), tmp_path / f"first{seed}")
         start = {"start_from": str(tmp_path / "first0"), "average_decay": None}

@@ -84,6 +84,7 @@ STEPS = ("--batch-size", "4", "--log-samples", "4", "--checkpoint-samples", "8")
 BUDGETS = tuple(part for stage in range(3) for part in (f"--stages.{stage}.budget.samples", "120"))
 
 
+@pytest.mark.posix("SIGKILL")
 def test_killed_at_random_moments_the_run_ends_bit_for_bit_the_same(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
 ) -> None:
@@ -105,6 +106,7 @@ def test_killed_at_random_moments_the_run_ends_bit_for_bit_the_same(
     assert killed_at[0] < 90, "nothing was tested: the first kill came after the end"
 
 
+@pytest.mark.posix("signals from other processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_130(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, number: signal.Signals
@@ -188,6 +190,7 @@ def shared(root_2d: Path, root_3d: Path, out: Path, processes: int) -> dict[str,
     return load_checkpoint(out / "last.safetensors").part("model")
 
 
+@pytest.mark.posix("training in several processes")
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +210,7 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
             assert second[name] == (pytest.approx(first[name], rel=1e-4) if name != "stage" else first[name])
 
 
+@pytest.mark.posix("training in several processes")
 def test_two_processes_share_the_people_to_be_scored(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
 ) -> None:

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
+from headstart import validation
 from headstart.errors import ConfigError, DataError
-from headstart.experiment import Validation
+from headstart.evaluate import score
+from headstart.experiment import Stage, Validation
+from headstart.index import AnnotationIndex
+from headstart.models.heads import HeadConfig
+from headstart.models.pose_net import PoseNet
+from headstart.predictions import Predictions
+from headstart.preparation import stage_codec
+from headstart.protocols import Protocol
+from headstart.results import Scores
 from headstart.skeleton import BODY_18, MPII_16
-from headstart.validation import rehearse
-from tiny import experiment, mpjpe_of, pck_of, stage_2d
+from headstart.validation import rehearse, rehearse_stages
+from tiny import BOTH, MODEL, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
 
-def test_what_can_be_scored_passes(stick_people_2d: Path, stick_people_3d: Path) -> None:
+def test_what_can_be_scored_passes(
+    stick_people_2d: Path, stick_people_3d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is what was tried: every protocol, on its people or as many as its limit lets through."""
+    tried: list[tuple[str, int]] = []
+
+    def scored(made_up: Predictions, index: AnnotationIndex, wanted: Protocol, rows: NDArray[np.int64]) -> Scores:
+        result = score(made_up, index, wanted, rows)
+        tried.append((result.protocol, result.n))
+        return result
+
+    monkeypatch.setattr(validation, "score", scored)
     checks = (mpjpe_of(stick_people_3d), pck_of(stick_people_2d), Validation("h36m_zhou2017", str(stick_people_3d)))
     rehearse(experiment(stage_2d(stick_people_2d), validation=checks), BODY_18)
     rehearse(experiment(stage_2d(stick_people_2d), validation=(replace(checks[1], limit=3), checks[2])), MPII_16)
     rehearse(experiment(stage_2d(stick_people_2d)), BODY_18)
+    whole = [("h36m_standard", 6), ("lsp_extended_pck", 20), ("h36m_zhou2017", 6)]
+    assert tried == [*whole, ("lsp_extended_pck", 3), whole[2]]
 
 
 def test_what_is_missing_is_named(stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path) -> None:
@@ -32,3 +59,39 @@ def test_what_is_missing_is_named(stick_people_2d: Path, stick_people_3d: Path, 
     # Heads' sizes, which only MPII's own labels have.
     with pytest.raises(DataError, match="labels that protocol mpii_pckh scores, found none"):
         tried(Validation("mpii_pckh", str(stick_people_2d), dataset="lsp_extended", split="all"))
+
+
+def rehearsed(*stages: Stage, head: HeadConfig = MODEL.head) -> PoseNet:
+    network = PoseNet(replace(MODEL, head=head))
+    rehearse_stages(experiment(*stages), network, [stage_codec(network, stage) for stage in stages])
+    return network
+
+
+def test_stages_that_can_be_trained_pass_and_leave_the_network_as_it_was() -> None:
+    torch.manual_seed(0)
+    fresh, state = PoseNet(MODEL), torch.get_rng_state()
+    torch.manual_seed(0)
+    first, second, third = three_stages(Path(), Path(), 4)
+    network = rehearsed(first, replace(second, freeze_stride=4, input_size=(32, 32)), third)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    for name, tensor in fresh.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor), name
+    both = {"heatmap_mse": 1.0, "depth_l1": 0.1}
+    rehearsed(replace(first, losses=both), head=replace(MODEL.head, heatmap="mse"))
+    rehearsed(replace(first, losses={"integral_l1": 1.0}), head=replace(MODEL.head, kind="integral"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"losses": {**BOTH, "depth_l2": 1.0}}, "unknown loss depth_l2; known: heatmap_mse, "),
+        ({"losses": {"integral_l1": 1.0}}, "loss integral_l1 needs an integral head; set --model.head.kind integral"),
+        ({"losses": {"heatmap_mse": 1.0}}, "loss heatmap_mse needs maps of values, not logits: set --model.head.heatm"),
+        ({"freeze_stride": 1}, "freeze_stride 1: the backbone has no layer at that stride"),
+    ],
+)
+def test_a_stage_that_cannot_be_trained_is_named(fields: dict[str, Any], says: str) -> None:
+    stage = stage_2d(Path())
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'stages.1: {says}')}"):
+        rehearsed(stage, replace(stage, **fields))

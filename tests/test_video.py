@@ -16,7 +16,15 @@ from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.records import Detection, Prediction
 from headstart.smoothing import OneEuro, PoseSmoother
-from headstart.video import TrackedPerson, VideoOptions, count_frames, draw_frame, joints_box, predict_video
+from headstart.video import (
+    TrackedPerson,
+    VideoOptions,
+    count_frames,
+    draw_frame,
+    joints_box,
+    predict_video,
+    smooth_motion,
+)
 from headstart.video_files import Frame, VideoReader, VideoWriter
 
 pytest.importorskip("av")
@@ -190,6 +198,24 @@ def test_two_people_keep_their_tracks_with_a_detector_and_over_a_gap(tmp_path: P
     assert all(np.diff(where[2]) > 0)
 
 
+def test_who_is_covered_keeps_the_number_though_both_get_the_joints_of_one(tmp_path: Path) -> None:
+    """Known defect: where boxes meet, the pose model sees one person in both, and people changed numbers."""
+
+    class Covering(Oracle):
+        def estimate(self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None) -> Any:
+            (people,) = super().estimate(images, boxes, camera, names=names)
+            # Who is in front comes first; who is mostly covered is not found.
+            people = [one for one in people if one.bbox_xywh[2] > 12]
+            near = len(people) == 2 and abs(people[0].bbox_xywh[0] - people[1].bbox_xywh[0]) < 30
+            return [[replace(one, keypoints=people[0].keypoints) for one in people] if near else people]
+
+    clip = film(tmp_path / "a.mp4", 30, lambda number: (10 + 6 * number, 50), lambda number: (190 - 6 * number, 50))
+    tracks = [[one.track for one in people] for people in predict_video(Covering(detector=True), clip)]
+    first, second = tracks[0]
+    assert {tuple(numbers) for numbers in tracks} <= {(first, second), (first,)}
+    assert tracks[-1] == [first, second]
+
+
 def test_between_detections_boxes_follow(tmp_path: Path) -> None:
     oracle = Oracle(detector=True)
     frames = list(predict_video(oracle, film(tmp_path / "a.mp4", 9, walk), options=VideoOptions(detect_every=4)))
@@ -231,6 +257,36 @@ def test_with_a_camera_people_move_along_a_smooth_path(tmp_path: Path) -> None:
     assert people[-1].to_dict()["joints3d_camera_mm"]["pelvis"] == pytest.approx(raw[-1])
     without = next(iter(predict_video(Oracle(), clip)))[0]
     assert without.smooth_prediction().camera_xyz_mm is None
+
+
+def test_a_whole_motion_is_smoothed_without_lag(tmp_path: Path) -> None:
+    """1 m/s along x; the distance shakes by 12 cm, the wrist by 1 cm. One way, the walk is followed 9 cm behind."""
+    random = np.random.default_rng(0)
+    people = []
+    for number in range(100):
+        pelvis = np.array([40.0 * number, 0.0, 4000 + random.normal(0, 120)])
+        joints = {"left_wrist": np.array([300.0, 0.0, random.normal(0, 10)]), "pelvis": np.zeros(3)}
+        one = Prediction("a#0", (0, 0, 9, 9), 1.0, {"pelvis": (float(number), 0.0, 1.0)}, {})
+        camera = {name: tuple((point + pelvis).tolist()) for name, point in joints.items()}
+        relative = {name: tuple(point.tolist()) for name, point in joints.items()}
+        people.append(replace(one, xyz_mm=relative, camera_xyz_mm=camera))  # type: ignore[arg-type]
+    smooth = smooth_motion(people, RATE)
+    places = np.array([one.camera_xyz_mm["pelvis"] for one in smooth if one.camera_xyz_mm])
+    np.testing.assert_allclose(places[:, 0], 40.0 * np.arange(100), atol=1)
+    assert np.abs(places[:, 2] - 4000).mean() < 60
+    wrists = np.array([one.xyz_mm["left_wrist"] for one in smooth])
+    assert wrists[:, 2].std() < 5
+    apart = [
+        np.subtract(one.camera_xyz_mm["left_wrist"], one.camera_xyz_mm["pelvis"]) for one in smooth if one.camera_xyz_mm
+    ]
+    np.testing.assert_allclose(apart, wrists, atol=1e-6)
+    assert [one.keypoints for one in smooth] == [one.keypoints for one in people]
+    steadier = smooth_motion(people, RATE, VideoOptions(xyz=OneEuro(0.1, 0.0)))
+    assert np.std([one.xyz_mm["left_wrist"][2] for one in steadier]) < 0.6 * wrists[:, 2].std()
+    # A camera that some frames lack is none.
+    mixed = smooth_motion([*people[:5], replace(people[5], camera_xyz_mm=None)], RATE)
+    assert [one.camera_xyz_mm for one in mixed] == [None] * 6
+    assert smooth_motion([], RATE) == []
 
 
 def test_the_first_frame_lies_where_it_was_estimated(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["spawn", *(pytest.param(name, marks=pytest.mark.posix("fork")) for name in ("fork", "forkserver"))]
+)
 def test_workers_end_with_a_parent_that_was_killed(tmp_path, method):
     (tmp_path / "program.py").write_text(PROGRAM)
     parent = subprocess.Popen([sys.executable, str(tmp_path / "program.py"), method], stdout=subprocess.PIPE, text=True)

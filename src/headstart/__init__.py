@@ -1,3 +1,39 @@
-"""Headstart: 2D pre-training for 3D human pose estimation."""
+"""Headstart: 2D pre-training for 3D human pose estimation.
+
+What most programs need comes from here; the rest from its module (docs/python.md). Nothing is imported before it is
+asked for: ``import headstart`` costs no second, and the command line stays quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headstart.errors import HeadstartError as HeadstartError
+    from headstart.geometry import Camera as Camera
+    from headstart.predict import PoseEstimator as PoseEstimator
+    from headstart.records import FieldOfView as FieldOfView
+    from headstart.records import Prediction as Prediction
 
 __version__ = "0.1.0"
+
+# Where each name is defined.
+_HOME = {
+    "Camera": "geometry",
+    "FieldOfView": "records",
+    "HeadstartError": "errors",
+    "PoseEstimator": "predict",
+    "Prediction": "records",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -98,7 +98,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
     module.load_state_dict(dict(tensors))
 
 
-def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
+def load_model(path: str | Path) -> tuple[PoseNet, dict[str, Any]]:
     """The network of a checkpoint, in eval mode, with the averaged weights where there are any; and the header.
 
     Nothing is fetched: the architecture is in the header. ``path`` may be a run's folder (its last, else its best).
@@ -110,7 +110,7 @@ def load_model(path: Path) -> tuple[PoseNet, dict[str, Any]]:
     return model.eval(), checkpoint.header
 
 
-def load_header(path: Path) -> dict[str, Any]:
+def load_header(path: str | Path) -> dict[str, Any]:
     """The header alone, of what :func:`load_model` takes."""
     return load_checkpoint(find_checkpoint(path), ()).header
 
@@ -128,12 +128,13 @@ def trained_joints(header: Mapping[str, Any], skeleton: Skeleton) -> tuple[str, 
     return tuple(header.get("trained_joints", skeleton.names))
 
 
-def find_checkpoint(path: Path) -> Path:
+def find_checkpoint(path: str | Path) -> Path:
     """``path`` itself, or the last (else the best) checkpoint of a run's folder; raises :class:`DataError`.
 
     The last is what a run's ``result.json`` scores. The best was chosen by its validations, which may be of the very
     people that are to be scored: whoever wants it names the file. :data:`SHIPPED` is the model that ships.
     """
+    path = Path(path)
     if str(path) == SHIPPED and not path.exists():
         return shipped_weights()
     if not path.is_dir():

@@ -24,7 +24,7 @@ from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
 from headstart.predictions import Predictions, in_order, join_predictions
 from headstart.records import RGB
-from headstart.results import digest_of, write_atomically
+from headstart.results import digest_of, write_atomically, write_json
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
@@ -108,7 +108,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     if any(doubts):
         write_picture(str(out / "doubts.png"), picture_of_doubts(index, doubts))
     about = {"source": str(source), "predictions": opinion.about, **asdict(config)}
-    write_atomically(out / "pack.json", json.dumps({**manifest, "cleaned": about}, indent=1).encode())
+    write_json(out / "pack.json", {**manifest, "cleaned": about})
     return found
 
 

@@ -7,7 +7,6 @@ orphan) never run it twice; a cell that was killed goes on from its checkpoint.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -24,10 +23,10 @@ from typing import Any
 from headstart.errors import ConfigError, Interrupted, TrainingError
 from headstart.gpus import gpus_here, visible_devices
 from headstart.locks import INHERITABLE, LOOK_AGAIN, alone, inherited, inherited_files, try_lock
-from headstart.results import RunResult, write_atomically
+from headstart.results import RunResult, write_json
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
-from headstart.study_records import cell_record, claim, finished
+from headstart.study_records import cell_record, claim, filed, finished
 from headstart.workers import THREAD_VARIABLES
 
 logger = logging.getLogger("headstart")
@@ -46,32 +45,37 @@ class Folders:
 def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False) -> RunResult:
     """Train, score and file one cell, or return what an earlier or simultaneous run of it left.
 
+    A finished cell is scored under the tests that came to the study since, which are added to what is filed.
     ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, for
     a working folder in which another plan has left a run, and in a process of torchrun for which nobody holds the lock.
     """
+    from headstart.added_tests import with_added_tests
     from headstart.samples import write_samples
     from headstart.train import run
 
     record, work, kept = cell_record(study, cell), folders.work / cell.name, folders.results / cell.name
     with alone(work):
-        if (done := finished(folders.results, record)) is not None:
+        if (done := finished(folders.results, study, cell)) is not None:
             return done
         plan = experiment(study, cell, roots)
         training = work / "run"
-        claim(work, record)
+        if (trained := filed(folders.results, study, cell)) is None:
+            claim(work, study, cell)
         # A run that was killed while filing its result has nothing left to train.
-        own = training / "result.json"
-        result = RunResult.load(own) if own.is_file() else run(plan, training, resume=True)
+        own, last = training / "result.json", training / "last.safetensors"
+        result = trained or (RunResult.load(own) if own.is_file() else run(plan, training, resume=True))
+        result = with_added_tests(plan, last, result)
         if os.environ.get("RANK", "0") != "0":
             return result
         step = record["flops_per_sample"] * study.batch_size
         require_budget(cell, sum(stage.flops for stage in result.stages), record["budget_flops"], step)
         kept.mkdir(parents=True, exist_ok=True)
         if study.sheets and cell.seed == min(one.seed for one in cells(study)):
-            write_samples(training / "last.safetensors", plan, study.sheets, kept / "samples.npz")
-        write_atomically(kept / "cell.json", json.dumps(record, indent=1).encode())
+            write_samples(last, plan, study.sheets, kept / "samples.npz", add=trained is not None)
+        if trained is None:
+            write_json(kept / "cell.json", record)
         result.save(kept / "result.json")
-        if not keep:
+        if trained is None and not keep:
             shutil.rmtree(training)
         return result
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args, get_type_hints
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.errors import ConfigError, first_few
 from headstart.loader import Data
+from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
 
@@ -25,7 +28,7 @@ class Stage:
     data: tuple[Data, ...]
     budget: Budget
     losses: dict[str, float]
-    """Loss name (losses.LOSSES) -> weight."""
+    """The weight of each loss. Other losses than a recipe's are set from Python (losses.LOSSES has their names)."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     freeze_batch_norm: bool = False
@@ -92,6 +95,125 @@ _FIELDS = frozenset(one.name for one in dataclasses.fields(Experiment))
 def as_json(experiment: Experiment) -> dict[str, Any]:
     """The resolved configuration as JSON has it (tuples are lists)."""
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
+
+
+class Limit(NamedTuple):
+    """What a field may hold."""
+
+    expected: str
+    """For a message."""
+    fits: Callable[[Any], bool]
+
+
+def _number(expected: str, fits: Callable[[float], bool]) -> Limit:
+    return Limit(expected, lambda value: isinstance(value, (int, float)) and math.isfinite(value) and fits(value))
+
+
+def _one_of(config: type, name: str) -> Limit:
+    """The choices that the type of a field lists: Python does not hold a caller to them."""
+    choices = get_args(get_type_hints(config)[name])
+    return Limit(f"one of {', '.join(choices)}", choices.__contains__)
+
+
+_ABOVE_0 = _number("> 0", lambda value: value > 0)
+_FROM_0 = _number(">= 0", lambda value: value >= 0)
+_FROM_1 = _number(">= 1", lambda value: value >= 1)
+_SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
+_BELOW_1 = _number("0 to less than 1", lambda value: 0 <= value < 1)
+#: Field, as the command line calls it but for positions in lists and names of losses -> what it may hold, or None.
+LIMITS = {
+    "model.head.kind": _one_of(HeadConfig, "kind"),
+    "model.head.channels": _FROM_1,
+    "model.head.heatmap": _one_of(HeadConfig, "heatmap"),
+    "model.head.output_stride": _FROM_1,
+    "model.head.depth_bins": _FROM_1,
+    "model.input_size": _FROM_1,
+    "model.sigma": _ABOVE_0,
+    "stages.data.weight": _FROM_0,
+    "stages.data.limit": _FROM_1,
+    "stages.budget.samples": _FROM_1,
+    "stages.budget.epochs": _ABOVE_0,
+    "stages.budget.flops": _ABOVE_0,
+    "stages.budget.seconds": _ABOVE_0,
+    "stages.losses": _FROM_0,
+    "stages.optimiser.name": _one_of(Optimiser, "name"),
+    "stages.optimiser.learning_rate": _ABOVE_0,
+    "stages.optimiser.weight_decay": _FROM_0,
+    "stages.optimiser.momentum": _BELOW_1,
+    "stages.optimiser.clip_norm": _ABOVE_0,
+    "stages.schedule.kind": _one_of(Schedule, "kind"),
+    "stages.schedule.milestones": _BELOW_1,
+    "stages.schedule.factor": _ABOVE_0,
+    "stages.schedule.warmup": _BELOW_1,
+    "stages.freeze_stride": _FROM_1,
+    "stages.input_size": _FROM_1,
+    "validation.limit": _FROM_1,
+    "augment.scale": _BELOW_1,
+    "augment.rotation_degrees": _number("0 to 180", lambda value: 0 <= value <= 180),
+    "augment.rotation_probability": _SHARE,
+    "augment.flip_probability": _SHARE,
+    "augment.shift": _SHARE,
+    "augment.truncation_probability": _SHARE,
+    "augment.brightness": _SHARE,
+    "augment.contrast": _SHARE,
+    "augment.colour": _SHARE,
+    "augment.occluder_probability": _SHARE,
+    "augment.occluder_size": _SHARE,
+    "batch_size": _FROM_1,
+    "seed": _number("0 to 2**63 - 1", lambda value: 0 <= value < 2**63),
+    "start_with": _one_of(Experiment, "start_with"),
+    "average_decay": _SHARE,
+    "precision": _one_of(Experiment, "precision"),
+    "workers": _FROM_0,
+    "log_samples": _FROM_1,
+    "checkpoint_samples": _FROM_1,
+    "validate_samples": _FROM_1,
+    "tracker": _one_of(Experiment, "tracker"),
+}
+
+
+def require_trainable(experiment: Experiment) -> None:
+    """Raises :class:`ConfigError` for a value that cannot be trained with, or with which nothing would be learnt.
+
+    The message names the field as the command line does. What needs the network is tried by validation.rehearse_stages.
+    """
+    if problem := next(_problems(experiment), None):
+        raise ConfigError(problem)
+
+
+def _problems(experiment: Experiment) -> Iterator[str]:
+    for name, value in values(experiment):
+        limit = LIMITS.get(field_of(name))
+        if limit and value is not None and not limit.fits(value):
+            infinite = isinstance(value, float) and math.isinf(value)
+            yield f"{name}: expected {'a finite number' if infinite else limit.expected}, got {value!r}"
+    if not experiment.stages:
+        yield "stages: expected at least one"
+    for number, stage in enumerate(experiment.stages):
+        if not any(one.weight for one in stage.data):
+            yield f"stages.{number}.data: expected a data set with a weight > 0"
+        if not any(stage.losses.values()):
+            yield f"stages.{number}.losses: expected a loss with a weight > 0"
+
+
+def values(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value of a configuration that is not made of others, and its name: ``stages.0.optimiser.learning_rate``."""
+    if dataclasses.is_dataclass(config):
+        parts = vars(config)
+    elif isinstance(config, dict):
+        parts = config
+    elif isinstance(config, (tuple, list)):
+        parts = {str(number): value for number, value in enumerate(config)}
+    else:
+        yield name, config
+        return
+    for part, value in parts.items():
+        yield from values(value, f"{name}.{part}" if name else part)
+
+
+def field_of(name: str) -> str:
+    """``stages.data.weight`` of ``stages.1.data.0.weight``: under that name a field stands in :data:`LIMITS`."""
+    return re.sub(r"\.\d+(?=\.|$)|(?<=\.losses)\..*", "", name)
 
 
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:

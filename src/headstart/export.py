@@ -46,8 +46,8 @@ _CHECKED = 16
 
 
 def export_onnx(
-    checkpoint: Path,
-    out: Path,
+    checkpoint: str | Path,
+    out: str | Path,
     precision: Precision = "fp32",
     images: NDArray[np.uint8] | None = None,
 ) -> OnnxHeader:
@@ -64,7 +64,7 @@ def export_onnx(
     require_onnx()
     if precision == "int8" and images is None:
         raise ConfigError("int8 needs real crops to measure ranges on: --calibrate DATASET --root DIR --split S")
-    path = find_checkpoint(checkpoint)
+    path, out = find_checkpoint(checkpoint), Path(out)
     model, about = load_model(path)
     shown = blobs(model.config.input_size) if images is None else images
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,10 +85,10 @@ def export_onnx(
     return header
 
 
-def crops_of(dataset: str, root: Path, split: str, count: int, checkpoint: Path) -> NDArray[np.uint8]:
+def crops_of(dataset: str, root: str | Path, split: str, count: int, checkpoint: str | Path) -> NDArray[np.uint8]:
     """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
     model, _ = load_model(checkpoint)
-    index = open_index(dataset, root, split)
+    index = open_index(dataset, Path(root), split)
     rows = evenly_spread(len(index), count)
     crops = CropDataset([index], model.skeleton, model.config.input_size)
     batches = list(build_eval_loader(crops, rows, 32, 0))
@@ -220,12 +220,14 @@ def _require(measured: Agreement, precision: Precision, width: int, out: Path) -
     """Raises :class:`ExportError` naming the worst joint where a file is too far from PyTorch."""
     if precision == "fp32":
         value, limit, what = max(measured.largest_px, measured.largest_depth_px), TOLERANCE, "at most"
+        hint = ". The flat maps of a network that has hardly been trained do this: train longer"
     else:
         value, limit, what = measured.median_px, BROKEN[precision] * width, "a median of at most"
+        hint = ""
     if not value <= limit:
         raise ExportError(
             f"{out}: not written: expected {what} {limit:g} px between ONNX and PyTorch, found {value:g}"
-            f" (worst joint {measured.worst_joint}, {measured.joints} of {measured.of_joints} joints compared)"
+            f" (worst joint {measured.worst_joint}, {measured.joints} of {measured.of_joints} joints compared){hint}"
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, shortened
 from headstart.geometry import Box, Camera
 
 #: Statures of people, mm: what lies outside was meant in metres or centimetres.
@@ -35,6 +37,33 @@ def check_camera(camera: Camera) -> None:
         raise ConfigError(
             f"camera: expected five finite numbers as distortion, k1, k2, p1, p2, k3, got {camera.distortion}"
         )
+
+
+def check_names(names: Sequence[str], pictures: int) -> None:
+    """Raise :class:`ConfigError` unless ``names`` has one for each of the pictures."""
+    if isinstance(names, str) or len(names) != pictures:
+        raise ConfigError(
+            f"names: expected a list with one name for each picture, {pictures} in all, got {shortened(repr(names))}"
+        )
+
+
+def check_boxes(boxes: Sequence[Any], pictures: int) -> None:
+    """Raise :class:`ConfigError` unless there is a list of boxes, or None, for each of the pictures.
+
+    What the boxes hold is for :func:`check_box`, picture by picture.
+    """
+    if len(boxes) != pictures or not all(own is None or _is_list_of_lists(own) for own in boxes):
+        raise ConfigError(
+            f"boxes: expected a list of boxes (or None) for each picture, {pictures} in all, such as"
+            " [[[x, y, width, height]]] for one picture with one person, got " + shortened(repr(boxes))
+        )
+
+
+def _is_list_of_lists(value: Any) -> bool:
+    """Whether it may be the boxes of one picture; numbers would be those of one box."""
+    if not isinstance(value, Collection) or isinstance(value, str):
+        return False
+    return not any(isinstance(box, Real) for box in value)
 
 
 def check_box(box: Sequence[float], width: int, height: int, name: str, number: int) -> Box:

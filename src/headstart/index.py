@@ -29,8 +29,9 @@ from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
 from headstart.index_cache import cached_file
+from headstart.label_digest import label_digest
 from headstart.records import RGB, Annotation, Visibility
-from headstart.results import atomic_file, digest_of
+from headstart.results import atomic_file
 from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
 
 _JOINTS = len(CANONICAL)
@@ -104,8 +105,8 @@ class AnnotationIndex(Sequence[Annotation]):
         return int(self._starts[-1])
 
     def digest(self) -> str:
-        """Changes with any label, and with any picture of a packed split."""
-        return digest_of(self.files)
+        """Of the labels (:func:`headstart.label_digest.label_digest`), not of a packed split's pictures."""
+        return label_digest(self._table, SCHEMA.names)
 
     def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
         """Person ``row`` in canonical joints."""
@@ -208,7 +209,7 @@ def to_row(person: Annotation, root: Path) -> dict[str, Any]:
     }
 
 
-def open_index(dataset: str, root: Path, split: str, cache: Path | None = None) -> AnnotationIndex:
+def open_index(dataset: str, root: str | Path, split: str, cache: Path | None = None) -> AnnotationIndex:
     """The index of a split: a packed one below ``root`` if there is one, else from the cache, else built now.
 
     ``cache`` defaults to ``$HEADSTART_CACHE`` or ``~/.cache/headstart``. Raises :class:`ConfigError` for an unknown

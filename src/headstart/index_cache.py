@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart import datasets
+from headstart import datasets, skeleton
 
 # Every other file may hold labels: adapters of users read what they like.
 _NO_LABELS = (
@@ -39,10 +39,9 @@ def _default_cache() -> Path:
 
 
 def _key(dataset: str, root: Path, split: str, version: int, cache: Path) -> str:
-    """Changes when the code of any adapter, the joints, or the folder of the data set with its labels changes."""
+    """Changes when the code of any adapter here or beside the data set's own, the joints, or its folder changes."""
     digest = hashlib.sha256(f"{version} {dataset} {split} {root.resolve()}".encode())
-    package = Path(datasets.__file__).parent
-    for source in [*sorted(package.glob("*.py")), package.parent / "skeleton.py"]:
+    for source in [*datasets.code_of(dataset), Path(skeleton.__file__)]:
         digest.update(source.read_bytes())
     for path in [root.absolute(), *sorted(root.glob("*"))] if root.is_dir() else []:
         digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())

@@ -3,8 +3,9 @@
 A picture does not say how large a person is. Headstart takes a stature and scales the body to it, by its long bones:
 the lengths of thighs, shanks, upper arms, forearms and trunk (mid-hips to mid-shoulders) are fractions of stature, from
 Drillis and Contini (1966) as in Winter, "Biomechanics and Motor Control of Human Movement" (2009), figure 4.1. Each
-bone counts by the confidence of its less certain end. Without a camera the picture is taken as weak perspective (x, y
-and z share one scale); with one, joints lie on their rays and the distance follows from the stature.
+bone counts by the confidence of its less certain end, and not at all if the network does not know both. Without a
+camera the picture is taken as weak perspective (x, y and z share one scale); with one, joints lie on their rays and the
+distance follows from the stature.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.errors import ConfigError
 from headstart.geometry import Camera
 from headstart.skeleton import Skeleton, conversion
 
@@ -31,6 +33,12 @@ BONE_FRACTIONS: dict[tuple[str, str], float] = {
     **{(f"{side}_elbow", f"{side}_wrist"): 0.146 for side in ("left", "right")},
 }
 TRUNK_FRACTION = 0.288
+
+#: (joints whose middle is one end, those of the other) -> fraction; the trunk is among them.
+_BONES: dict[tuple[tuple[str, ...], tuple[str, ...]], float] = {
+    **{((first,), (second,)): fraction for (first, second), fraction in BONE_FRACTIONS.items()},
+    (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")): TRUNK_FRACTION,
+}
 
 # Nothing lies nearer to the camera than this share of the pelvis' distance; a wild depth must not cross the lens.
 _NEAREST = 0.05
@@ -51,8 +59,8 @@ def lift(
 ) -> Lifted:
     """Joints (J, 3), x, y and relative depth in image px, to mm for a person of that stature.
 
-    ``confidence`` (J,) in 0..1. The skeleton needs shoulders, elbows, wrists, hips, knees and ankles; a missing pelvis
-    is the middle of the hips. Depth in px is depth in mm times the person's px per mm at the pelvis.
+    ``confidence`` (J,) in 0..1. A missing pelvis is the middle of the hips, or else of all joints. Depth in px is depth
+    in mm times the person's px per mm at the pelvis. Raises :class:`ConfigError` for a skeleton of no such bone.
     """
     if camera is None:
         centred = pixels - pelvis_of(pixels, skeleton)
@@ -68,27 +76,17 @@ def lift(
 
 def mm_per_unit(points: Values, confidence: Values, skeleton: Skeleton, height_mm: float) -> float:
     """Factor that gives the body (J, 3) that stature: its bones should sum to their fractions of it."""
-    lengths, fractions, weights = [], [], []
-    for (first, second), fraction in BONE_FRACTIONS.items():
-        ends = skeleton.indices((first, second))
-        lengths.append(np.linalg.norm(points[ends[0]] - points[ends[1]]))
-        fractions.append(fraction)
-        weights.append(confidence[ends].min())
-    hips, shoulders = _limb_roots(skeleton)
-    lengths.append(np.linalg.norm(points[hips].mean(0) - points[shoulders].mean(0)))
-    fractions.append(TRUNK_FRACTION)
-    weights.append(confidence[hips + shoulders].min())
+    known = {ends: fraction for ends, fraction in _BONES.items() if {*ends[0], *ends[1]} <= {*skeleton.names}}
+    if not known:
+        raise ConfigError(f"joints {', '.join(skeleton.names)}: expected both ends of a limb, to scale it to a stature")
+    ends = [(skeleton.indices(first), skeleton.indices(second)) for first, second in known]
+    lengths = [np.linalg.norm(points[first].mean(0) - points[second].mean(0)) for first, second in ends]
     # Where nothing is certain all bones count alike.
-    share = np.maximum(np.asarray(weights, np.float64), 1e-3)
-    return height_mm * float(share @ np.array(fractions)) / max(float(share @ np.array(lengths)), 1e-9)
+    share = np.maximum([confidence[first + second].min() for first, second in ends], 1e-3)
+    return height_mm * float(share @ np.array([*known.values()])) / max(float(share @ np.array(lengths)), 1e-9)
 
 
 def pelvis_of(points: Values, skeleton: Skeleton) -> Values:
-    """The pelvis (D,) of points (J, D), or the middle of the hips."""
-    return np.asarray(conversion(skeleton, _PELVIS), np.float64)[0] @ points
-
-
-def _limb_roots(skeleton: Skeleton) -> tuple[list[int], list[int]]:
-    """Indices of hips and of shoulders."""
-    hips = skeleton.indices(("left_hip", "right_hip"))
-    return hips, skeleton.indices(("left_shoulder", "right_shoulder"))
+    """The pelvis (D,) of points (J, D), or the middle of the hips, or else of all joints."""
+    share = np.asarray(conversion(skeleton, _PELVIS), np.float64)[0]
+    return share @ points if share.any() else points.mean(0)

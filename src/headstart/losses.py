@@ -6,7 +6,7 @@ the label does not exist, so mixed batches of 2D and 3D samples need no branch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
 import torch
@@ -23,6 +23,8 @@ Loss = Callable[[PoseOutput, Targets], tuple[Tensor, Tensor]]
 
 def heatmap_mse(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """Mean squared error of each joint's map (B, J), the published loss (Zhou et al. 2017)."""
+    if output.is_logits:
+        raise ConfigError("loss heatmap_mse needs maps of values, not logits: set --model.head.heatmap mse")
     predicted, wanted = _maps(output), _target_maps(targets)
     return ((predicted.float() - wanted) ** 2).mean((-1, -2)), targets.weight_2d
 
@@ -32,9 +34,11 @@ def heatmap_cross_entropy(output: PoseOutput, targets: Targets) -> tuple[Tensor,
 
     Its lowest value is the Gaussian's own entropy, log(2 pi e sigma^2) = 4.22 for sigma 2.
     """
-    wanted = _target_maps(targets).flatten(2)
+    logits, wanted = _maps(output), _target_maps(targets).flatten(2)
+    if not output.is_logits:
+        raise ConfigError("loss heatmap_cross_entropy needs logits: set --model.head.heatmap cross_entropy")
     wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-12)
-    logs = functional.log_softmax(_maps(output).float().flatten(2), -1)
+    logs = functional.log_softmax(logits.float().flatten(2), -1)
     return -(wanted * logs).sum(-1), targets.weight_2d
 
 
@@ -128,8 +132,13 @@ LOSSES: dict[str, Loss] = {
     "integral_l1": integral_l1,
     "bone_ratio": bone_ratio,
 }
-#: Those that compare with the Gaussians of the targets, which no other needs made.
-NEED_HEATMAPS = frozenset({"heatmap_mse", "heatmap_cross_entropy", "depth_l1"})
+#: Those that do not look at the Gaussians of the targets. For all others, a loss of your own too, they are made.
+WITHOUT_HEATMAPS = frozenset({"depth_smooth_l1", "integral_l1", "bone_ratio"})
+
+
+def need_heatmaps(names: Collection[str]) -> bool:
+    """Whether one of these losses looks at the Gaussians of the targets."""
+    return not WITHOUT_HEATMAPS.issuperset(names)
 
 
 def total(
@@ -142,7 +151,8 @@ def total(
 
     ``mean_over_processes`` averages a scalar over the processes of a distributed run. The label counts pass through
     it, so that the processes' gradients, which are averaged afterwards, equal those of one process with all samples.
-    A loss that no sample of the batch has labels for is 0 and has zero gradient.
+    A loss that no sample of the batch has labels for is 0 and has zero gradient. Raises :class:`ConfigError` for a
+    loss that does not exist, that the output does not fit, or whose values and weights differ in shape.
     """
     unknown = [name for name in weights if name not in LOSSES]
     if unknown:
@@ -150,6 +160,9 @@ def total(
     parts = {}
     for name in weights:
         values, label_weights = LOSSES[name](output, targets)
+        if values.shape != label_weights.shape:
+            found = f"{tuple(values.shape)} and {tuple(label_weights.shape)}"
+            raise ConfigError(f"loss {name}: expected values and weights of one shape (B, ...), got {found}")
         count = mean_over_processes(label_weights.sum())
         # where, not multiplication: a value at a label that does not exist may be NaN.
         parts[name] = torch.where(label_weights > 0, values * label_weights, 0.0).sum() / count.clamp(min=1e-6)

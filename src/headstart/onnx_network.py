@@ -32,7 +32,9 @@ IMAGE = "image"
 JOINTS = ("keypoints", "depth", "confidence")
 #: What each means, for whoever opens the file without this package.
 MEANING = {
-    "image": f"uint8 RGB (B, 3, height, width): the person's box, {PADDING:g} times its size, resized",
+    "image": "uint8 RGB (B, 3, height, width), 0 to 255, not normalised: the part of the picture that has the input's"
+    f" shape, the middle of the person's box in its middle, and just holds {PADDING:g} times the box; scaled, not"
+    " stretched; black outside the picture",
     "keypoints": "(B, J, 2) x, y in px of the input; integers are pixel centres",
     "depth": "(B, J) relative to the pelvis, in input widths, larger is farther away",
     "confidence": "(B, J) in 0..1",

@@ -28,7 +28,7 @@ from headstart.geometry import PADDING
 from headstart.images import encode_image, read_image
 from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
 from headstart.records import Annotation
-from headstart.results import write_atomically
+from headstart.results import form_of, write_json
 from headstart.workers import end_with_parent, one_line_if_killed
 
 #: A data set of which more than this share cannot be read is refused: something is wrong with it as a whole.
@@ -60,14 +60,14 @@ def pack(
     *,
     source: dict[str, Any],
     workers: int = 1,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """Write every person of ``index`` to ``out``; shards that are there already are kept, so a killed pack resumes.
     A shard is written again if a picture that it had to leave out can be read now.
 
-    ``source`` (data set, split) goes into the manifest, which is returned. Raises :class:`DataError` if ``out`` was
-    begun with other settings or labels, or if more than 1 % of the pictures cannot be read; fewer are left out and
-    named.
+    ``source`` (data set, split) goes into the manifest, which is returned. ``on_progress`` is told how many people have
+    been gone through. Raises :class:`DataError` if ``out`` was begun with other settings or labels, or if more than 1 %
+    of the pictures cannot be read; fewer are left out and named.
     """
     if len(index) and index.content(0) is not None:
         raise DataError(index.root, "pictures", found="a folder that is packed already", fix="Use it as it is")
@@ -84,9 +84,9 @@ def pack(
             shard.unlink()
             raise _too_many(unreadable, index)
         shards.append(shard.name)
-        on_progress(rows.stop, len(index))
+        on_progress(rows.stop)
     manifest = {**settings, "shards": shards, "unreadable": unreadable}
-    write_atomically(out / "pack.json", json.dumps(manifest, indent=1).encode())
+    write_json(out / "pack.json", manifest)
     return manifest
 
 
@@ -187,26 +187,31 @@ def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str,
 def claim(path: Path, settings: dict[str, Any], later: tuple[str, ...] = ()) -> None:
     """Remember what a folder is being filled with; who goes on with it must want the same.
 
-    ``later``: settings that earlier versions did not write down; a folder without them is gone on with. Raises
-    :class:`DataError` for other settings and for a file that holds none.
+    ``later``: settings that earlier versions did not write down, or as digests of another form; a folder of theirs is
+    gone on with. Raises :class:`DataError` for other settings and for a file that holds none.
     """
     if _written_first(path, settings):
         return
     content = path.read_bytes().decode(errors="replace")
     try:
-        found = json.loads(content)
-    except ValueError as error:
+        found = dict(json.loads(content))
+    except (ValueError, TypeError) as error:
         fix = "Remove it if the folder was made with these settings, else choose another --out"
         raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
-    if found != {name: value for name, value in settings.items() if name in found or name not in later}:
+    unknown = {name for name in later if name not in found or form_of(str(found[name])) != form_of(settings[name])}
+    if _without(found, unknown) != _without(settings, unknown):
         raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
-    write_atomically(path, json.dumps(settings).encode())
+    write_json(path, settings, indent=None)
+
+
+def _without(settings: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _written_first(path: Path, settings: dict[str, Any]) -> bool:
     """Write a file whole unless it is there; of several processes that try at once one does."""
     own = path.with_name(f".{path.name}.{uuid4().hex}")
-    write_atomically(own, json.dumps(settings).encode())
+    write_json(own, settings, indent=None)
     try:
         os.link(own, path)
     except FileExistsError:

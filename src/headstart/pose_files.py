@@ -36,9 +36,9 @@ _CAMERA_COLUMNS = ("camera_x_mm", "camera_y_mm", "camera_z_mm")
 _STANDARD_OUTPUT = frozenset(map(Path, ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
 
 
-def is_standard_output(path: Path | None) -> bool:
+def is_standard_output(path: str | Path | None) -> bool:
     """Whether a name means standard output: ``-``, ``/dev/stdout``."""
-    return path in _STANDARD_OUTPUT
+    return path is not None and Path(path) in _STANDARD_OUTPUT
 
 
 class JsonPeople:
@@ -48,8 +48,8 @@ class JsonPeople:
     (see :func:`is_standard_output`), as it is when this object is made, entries go one by one, in ASCII.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.count = path, 0
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.count = Path(path), 0
         self._stack = ExitStack()
         self._output: TextIO | None = None
         if is_standard_output(path):
@@ -84,22 +84,22 @@ class JsonPeople:
             self._output.write(text)
 
 
-def write_json(path: Path, people: Iterable[Prediction | Mapping[str, Any]]) -> None:
+def write_json(path: str | Path, people: Iterable[Prediction | Mapping[str, Any]]) -> None:
     """A list with one object a person, see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
     with JsonPeople(path) as file:
         for one in people:
             file.add(one)
 
 
-def read_json(path: Path) -> list[Prediction]:
+def read_json(path: str | Path) -> list[Prediction]:
     """What :func:`write_json` wrote; raises :class:`DataError` for anything else."""
     try:
-        return [_from_dict(one) for one in json.loads(path.read_text(encoding="utf-8"))]
+        return [_from_dict(one) for one in json.loads(Path(path).read_text(encoding="utf-8"))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(path, "predictions (.json) written by headstart", found=str(error)) from error
 
 
-def write_csv(path: Path, people: Sequence[Prediction]) -> None:
+def write_csv(path: str | Path, people: Sequence[Prediction]) -> None:
     """A table with one row a joint; the header names units. ``person`` counts the people of each picture from 0.
 
     Columns of when and who (frame, time_s, track: the same person in every frame of a video) and of positions relative
@@ -117,7 +117,7 @@ def write_csv(path: Path, people: Sequence[Prediction]) -> None:
         when = [one.extra.get(name, "") for name in timed]
         about = (one.image, number, *_rounded([*when, one.score, *one.bbox_xywh]))
         writer.writerows((*about, *row) for row in _joint_rows(one, bool(camera)))
-    write_atomically(path, _encoded(stream.getvalue()))
+    write_atomically(Path(path), _encoded(stream.getvalue()))
 
 
 def _is_timed(person: Prediction) -> bool:
@@ -138,7 +138,7 @@ def _joint_rows(person: Prediction, with_camera: bool) -> Iterator[list[Any]]:
         yield _rounded(row)
 
 
-def write_npz(path: Path, people: Sequence[Prediction]) -> None:
+def write_npz(path: str | Path, people: Sequence[Prediction]) -> None:
     """Arrays over P people with the same J joints, without pickles: image (P,), bbox_xywh_px (P, 4), score (P,),
     joints (J,), keypoints_px (P, J, 3) x, y, confidence, xyz_mm (P, J, 3), and camera_xyz_mm (P, J, 3) if all have it.
     With people of videos also frame (P,), time_s (P,) and track (P,), the same person in every frame; people of
@@ -161,7 +161,7 @@ def write_npz(path: Path, people: Sequence[Prediction]) -> None:
             arrays[name] = np.array([_when_and_who(one.extra).get(name, missing) for one in people], kind)
     stream = BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for flags
-    write_atomically(path, stream.getvalue())
+    write_atomically(Path(path), stream.getvalue())
 
 
 def _encoded(text: str) -> bytes:

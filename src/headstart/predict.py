@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from headstart.closing_in import LOOKS, certainty, close_in
 from headstart.errors import ConfigError, HeadstartError, first_line
 from headstart.geometry import Box, Camera, Crop
-from headstart.given import check_box, check_camera, check_height
-from headstart.lifting import BONE_FRACTIONS, DEFAULT_HEIGHT_MM, Values, lift
+from headstart.given import check_box, check_boxes, check_camera, check_height, check_names
+from headstart.lifting import DEFAULT_HEIGHT_MM, Values, lift
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.photos import PhotoLike, as_photo, names_of
 from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction
-from headstart.skeleton import Skeleton
 
 if TYPE_CHECKING:
     from headstart.models.pose_net import PoseNet
@@ -137,6 +136,8 @@ class PoseEstimator:
 
         A hub id is owner/name; it is taken for a path, and not asked of the hub, where ``owner`` is a folder here or
         "runs", or ``name`` ends like a file of a model (.safetensors, .onnx, ...).
+        ``detector``: who finds people, such as ``detect.find_detector()`` or ``pose_search.PoseSearch``; None: a
+        picture without boxes is taken as one person, however many are in it.
         Raises :class:`ConfigError` where there is no such model, :class:`DataError` where its file is not one.
         """
         return cls(
@@ -160,9 +161,10 @@ class PoseEstimator:
         """The people of each picture.
 
         ``images``: one or many of what :func:`~headstart.photos.as_photo` takes: path, array (RGB), PIL image, bytes,
-        file opened in binary mode. ``boxes``: for each picture its people's tight boxes [x, y, width, height] px, or
-        None: then the detector looks, and without one the whole picture is the box of one person, on whom the crop
-        closes in (closing_in.py; a box that is given is taken as it is).
+        file opened in binary mode. ``boxes``: for each picture its people's tight boxes [x, y, width, height] px
+        (``[[[40, 20, 110, 260]]]`` for one picture with one person), or None: then the detector looks, and without one
+        the whole picture is the box of one person, on whom the crop closes in (closing_in.py; a box that is given is
+        taken as it is).
         ``camera``: adds positions relative to the camera. ``names``: what predictions and messages call the pictures.
         ``on_error(position, error)`` is told of a picture that cannot be used, which then has no people; by default
         the :class:`DataError` is raised.
@@ -171,8 +173,9 @@ class PoseEstimator:
             check_camera(camera)
         pictures = list(images) if isinstance(images, (list, tuple)) else [images]
         names = names_of(pictures) if names is None else names
-        if len(names) != len(pictures) or (boxes is not None and len(boxes) != len(pictures)):
-            raise ConfigError(f"expected one list of boxes and one name for each of the {len(pictures)} pictures")
+        check_names(names, len(pictures))
+        if boxes is not None:
+            check_boxes(boxes, len(pictures))
         people: list[list[Prediction]] = [[] for _ in pictures]
         waiting: list[_Person] = []
         for position, picture in enumerate(pictures):
@@ -225,7 +228,7 @@ class PoseEstimator:
         depth = joints.depth.astype(np.float64) * self.network.input_size[0] / crop.scale
         pixels = np.concatenate([crop.to_image(joints.keypoints), depth[:, None]], 1)
         confidence = joints.confidence.astype(np.float64)
-        lifted = lift(*_with_limbs(pixels, confidence, skeleton), self.height_mm, person.camera)
+        lifted = lift(pixels, confidence, skeleton, self.height_mm, person.camera)
         return Prediction(
             image=person.name,
             bbox_xywh=person.place.bbox,
@@ -251,17 +254,6 @@ def load_network(source: str | Path | None = None, device: str | None = None) ->
 def untrained_joints(network: PoseNetwork) -> tuple[str, ...]:
     """Joints of a model that its network does not give, for it never learnt them."""
     return network.untrained if isinstance(network, (TorchNetwork, OnnxNetwork)) else ()
-
-
-# The joints by which lifting finds the pelvis and the scale.
-_LIMBS = tuple(dict.fromkeys(joint for bone in BONE_FRACTIONS for joint in bone))
-
-
-def _with_limbs(pixels: Values, confidence: Values, skeleton: Skeleton) -> tuple[Values, Values, Skeleton]:
-    """Joints with all limbs at their end: those that the network does not know lie amid the others, without weight."""
-    missing = tuple(joint for joint in _LIMBS if joint not in skeleton.names)
-    amid, whole = np.tile(pixels.mean(0), (len(missing), 1)), Skeleton(skeleton.name, skeleton.names + missing)
-    return np.concatenate([pixels, amid]), np.pad(confidence, (0, len(missing))), whole
 
 
 # Suffixes that no id of the hub ends in, but for a file that is not there.

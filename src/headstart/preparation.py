@@ -17,6 +17,7 @@ import torch
 import torch.distributed.nn
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
 
 from headstart.checkpoint import (
@@ -35,6 +36,7 @@ from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
 from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.results import form_of, write_json
 from headstart.skeleton import CANONICAL, Skeleton, mirrored_name
 from headstart.targets import HeatmapCodec
 
@@ -54,21 +56,33 @@ def load_saved(last: Path, resolved: dict[str, Any], resume: bool) -> Checkpoint
 
 def start_accelerator(experiment: Experiment, out: Path, resolved: dict[str, Any]) -> Accelerator:
     """Devices and trackers, ready to train; the run's folder has its configuration."""
-    AcceleratorState._reset_state(reset_partial_state=True)
     tracker = None if experiment.tracker == "none" else experiment.tracker
-    # Some backbones of the hub have parameters that features do not depend on.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(
-        mixed_precision=experiment.precision, log_with=tracker, project_dir=out, kwargs_handlers=[unused]
-    )
-    if accelerator.device.type == "cpu":
-        keep_freed_memory()
+    # accelerate leaves out a tracker that is not there without a word.
+    if tracker and tracker not in [known.value for known in get_available_trackers()]:
+        raise ConfigError(f"tracker: {tracker} is not installed: pip install {tracker}, or --tracker none")
+    accelerator = new_accelerator(experiment.precision, tracker, out)
     if accelerator.is_main_process:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "config.json").write_text(json.dumps(resolved, indent=1))
+        write_json(out / "config.json", resolved)
     if tracker:
         accelerator.init_trackers("logs", config={"config": json.dumps(resolved)})
     return accelerator
+
+
+def new_accelerator(precision: str, tracker: str | None = None, out: Path | None = None) -> Accelerator:
+    """Devices for a run, as if there had been none before it in this process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    # Some backbones of the hub have parameters that features do not depend on.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=out, kwargs_handlers=[unused])
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    return accelerator
+
+
+def device_name(device: torch.device) -> str:
+    """As results have it: the model of a GPU, else the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def build_network(experiment: Experiment, saved: Checkpoint | None, last: Path, device: torch.device) -> PoseNet:
@@ -160,7 +174,8 @@ def label_digests(
     """Digests of the labels of each stage's data sets, in their order; of stages that are over those of ``saved``.
 
     Where data lie does not matter to a run that goes on, but one line says if they have moved. Raises
-    :class:`ConfigError` for a data set whose labels are not those that the run began with.
+    :class:`ConfigError` for a data set whose labels are not those that the run began with; an earlier version's digests
+    do not tell.
     """
     before = saved.header.get("labels", []) if saved else []
     digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
@@ -171,17 +186,22 @@ def label_digests(
         _require_same_labels(digests[number], found, experiment.stages[number], last)
         digests[number] = found
     if saved:
-        _say_what_moved(saved.header["config"], as_json(experiment), bool(before))
+        _say_what_moved(saved.header["config"], as_json(experiment), _forms(before) == _forms(digests))
     return digests
 
 
 def _require_same_labels(before: list[str], found: list[str], stage: Stage, last: Path) -> None:
     for there, here, data in zip(before, found, stage.data):
-        if there != here:
+        if there != here and form_of(there) == form_of(here):
             raise ConfigError(
                 f"{data.root}: the labels of {data.dataset} {data.split} are not those that {last} was trained on"
-                f" ({there} there, {here} here). Go back to those, or give another --out to begin anew"
+                f" ({there} there, {here} here; a packed copy's are others, as its pictures are smaller). Go back to"
+                " those, or give another --out to begin anew"
             )
+
+
+def _forms(digests: list[list[str]]) -> set[str]:
+    return {form_of(digest) for stage in digests for digest in stage}
 
 
 def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool) -> None:

@@ -99,7 +99,7 @@ class Targets:
     """What losses compare with, made on the device from a :class:`Batch`. Finite everywhere, weight 0 included."""
 
     heatmaps: Tensor | None
-    """(B, J, h, w) unnormalised Gaussians with peak 1; None where no loss reads them (losses.NEED_HEATMAPS)."""
+    """(B, J, h, w) unnormalised Gaussians with peak 1; None where no loss reads them (losses.need_heatmaps)."""
     keypoints: Tensor
     """(B, J, 2) heatmap px, sub-pixel."""
     weight_2d: Tensor

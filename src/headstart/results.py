@@ -62,7 +62,8 @@ class StageCost:
     people: list[int] = field(default_factory=list)
     """In use of each training split, in the order of the stage's ``data`` in the configuration; empty: not recorded."""
     labels: list[str] = field(default_factory=list)
-    """Digest of the labels (of a packed split, of its pictures too) of each, in the same order; empty: not recorded."""
+    """Digest of the labels of each, in the same order; empty: not recorded. Of another form where an earlier version
+    made it, of a packed split's pictures too (:func:`form_of`)."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,17 @@ class RunResult:
     """That shared the training; None: not recorded."""
     test_labels: dict[str, str] = field(default_factory=dict)
     """Protocol -> digest of the labels of the split that it scores; empty: not recorded."""
+    scored_later: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Protocol that came to the study's tests when the run had ended -> ``git_sha`` and ``device`` of its scoring."""
+
+    def not_scored(self, tests: Iterable[str]) -> list[str]:
+        """Those of the protocols that it has no score under."""
+        scored = {score.protocol for score in self.scores}
+        return [name for name in tests if name not in scored]
 
     def save(self, path: Path) -> None:
         """Write JSON atomically; null stands for what is not a finite number."""
-        write_atomically(path, json.dumps(_without_nan(asdict(self)), indent=1, allow_nan=False).encode())
+        write_json(path, asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> RunResult:
@@ -136,6 +144,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         stream.write(content)
 
 
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Replace ``path`` by ``value`` as JSON, in one step; null stands for what is not a finite number.
+
+    Raises :class:`TypeError` for what JSON cannot hold; the old file is then untouched.
+    """
+    write_atomically(path, json.dumps(_without_nan(value), indent=indent, allow_nan=False).encode())
+
+
 def digest_of(files: Iterable[Path]) -> str:
     """16 hexadecimal digits that change with the content of any of the files."""
     digest = hashlib.sha256()
@@ -143,6 +159,11 @@ def digest_of(files: Iterable[Path]) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def form_of(digest: str) -> str:
+    """What stands before a digest's colon: those of one form can be compared. "" for those of earlier versions."""
+    return digest.rpartition(":")[0]
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.checkpoint import load_model
+from headstart.errors import DataError
 from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
 from headstart.geometry import Crop, root_relative
@@ -26,17 +28,25 @@ from headstart.skeleton import CANONICAL
 PEOPLE, SIDE, QUALITY = 12, 160, 80
 
 
-def write_samples(checkpoint: Path, experiment: Experiment, protocols: tuple[str, ...], path: Path) -> None:
+def write_samples(
+    checkpoint: Path, experiment: Experiment, protocols: tuple[str, ...], path: Path, *, add: bool = False
+) -> None:
     """Predict the same few people of each protocol's test set, and write one .npz without pickles.
+
+    With ``add`` what ``path`` holds already stays, and only protocols that it lacks come behind.
 
     Arrays, N people, J joints: ``jpegs`` (bytes of files, one after another) and ``offsets`` (N + 1,); ``keys``,
     ``protocol`` (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
     :class:`~headstart.records.Visibility`; ``confidence`` (N, J); ``label_3d``, ``predicted_3d`` (N, J, 3) mm from the
     pelvis in camera axes, NaN where unknown; ``error_mm``, ``error_2d`` (N,): mean distance in mm and in crop px.
     """
+    parts = [_parts_of(path)] if add and path.is_file() else []
+    there = {name for part in parts for name in part["protocol"].tolist()}
+    if not (wanted := [name for name in protocols if name not in there]):
+        return
     model, _ = load_model(checkpoint)
     roots = {one.protocol: Path(one.root) for one in experiment.validation}
-    parts = [_people(model, protocol(name), roots[name]) for name in protocols]
+    parts += [_people(model, protocol(name), roots[name]) for name in wanted]
     jpegs = [jpeg for part in parts for jpeg in part.pop("jpegs")]
     arrays: dict[str, Any] = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     stream = BytesIO()
@@ -48,6 +58,18 @@ def write_samples(checkpoint: Path, experiment: Experiment, protocols: tuple[str
         **arrays,
     )
     write_atomically(path, stream.getvalue())
+
+
+def _parts_of(path: Path) -> dict[str, Any]:
+    """What :func:`_people` returned, of all the protocols in a file; raises :class:`DataError` if it is broken."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = dict(found)
+        ends = arrays.pop("offsets")
+        del arrays["joints"]
+        return {**arrays, "jpegs": np.split(arrays["jpegs"], ends[1:-1])}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(path, "samples of a cell", found=str(error), fix="Remove it, and run this again") from error
 
 
 def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:

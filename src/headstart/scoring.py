@@ -38,9 +38,9 @@ _DRAWN_CONFIDENCE = 0.03
 
 
 def evaluate_checkpoint(
-    checkpoint: Path,
+    checkpoint: str | Path,
     protocol_name: str,
-    root: Path,
+    root: str | Path,
     *,
     dataset: str | None = None,
     split: str | None = None,
@@ -48,8 +48,8 @@ def evaluate_checkpoint(
     batch_size: int = 64,
     workers: int = 2,
     limit: int | None = None,
-    predictions_path: Path | None = None,
-    picture_path: Path | None = None,
+    predictions_path: str | Path | None = None,
+    picture_path: str | Path | None = None,
 ) -> Scores:
     """Predict and score; the arguments are those of ``headstart eval``.
 
@@ -60,7 +60,7 @@ def evaluate_checkpoint(
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
-    index = open_index(wanted.dataset, root, wanted.split)
+    index = open_index(wanted.dataset, Path(root), wanted.split)
     rows = protocol_rows(index, wanted, limit)
     network = _load(path)
     rehearse_scoring(index, wanted, rows, network[1].skeleton.names)
@@ -78,16 +78,16 @@ def evaluate_checkpoint(
     about = {"dataset": wanted.dataset, "split": wanted.split}
     predictions = replace(predictions, about={**predictions.about, **about})
     if predictions_path:
-        predictions.save(predictions_path)
+        predictions.save(Path(predictions_path))
     if picture_path:
         write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
     return score(predictions, index, wanted, rows)
 
 
 def score_predictions(
-    path: Path,
+    path: str | Path,
     protocol_name: str,
-    root: Path,
+    root: str | Path,
     *,
     dataset: str | None = None,
     split: str | None = None,
@@ -99,13 +99,14 @@ def score_predictions(
     without a prediction, predictions of nobody and arrays that the protocol needs; :class:`ConfigError` for another
     data set or split than the file names.
     """
+    path = Path(path)
     made, wanted = read_predictions(path), aim(protocol(protocol_name), dataset, split)
     if wanted.metric == "zhou2017_mpjpe":  # whose size is that of its bones
         made = replace(made, xyz_mm=None)
     wanted = replace(wanted, flip_test=bool(made.about.get("flip_test", wanted.flip_test)))
     _require_arrays(path, made, wanted)
     _require_same_split(path, made, wanted)
-    index = open_index(wanted.dataset, root, wanted.split)
+    index = open_index(wanted.dataset, Path(root), wanted.split)
     rows = protocol_rows(index, wanted, limit)
     _require_no_others(path, made, index)
     return score(in_order(made, index.column("key")[rows].tolist(), path), index, wanted, rows)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from headstart import datasets
 from headstart.errors import ConfigError
 from headstart.experiment import Validation
 from headstart.loader import Data
 
-# The split of each data set that training uses, and the protocol that scores it.
-_TRAIN_SPLIT = {"coco": "train2017", "h36m": "train"}
-_PROTOCOL = {
+#: Data set -> the split that training uses, where it is not "train".
+TRAIN_SPLIT = {"coco": "train2017"}
+#: Data set -> the protocol that scores it; one that is not here says so itself (:func:`headstart.datasets.validation`).
+PROTOCOL_OF = {
     "mpii": "mpii_pckh",
     "lsp": "lsp_pck",
     "lsp_extended": "lsp_extended_pck12",
@@ -27,8 +29,8 @@ _PROTOCOL = {
     "synthetic_studio": "synthetic_studio",
     "synthetic_occluded": "synthetic_occluded",
 }
-# Where 3D labels are learnt, those are what is scored.
-_PROTOCOL_3D = {"synthetic_wild": "synthetic_wild"}
+#: Where 3D labels are learnt, those are what is scored.
+PROTOCOL_3D_OF = {"synthetic_wild": "synthetic_wild"}
 
 
 @dataclass(frozen=True)
@@ -57,34 +59,36 @@ class Sources:
 
     def root(self, name: str) -> str:
         """Folder of a data set; raises :class:`ConfigError` for one that is not known."""
-        if name not in datasets.DATASETS:
-            raise ConfigError(f"unknown data set {name!r}; known: {', '.join(datasets.DATASETS)}")
+        datasets.adapter(name)
         return self.roots.get(name, f"data/{name}")
 
     def validation_2d(self) -> tuple[Validation, ...]:
         """The usual protocol of each data set with 2D labels, 1,000 people while training."""
-        return tuple(self._checked(name, protocol_of(name)) for name in self._scored(self.two_d))
+        return tuple(self._validation(name, PROTOCOL_OF, "VALIDATION_2D") for name in self._scored(self.two_d))
 
     def validation_3d(self) -> tuple[Validation, ...]:
         """The same of those with 3D labels."""
-        scored = self._scored(self.three_d)
-        return tuple(self._checked(name, _PROTOCOL_3D.get(name, protocol_of(name))) for name in scored)
+        protocols = PROTOCOL_OF | PROTOCOL_3D_OF
+        return tuple(self._validation(name, protocols, "VALIDATION_3D") for name in self._scored(self.three_d))
 
     def _scored(self, names: tuple[str, ...]) -> list[str]:
         return [name for name in names if name not in self.unscored]
 
-    def _checked(self, name: str, protocol: str) -> Validation:
-        return Validation(protocol, self.root(name), limit=1000)
-
-
-def protocol_of(name: str) -> str:
-    """The usual protocol of a data set; raises :class:`ConfigError` for one that has none yet."""
-    if name not in _PROTOCOL:
-        known = ", ".join(_PROTOCOL)
-        raise ConfigError(f"data set {name!r} has no protocol in sources._PROTOCOL; those that have: {known}")
-    return _PROTOCOL[name]
+    def _validation(
+        self, name: str, protocols: Mapping[str, str], kind: Literal["VALIDATION_2D", "VALIDATION_3D"]
+    ) -> Validation:
+        root = self.root(name)
+        if name in protocols:
+            return Validation(protocols[name], root, limit=1000)
+        if (found := datasets.validation(name, kind)) is None:
+            raise ConfigError(
+                f"data set {name!r} has no protocol: set {kind} = (protocol, split) in its adapter"
+                f" (docs/data-sets.md), or train with --unscored {name}"
+            )
+        protocol, split = found
+        return Validation(protocol, root, name, split, limit=1000)
 
 
 def train_split(name: str) -> str:
     """The split that recipes train on."""
-    return _TRAIN_SPLIT.get(name, "train")
+    return TRAIN_SPLIT.get(name, "train")

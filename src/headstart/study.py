@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from headstart.augment import AugmentConfig
-from headstart.datasets import DATASETS, splits
+from headstart.datasets import DATASETS, is_known, splits
 from headstart.errors import ConfigError, HeadstartError, first_line, shortened
 from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig
@@ -272,8 +272,8 @@ def _unknown_names(study: Study) -> Iterator[str]:
         yield from unknown("arms", grid.arms, ARMS, "arms")
         yield from unknown("backbones", grid.backbones, study.models, "its models")
         yield from unknown("backbones", grid.backbones, study.samples, "models that have samples")
-        yield from unknown("two_d", grid.two_d, DATASETS, "data sets")
-        yield from unknown("three_d", grid.three_d, DATASETS, "data sets")
+        yield from unknown_data_sets("two_d", grid.two_d)
+        yield from unknown_data_sets("three_d", grid.three_d)
     yield from unknown("samples", study.samples, study.models, "its models")
     yield from unknown("tests", study.tests, PROTOCOLS, "protocols")
     yield from unknown("losses", study.losses, LOSSES, "losses")
@@ -281,9 +281,14 @@ def _unknown_names(study: Study) -> Iterator[str]:
     for part in ("baseline", "main"):
         yield from unknown(part, (getattr(study, part),), used, "an arm of its grids")
     for part in ("roots", "splits"):
-        yield from unknown(part, getattr(study, part), DATASETS, "data sets")
+        yield from unknown_data_sets(part, getattr(study, part))
     for name, split in study.splits.items():
         yield from unknown(f"splits of {name}", (split,), splits(name), "one of its splits")
+
+
+def unknown_data_sets(part: str, names: Iterable[str]) -> Iterator[str]:
+    """As :func:`unknown`, of names that are neither data sets of this package nor, with a dot, modules of a user's."""
+    return unknown(part, [name for name in names if not is_known(name)], DATASETS, "data sets")
 
 
 def unknown(part: str, names: Iterable[str], known: Collection[str], what: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ import torch
 
 from headstart.budget import Budget, training_flops
 from headstart.errors import ConfigError
-from headstart.experiment import Experiment, Stage, Validation
+from headstart.experiment import Experiment, Stage, Validation, require_trainable
 from headstart.memory import keep_freed_memory
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Schedule
@@ -136,9 +136,10 @@ def split_steps(total: int, shares: Sequence[float]) -> list[int]:
 def check_matched(study: Study, planned: Sequence[Cell]) -> None:
     """Raises :class:`ConfigError` for a table that would be unfair.
 
-    Within one backbone, 3D set, amount of 3D data and budget, every arm must have the same seeds, and every cell must
-    spend the same FLOPs to within one step; losses, optimiser, augmentation and batch size must agree. Pictures are
-    of tests, or they could not be made once all is trained.
+    Each cell must have values that can be trained with. Within one backbone, 3D set, amount of 3D data and budget,
+    every arm must have the same seeds, and every cell must spend the same FLOPs to within one step; losses,
+    optimiser, augmentation and batch size must agree. Pictures are of tests, or they could not be made once all is
+    trained.
     """
     if others := [name for name in study.sheets if name not in study.tests]:
         raise ConfigError(f"study {study.name}: sheets: expected some of its tests, got {', '.join(others)}")
@@ -149,7 +150,9 @@ def check_matched(study: Study, planned: Sequence[Cell]) -> None:
         _require_same_seeds(group)
         step = study.batch_size * flops_per_sample(model_of(study, group[0]))
         for cell in group:
-            planned_flops = sum(_samples(stage) for stage in experiment(study, cell).stages) * step / study.batch_size
+            run = experiment(study, cell)
+            require_trainable(run)
+            planned_flops = sum(_samples(stage) for stage in run.stages) * step / study.batch_size
             require_budget(cell, planned_flops, budget_flops(study, cell), step)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, DataError
-from headstart.results import RunResult, write_atomically
+from headstart.results import RunResult, write_json
 from headstart.study import ARMS, Cell, Study, cells, model_of
 from headstart.study_plan import budget_flops, flops_per_sample
 
@@ -67,15 +67,17 @@ def study_record(study: Study) -> dict[str, Any]:
     }
 
 
-def claim(work: Path, record: Mapping[str, Any]) -> None:
+def claim(work: Path, study: Study, cell: Cell) -> None:
     """Remember which plan's run lies in a working folder, so that its numbers are filed under no other.
 
-    Raises :class:`ConfigError` where the run of another lies there, or one that does not say whose it is.
+    Tests may have come to the study since. Raises :class:`ConfigError` where the run of another plan lies there, or one
+    that does not say whose it is.
     """
     path = work / "cell.json"
     # On a cluster of several processes the first writes, and the others may come before it.
     if path.is_file() or (work / "run" / "result.json").is_file():
         saved = _read(path) if path.is_file() else {}
+        record = _with_tests_of(study, cell, saved.get("tests", study.tests))
         # Earlier versions did not write the tests, which are part of the plan, down beside it.
         if different := _differing(saved, record, record.keys() - {"tests"}):
             what = _in_words(different, saved, record) if saved else "it does not say of which"
@@ -83,32 +85,46 @@ def claim(work: Path, record: Mapping[str, Any]) -> None:
                 f"{work} holds a run of another plan ({what}), maybe that of another study named {record['study']}:"
                 " delete it, or choose another --work"
             )
-    write_atomically(path, json.dumps(record, indent=1).encode())
+    write_json(path, cell_record(study, cell))
 
 
-def finished(results: Path, record: Mapping[str, Any]) -> RunResult | None:
-    """The result of a cell if it is done; ``record`` is its :func:`cell_record`.
+def finished(results: Path, study: Study, cell: Cell) -> RunResult | None:
+    """The result of a cell if it is trained and scored under every test of the study; raises as :func:`filed`."""
+    result = filed(results, study, cell)
+    return None if result is None or result.not_scored(study.tests) else result
 
-    Raises :class:`ConfigError` if what lies there was made by another plan: its numbers belong to another study.
+
+def filed(results: Path, study: Study, cell: Cell) -> RunResult | None:
+    """The result of a cell that was trained; tests that came to the study since may be missing in it.
+
+    Raises :class:`ConfigError` if what lies there was made by another plan, or scored under other tests than the
+    study's: its numbers belong to another study.
     """
-    folder = results / str(record["cell"])
+    folder = results / cell.name
     if not (folder / "result.json").is_file():
         return None
     saved, result = _read(folder / "cell.json"), RunResult.load(folder / "result.json")
-    known = saved.keys()
-    saved = {"tests": [score.protocol for score in result.scores], **saved}
+    scored = [score.protocol for score in result.scores]
+    at_first = saved.get("tests", [name for name in scored if name not in result.scored_later])
+    tests = at_first if set(scored) <= set(study.tests) else scored
+    record = _with_tests_of(study, cell, tests)
     # What an earlier version did not write down is not held against its results.
-    different = _differing(saved, record, known)
-    words = _in_words(different, saved, record)
+    before = {**saved, "tests": list(tests)}
+    different = _differing(before, record, before.keys())
+    words = _in_words(different, before, record)
     if different == ["tests"]:
         raise ConfigError(
             f"{folder} is finished, but {words}. Its scores stand under the tests that it was scored on: put these back"
-            " to keep it. For others it has to be trained again: choose another --out, or delete the results of all"
-            " cells. (headstart eval scores weights that --keep has left under any test, beside the study.)"
+            " to keep it, or choose another --out. (Tests may be added where --keep has left the weights.)"
         )
     if different:
         raise ConfigError(f"{folder}: made by another plan ({words}): delete the folder, or choose another --out")
     return result
+
+
+def _with_tests_of(study: Study, cell: Cell, before: Sequence[str]) -> dict[str, Any]:
+    """The record that a cell had under the tests ``before``, if all that the study has done to these is add others."""
+    return cell_record(replace(study, tests=tuple(before)) if set(before) <= set(study.tests) else study, cell)
 
 
 def require_chosen_before(path: Path, study: Study) -> None:

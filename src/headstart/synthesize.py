@@ -8,7 +8,6 @@ survive a kill.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from headstart.images import encode_image
 from headstart.index import PACKED_SCHEMA, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
-from headstart.results import write_atomically
+from headstart.results import write_json
 from headstart.workers import THREAD_VARIABLES, end_with_parent, one_line_if_killed
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def synthesize(
             shards.append(shard.name)
             on_progress(rows.stop)
     manifest = {**settings, "shards": shards, "unreadable": []}
-    write_atomically(folder / "pack.json", json.dumps(manifest, indent=1).encode())
+    write_json(folder / "pack.json", manifest)
     return folder
 
 

@@ -1,9 +1,9 @@
-"""Who is who from frame to frame: people are joined by the overlap of their boxes."""
+"""Who is who from frame to frame: people are joined by the overlap of their boxes, and go on as they went."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,10 @@ def overlaps(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]
     return np.where(together > 0, shared / np.where(together > 0, together, 1.0), 0.0)
 
 
+# Seconds over which a track's velocity is averaged: a stride swings the box about the body once in half a second.
+_STEADY_S = 0.4
+
+
 @dataclass
 class Track:
     """One person over time."""
@@ -33,14 +37,38 @@ class Track:
     box: Box
     seen_s: float
     """Time of the last frame with this person."""
+    velocity: tuple[float, float] = (0.0, 0.0)
+    """Of the middle of the box, px a second, averaged."""
+
+    def expected(self, time_s: float) -> Box:
+        """The box at ``time_s`` if the person goes on as before."""
+        x, y, width, height = self.box
+        elapsed = time_s - self.seen_s
+        return x + self.velocity[0] * elapsed, y + self.velocity[1] * elapsed, width, height
+
+    def move(self, box: Box, time_s: float, alone: bool) -> None:
+        """To where the person is now; the box of somebody who is not ``alone`` says little about velocity."""
+        elapsed = time_s - self.seen_s
+        if alone and elapsed > 0:
+            share = elapsed / (elapsed + _STEADY_S)
+            moved = np.subtract(_middle(box), _middle(self.box)) / elapsed
+            x, y = (share * moved + (1 - share) * np.array(self.velocity)).tolist()
+            self.velocity = x, y
+        self.box, self.seen_s = box, time_s
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return box[0] + box[2] / 2, box[1] + box[3] / 2
 
 
 @dataclass
 class Tracker:
     """Gives each box of a frame the number of its track, by the matching with the largest sum of overlaps.
 
-    A track that finds no box waits for ``patience_s`` seconds where it was last seen, and then ends; at least until
-    the next frame, however long that takes.
+    A box is compared with where a track's person should be by now, going on as before: so people who cross keep their
+    numbers. Who is not there has perhaps stood still: boxes left over are compared with where tracks were last seen.
+    A track that finds no box waits for ``patience_s`` seconds, and then ends; at least until the next frame, however
+    long that takes.
     """
 
     min_overlap: float = 0.3
@@ -60,19 +88,33 @@ class Tracker:
         oldest_s = min(time_s - self.patience_s, self.before_s)
         self.tracks = [track for track in self.tracks if track.seen_s >= oldest_s]
         self.before_s = time_s
-        found: dict[int, Track] = {}
-        if boxes and self.tracks:
-            overlap = overlaps([track.box for track in self.tracks], boxes)
-            # Pairs below the threshold must not push out good ones: they are worth nothing.
-            rows, columns = linear_sum_assignment(np.where(overlap >= self.min_overlap, overlap, 0.0), maximize=True)
-            pairs = zip(rows.tolist(), columns.tolist())
-            found = {box: self.tracks[row] for row, box in pairs if overlap[row, box] >= self.min_overlap}
-        return [self._continue(found.get(number), box, time_s) for number, box in enumerate(boxes)]
+        found = self._matched(self.tracks, dict(enumerate(boxes)), lambda track: track.expected(time_s))
+        rest = [track for track in self.tracks if track not in found.values()]
+        left = {number: box for number, box in enumerate(boxes) if number not in found}
+        found |= self._matched(rest, left, lambda track: track.box)
+        together = (overlaps(boxes, boxes) > self.min_overlap).sum(1) > 1 if boxes else []
+        return [
+            self._continue(found.get(number), box, time_s, alone=not crowded)
+            for number, (box, crowded) in enumerate(zip(boxes, together))
+        ]
 
-    def _continue(self, track: Track | None, box: Box, time_s: float) -> int:
+    def _matched(
+        self, tracks: Sequence[Track], boxes: Mapping[int, Box], where: Callable[[Track], Box]
+    ) -> dict[int, Track]:
+        """Number of a box -> its track, of those that overlap enough."""
+        if not (tracks and boxes):
+            return {}
+        overlap = overlaps([where(track) for track in tracks], list(boxes.values()))
+        # Pairs below the threshold must not push out good ones: they are worth nothing.
+        enough = overlap >= self.min_overlap
+        rows, columns = linear_sum_assignment(np.where(enough, overlap, 0.0), maximize=True)
+        numbers = list(boxes)
+        return {numbers[box]: tracks[row] for row, box in zip(rows.tolist(), columns.tolist()) if enough[row, box]}
+
+    def _continue(self, track: Track | None, box: Box, time_s: float, alone: bool) -> int:
         if track is None:
             self._count += 1
             track = Track(self._count, box, time_s)
             self.tracks.append(track)
-        track.box, track.seen_s = box, time_s
+        track.move(box, time_s, alone)
         return track.number

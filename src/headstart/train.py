@@ -28,13 +28,14 @@ from headstart.checkpoint import (
 )
 from headstart.display import ProgressDisplay
 from headstart.errors import Interrupted
-from headstart.experiment import Experiment, Stage, as_json
+from headstart.experiment import Experiment, Stage, as_json, require_trainable
 from headstart.interruption import signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
 from headstart.models.freezing import freeze_to_stride
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.preparation import (
     build_network,
+    device_name,
     joints_trained_before,
     label_digests,
     labelled_joints,
@@ -47,12 +48,12 @@ from headstart.records import Batch
 from headstart.results import RunResult, StageCost
 from headstart.safeguards import note_unreadable, require_finite
 from headstart.sampling import MixtureSampler
-from headstart.validation import is_better, rehearse, scored_labels, validate
+from headstart.validation import is_better, rehearse, rehearse_stages, scored_labels, validate
 
 logger = logging.getLogger("headstart")
 
 
-def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
+def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunResult:
     """Train all stages, score, and leave ``last.safetensors``, ``best.safetensors``, ``config.json`` and
     ``result.json`` in ``out``.
 
@@ -63,7 +64,9 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     :class:`TrainingError` for a loss that is not finite, a full disk or too many unreadable images (the last good
     checkpoint stays), and :class:`Interrupted` after a signal.
     """
+    out = Path(out)
     last, best = out / "last.safetensors", out / "best.safetensors"
+    require_trainable(experiment)
     resolved = as_json(experiment)
     saved = load_saved(last, resolved, resume)
     accelerator = start_accelerator(experiment, out, resolved)
@@ -79,7 +82,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
 
     codecs = [stage_codec(network, stage) for stage in experiment.stages]
-    # All data of all stages and scores are looked for now: what is missing must not end a run after hours.
+    # All data, losses and scores of all stages are tried now: what is missing must not end a run after hours.
     mixtures = {
         number: open_mixture(stage.data, experiment.seed)
         for number, stage in enumerate(experiment.stages)
@@ -88,6 +91,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
     labels = label_digests(mixtures, experiment, saved, last)
     trained = joints_trained_before(experiment, saved, network.skeleton)
     rehearse(experiment, network.skeleton)
+    rehearse_stages(experiment, network, codecs)
     first_check = " ".join(f"{one.protocol} {one.dataset} {one.split} {one.limit}" for one in experiment.validation[:1])
     if progress.best_of not in ("", first_check):
         progress.best = None  # of another protocol, or other people
@@ -150,7 +154,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
                 name: max(getattr(experiment, f"{name}_samples") // experiment.batch_size, 1)
                 for name in ("log", "checkpoint", "validate")
             }
-            needs_maps = not losses.NEED_HEATMAPS.isdisjoint(stage.losses)
+            needs_maps = losses.need_heatmaps(stage.losses)
             pending: list[torch.Tensor] = []
             meter = Meter(progress.step * experiment.batch_size)
 
@@ -246,7 +250,7 @@ def run(experiment: Experiment, out: Path, resume: bool = False) -> RunResult:
         seed=experiment.seed,
         config=resolved,
         git_sha=sha,
-        device=_device_name(device),
+        device=device_name(device),
         stages=[StageCost(**cost) for cost in progress.costs],
         scores=scores,
         history=progress.history,
@@ -268,7 +272,3 @@ def _set_modes(model: nn.Module, stage: Stage, frozen: list[nn.Module]) -> None:
         freeze_batch_norm(model)
     for layer in frozen:
         layer.eval()
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

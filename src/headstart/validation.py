@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from numpy.typing import NDArray
@@ -13,10 +15,13 @@ from headstart.errors import ConfigError, DataError
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
 from headstart.index import AnnotationIndex, open_index
+from headstart.losses import need_heatmaps, total
+from headstart.models.freezing import freeze_to_stride
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights
 from headstart.predictions import Predictions, join_predictions
 from headstart.protocols import Protocol, protocol
+from headstart.records import Batch
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
 from headstart.skeleton import Skeleton
@@ -47,6 +52,42 @@ def rehearse_scoring(
     keys, sure = index.column("key")[some].tolist(), np.ones(poses.shape[:2], np.float32)
     made_up = Predictions(keys, joints, poses[..., :2], poses[..., 2], sure, {"decode": wanted.decode})
     score(made_up, index, wanted, some)
+
+
+@torch.no_grad()
+def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[HeatmapCodec]) -> None:
+    """Losses of every stage on black pictures, and the layers that it freezes: a wrong one shows now, not after hours.
+
+    ``codecs``: one a stage. The network stays as it is, but in eval mode. Raises :class:`ConfigError` naming the stage.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    for number, (stage, codec) in enumerate(zip(experiment.stages, codecs)):
+        batch = _black_pictures(codec).to(device)
+        try:
+            for layer in freeze_to_stride(network, stage.freeze_stride):
+                layer.requires_grad_(True)
+            total(network(batch.image), codec.encode(batch, need_heatmaps(stage.losses)), stage.losses)
+        except ConfigError as error:
+            raise ConfigError(f"stages.{number}: {error}") from error
+
+
+def _black_pictures(codec: HeatmapCodec) -> Batch:
+    """Two people, all joints labelled at the first pixel; the first one also in 3D."""
+    width, height = codec.input_size
+    labelled = torch.ones(2, len(codec.skeleton))
+    return Batch(
+        image=torch.zeros(2, 3, height, width, dtype=torch.uint8),
+        keypoints=torch.zeros(*labelled.shape, 2),
+        weight_2d=labelled,
+        xyz=torch.zeros(*labelled.shape, 3),
+        weight_3d=labelled * torch.tensor([[1.0], [0.0]]),
+        pixels_per_mm=torch.tensor([1.0, 0.0]),
+        crop=torch.zeros(2, 2, 3, dtype=torch.float64),
+        row=torch.arange(2),
+        dataset=torch.zeros(2, dtype=torch.int64),
+        readable=torch.ones(2, dtype=torch.bool),
+    )
 
 
 def validate(

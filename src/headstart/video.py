@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Box, Camera
 from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction
-from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother
+from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother, both_ways
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
 
@@ -82,7 +83,10 @@ class TrackedPerson:
         )
 
     def smooth_prediction(self) -> Prediction:
-        """The prediction with its smooth joints, for animations; with a camera they move along the smooth path."""
+        """The prediction with its smooth joints; with a camera they move along the smooth path.
+
+        For animations, when all frames are there, :func:`smooth_motion` is better.
+        """
         absolute = None
         if self.pelvis_mm_smooth is not None:
             at_x, at_y, at_z = self.pelvis_mm_smooth
@@ -106,7 +110,7 @@ def predict_video(
     estimator: Estimator,
     source: str | Path,
     *,
-    overlay: Path | None = None,
+    overlay: str | Path | None = None,
     camera: Camera | FieldOfView | None = None,
     options: VideoOptions | None = None,
 ) -> Iterator[list[TrackedPerson]]:
@@ -121,7 +125,7 @@ def predict_video(
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
         follower = _Follower(estimator, options or VideoOptions(), camera, float(reader.rate))
-        writer = None if overlay is None else stack.enter_context(VideoWriter(overlay, reader.rate))
+        writer = None if overlay is None else stack.enter_context(VideoWriter(Path(overlay), reader.rate))
         try:
             for frame in reader.frames():
                 people = follower.people(frame, f"{source}")
@@ -142,6 +146,33 @@ def predict_video(
             failed = error
     if failed is not None:
         raise failed
+
+
+def smooth_motion(
+    people: Sequence[Prediction], frames_per_second: float, options: VideoOptions | None = None
+) -> list[Prediction]:
+    """One person's motion, evenly spaced as :func:`headstart.animation.evenly` gives it, with smooth 3D joints.
+
+    They are smoothed forwards and backwards, so that they lag behind nothing. With a camera in every frame they move
+    along a path that is smoothed likewise; without, the camera's joints are None. Keypoints stay as they are.
+    """
+    if not people:
+        return []
+    options, names = options or VideoOptions(), list(people[0].xyz_mm)
+    metres = np.array([[one.xyz_mm[name] for name in names] for one in people]) / 1000
+    joints = both_ways(metres, frames_per_second, options.xyz) * 1000
+    places = [place for one in people if (place := _pelvis_before_camera(one)) is not None]
+    if len(places) < len(people):
+        return [replace(one, xyz_mm=_by_name(names, pose), camera_xyz_mm=None) for one, pose in zip(people, joints)]
+    path = both_ways(np.array(places) / 1000, frames_per_second, options.path)[:, None] * 1000
+    return [
+        replace(one, xyz_mm=_by_name(names, pose), camera_xyz_mm=_by_name(names, moved))
+        for one, pose, moved in zip(people, joints, joints + path)
+    ]
+
+
+def _by_name(names: Sequence[str], points: NDArray[np.float64]) -> dict[str, Point3]:
+    return {name: (float(x), float(y), float(z)) for name, (x, y, z) in zip(names, points)}
 
 
 def count_frames(source: str | Path) -> int:
@@ -171,19 +202,21 @@ class _Follower:
 
     def people(self, frame: Frame, name: str) -> list[TrackedPerson]:
         """Everybody in the next frame."""
-        found = self._found(frame, name)
+        detects = self.estimator.detector is not None and frame.number % self.options.detect_every == 0
+        found = self._found(frame, name, detects)
         self.boxes = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
         before_s = self.tracker.before_s
-        numbers = self.tracker.assign([joints_box(one) or one.bbox_xywh for one in found], frame.time_s)
+        # Where people cover each other both may get the joints of one; a detector's boxes stay apart.
+        where = [one.bbox_xywh if detects else joints_box(one) or one.bbox_xywh for one in found]
+        numbers = self.tracker.assign(where, frame.time_s)
         known = {track.number for track in self.tracker.tracks}
         self.smoothers = {number: smoother for number, smoother in self.smoothers.items() if number in known}
         return [self._smoothed(one, frame, number, before_s) for one, number in zip(found, numbers)]
 
-    def _found(self, frame: Frame, name: str) -> list[Prediction]:
-        if self.estimator.detector is not None:
-            look = frame.number % self.options.detect_every == 0
-            return self._estimate(frame, name, None if look else self.boxes)
-        return self._estimate(frame, name, self.boxes or None)
+    def _found(self, frame: Frame, name: str, detects: bool) -> list[Prediction]:
+        if detects or (self.estimator.detector is None and not self.boxes):
+            return self._estimate(frame, name, None)
+        return self._estimate(frame, name, self.boxes)
 
     def _estimate(self, frame: Frame, name: str, boxes: Sequence[Box] | None) -> list[Prediction]:
         return self.estimator.estimate([frame.image], [boxes], self.camera, names=[name])[0]

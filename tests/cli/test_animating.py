@@ -21,9 +21,9 @@ def write(
     """Frames, seconds of a frame and frames a second of somebody who walks to the camera's right at 1 m/s."""
     animations = Animations(bvh=True, trc=True)
     for number, time_s in zip(numbers, times_s, strict=True):
-        one = frame(person(10.0))
-        pelvis = (1000 * time_s, 0.0, 4000.0)
-        animations.add(TrackedPerson(one, number, time_s, 1, one.keypoints, one.xyz_mm, pelvis, rate))
+        pelvis = np.array([1000 * time_s, 0.0, 4000.0])
+        one = frame(person(10.0), camera=person(10.0) + pelvis)
+        animations.add(TrackedPerson(one, number, time_s, 1, one.keypoints, one.xyz_mm, video_rate=rate))
     bvh, trc = animations.write(folder / "clip")
     found, seconds = read_bvh(bvh)
     steps = np.diff([pose["pelvis"][0] for pose in found])

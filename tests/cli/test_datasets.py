@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -129,31 +127,3 @@ def test_a_record_that_is_wrong_is_one_line(adapter: Callable[[Change, Change], 
     adapter(as_it_is, lambda person: replace(person, bbox_xywh=None))
     with pytest.raises(DataError, match=r"of h36m test: expected bbox_xywh as four finite px.*, found None"):
         data("h36m", stick_people_3d, "test")
-
-
-def test_the_adapter_of_the_manual_works(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """docs/data-sets.md: its code, as it stands there, on labels of its form: 3 m away, in a world with z up."""
-    manual = (Path(__file__).parents[2] / "docs" / "data-sets.md").read_text(encoding="utf-8")
-    code = manual.split("```python\n")[1].split("```")[0]
-    module = ModuleType("headstart.datasets.own")
-    exec(compile(code, "data-sets.md", "exec"), module.__dict__)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(datasets.DATASETS, "own", "own")
-    side, height = np.array([0.1, -0.1] * 3 + [0.1, -0.1]), np.array([0, 0, -0.4, -0.4, 0.5, 0.5, -0.8, -0.8])
-    people = np.stack([np.stack([side, np.zeros(8), height + number / 50], 1) for number in range(5)])
-    np.savez(
-        tmp_path / "labels.npz",
-        train=people,
-        val=people[:2],
-        fx_fy_cx_cy=[1000.0, 1000, 500, 500],
-        rotation=[[1, 0, 0], [0, 0, -1], [0, 1, 0]],
-        translation_mm=[0, 0, 3000],
-    )
-    data("own", tmp_path, "train")
-    out = capsys.readouterr().out
-    # Hips, knees, shoulders, and pelvis and thorax from them.
-    assert "own train: 5 people, 40 labelled joints (40 visible, 0 occluded), 40 in 3D; 100.00%" in out
-    assert "500.0 mm from hip to shoulder; 0.0 px (0.0% of the box)" in out
-    assert "not used, as no canonical joint has the name: left_toe, right_toe" in out

@@ -58,6 +58,7 @@ class TestOutputsThatCannotBe:
         assert refused(out="locked") == "--out locked: cannot be written: no permission to write in locked"
         check_outputs(Outputs(json=Path("free/a.json"), folder=Path("out")), [])
 
+    @pytest.mark.posix("links without a privilege")
     def test_names_that_no_file_can_have(self, here: Path):
         Path("round").symlink_to("round")
         assert refused(json="x" * 300).endswith("x: cannot be written: File name too long")
@@ -76,7 +77,7 @@ class TestOutputsThatCannotBe:
         assert refused(npz="/dev/stdout").startswith("--npz /dev/stdout: expected a file to write")
         assert not list(here.iterdir())
 
-    @pytest.mark.skipif(not Path("/dev/null").exists(), reason="no such device")
+    @pytest.mark.posix("devices and links without a privilege")
     def test_devices_pipes_and_links_to_nothing_yet(self, here: Path, monkeypatch: pytest.MonkeyPatch):
         Path("link.json").symlink_to(here / "later.json")
         ends = os.pipe()
@@ -84,5 +85,6 @@ class TestOutputsThatCannotBe:
         monkeypatch.setattr(os, "access", lambda place, mode: not re.fullmatch(r"/proc/\d+/fd", str(place)))
         pipe = Path(f"/dev/fd/{ends[1]}")
         check_outputs(Outputs(json=Path("link.json"), csv=Path("/dev/null"), npz=pipe), [])
+        assert not Path("link.json").exists()
         for end in ends:
             os.close(end)

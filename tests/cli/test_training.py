@@ -97,3 +97,25 @@ def test_flags_that_contradict_the_weights(
 def test_input_sizes_are_named_where_they_do_not_fit(begun: list[Experiment]) -> None:
     line = fails(*train("--model.backbone", "nano", "--model.input-size", "250", "250"))
     assert line == "model.input_size (250, 250): expected multiples of 32 px"
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--stages.0.optimiser.learning-rate", "-1"), "stages.0.optimiser.learning_rate: expected > 0, got -1.0"),
+        (("--batch-size", "0"), "batch_size: expected >= 1, got 0"),
+        (("--model.sigma", "0"), "model.sigma: expected > 0, got 0.0"),
+        (("--threads", "0"), "--threads: expected >= 1, got 0"),
+    ],
+)
+def test_values_that_cannot_be_trained_with(flags: tuple[str, str], says: str, tmp_path: Path) -> None:
+    assert fails(*train(*flags, out=str(tmp_path / "new"))) == says
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "least"), [("--batch-size", "0", 1), ("--limit", "-1", 1), ("--workers", "-1", 0)]
+)
+def test_values_that_cannot_be_scored_with(flag: str, value: str, least: int) -> None:
+    line = fails("eval", "shipped", "--protocol", "h36m_standard", "--root", "DIR", flag, value)
+    assert line == f"{flag}: expected >= {least}, got {value}"

@@ -231,5 +231,5 @@ def test_without_the_package_the_remedy_is_named(root: Path, monkeypatch: pytest
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(ConfigError, match=r"pip install headstart\[aspset\]"):
+    with pytest.raises(ConfigError, match=r"pip install 'headstart\[aspset\]'"):
         aspset.read_joints(root / "trainval" / "joints_3d" / "04ac" / "04ac-0026.c3d")

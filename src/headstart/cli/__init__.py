@@ -5,9 +5,12 @@ Nothing heavy is imported before the verb is known: ``headstart --help`` must an
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
+import re
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Any
 
@@ -26,6 +29,7 @@ from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
 from headstart.errors import HeadstartError, Interrupted
 
+_ABOUT = "2D pre-training for 3D human pose estimation."
 _VERBS: dict[str, Any] = {
     "data": data,
     "pack": pack,
@@ -57,12 +61,7 @@ def main() -> None:
         print(f"headstart {__version__}")
         return
     try:
-        if arguments[:1] == ["train"] and len(arguments) > 1:
-            train(arguments[1:])
-        else:
-            tyro.extras.subcommand_cli_from_dict(
-                _VERBS, prog="headstart", description="2D pre-training for 3D human pose estimation.", args=arguments
-            )
+        _run(arguments)
         sys.stdout.flush()
     except HeadstartError as error:
         print(f"headstart: {error}", file=sys.stderr)
@@ -75,6 +74,34 @@ def main() -> None:
     except KeyboardInterrupt:
         print("headstart: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _run(arguments: list[str]) -> None:
+    """Do what the verb says; without one, tyro lists those there are and ends it."""
+    name = arguments[0] if arguments else ""
+    if name == "train":
+        train(arguments[1:])
+    elif name in _VERBS:
+        _VERBS[name].__doc__ = _unbroken(_VERBS[name].__doc__)
+        tyro.cli(_VERBS[name], prog=f"headstart {name}", args=arguments[1:])
+    else:
+        first_lines = {verb: _summary(function) for verb, function in _VERBS.items()}
+        tyro.extras.subcommand_cli_from_dict(first_lines, prog="headstart", description=_ABOUT, args=arguments)
+
+
+def _unbroken(docstring: str) -> str:
+    """Each paragraph and each argument on one line, as tyro breaks lines itself; code between single backticks."""
+    arguments = re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring))
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", arguments).replace("``", "`")
+
+
+def _summary(verb: Any) -> Callable[[], None]:
+    """What stands for a verb in the list of verbs: something that has the first paragraph of its docstring."""
+
+    def listed() -> None: ...
+
+    listed.__doc__ = _unbroken(verb.__doc__).partition("\n")[0]
+    return listed
 
 
 def _end_if_nobody_reads() -> None:

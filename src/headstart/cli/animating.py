@@ -11,7 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headstart.video import TrackedPerson
+    from headstart.video import TrackedPerson, VideoOptions
 
 # Two times in whole ms are at most one off.
 _ROUNDING_S = 0.0015
@@ -19,10 +19,12 @@ _ROUNDING_S = 0.0015
 
 @dataclass
 class Animations:
-    """What is kept of a video's people until their files are written: their smooth joints, no pictures."""
+    """What is kept of a video's people until their files are written: their joints, no pictures."""
 
     bvh: bool
     trc: bool
+    options: VideoOptions | None = None
+    """How they are smoothed."""
     tracks: dict[int, list[TrackedPerson]] = field(default_factory=dict)
     """Number of a person -> their frames, ascending."""
 
@@ -34,6 +36,7 @@ class Animations:
     def write(self, stem: Path) -> dict[Path, float]:
         """STEM_personN.bvh and .trc at the video's rate, none of who is in a single frame; path -> s when it begins."""
         from headstart.animation import evenly, write_bvh, write_trc
+        from headstart.video import smooth_motion
 
         written: dict[Path, float] = {}
         moving = {number: frames for number, frames in sorted(self.tracks.items()) if len(frames) > 1}
@@ -41,12 +44,13 @@ class Animations:
         rate = _rate(max(moving.values(), key=len)) if moving else 0.0
         for number, frames in moving.items():
             times = [one.time_s for one in frames]
-            even = evenly([one.smooth_prediction() for one in frames], times, rate)
+            even = evenly([one.prediction for one in frames], times, rate)
+            smooth = smooth_motion(even, rate, self.options)
             from_start = partial(write_trc, start_s=times[0])
             for wanted, suffix, write in ((self.bvh, ".bvh", write_bvh), (self.trc, ".trc", from_start)):
                 if wanted:
                     path = stem.with_name(f"{stem.name}_person{number}{suffix}")
-                    write(path, even, rate)
+                    write(path, smooth, rate)
                     written[path] = times[0]
         return written
 

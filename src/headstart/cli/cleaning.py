@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from headstart.cli.placeholders import DataSet, Folder, OptionalFile, Split
+
 
 def clean(
-    name: tyro.conf.Positional[str],
-    root: Path,
-    out: Path,
-    split: str = "train",
-    model: Path | None = None,
-    predictions: Path | None = None,
+    name: tyro.conf.Positional[DataSet],
+    root: Folder,
+    out: Folder,
+    split: Split = "train",
+    model: Annotated[Path | None, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = None,
+    predictions: OptionalFile = None,
     sides: float = 0.15,
     distance: float = 0.5,
     confidence: float = 0.35,
@@ -23,7 +26,7 @@ def clean(
     """Copy a packed split without the labels that a model contradicts: exchanged sides put right, wrong joints dropped.
 
     Beside the copy lie doubts.csv (who, what) and doubts.png (before and after): look at it before you train with
-    ``--root NAME=OUT``. Never clean what you score on: pack that split into OUT as it is. Distances are fractions of
+    --root NAME=OUT. Never clean what you score on: pack that split into OUT as it is. Distances are fractions of
     the trunk. Goes on where it was killed.
 
     Args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.placeholders import AsJson, DataSet, Folder, OptionalFolder, OptionalSplit, Pixels, Split
 from headstart.errors import ConfigError, HeadstartError
 
 if TYPE_CHECKING:
@@ -18,16 +19,17 @@ if TYPE_CHECKING:
 
 
 def data(
-    name: tyro.conf.Positional[str],
-    root: Path,
-    split: str | None = None,
+    name: tyro.conf.Positional[DataSet],
+    root: Folder,
+    split: OptionalSplit = None,
     check: bool = False,
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    json_output: AsJson = False,
 ) -> None:
     """Read a data set, count its people and joints, and say what is wrong with it.
 
     Args:
-        name: data set, e.g. mpii, lsp_extended, coco, h36m.
+        name: data set, e.g. mpii, lsp_extended, coco, h36m, or my_data.office for an adapter of yours in
+            my_data/office.py (docs/data-sets.md).
         root: its folder.
         split: one split; without it every split that lies there.
         check: also decode every image; any that cannot be read fails the check, and 3D labels that cannot be right.
@@ -128,18 +130,18 @@ def _measurements(checks: Checks3D) -> str:
 
 
 def pack(
-    name: tyro.conf.Positional[str],
-    root: Path,
-    split: str,
-    out: Path | None = None,
-    size: int = 256,
+    name: tyro.conf.Positional[DataSet],
+    root: Folder,
+    split: Split,
+    out: OptionalFolder = None,
+    size: Pixels = 256,
     margin: float = 1.6,
     quality: int = 92,
     workers: int = 2,
 ) -> None:
     """Store the surroundings of every person as small pictures beside their labels; training then reads those.
 
-    Goes on where it was killed. Train with ``--root NAME=OUT`` afterwards.
+    Goes on where it was killed. Train with --root NAME=OUT afterwards.
 
     Args:
         name: data set.
@@ -165,7 +167,7 @@ def pack(
             config,
             source={"dataset": name, "split": split},
             workers=workers,
-            on_progress=lambda done, total: display.update(done),
+            on_progress=display.update,
         )
     packed = sum(file.stat().st_size for file in folder.glob("*.arrow"))
     print(f"{folder}: {len(index) - len(manifest['unreadable']):,} people, {packed / 1e6:,.0f} MB")
@@ -174,17 +176,17 @@ def pack(
 
 
 def synth(
-    domain: tyro.conf.Positional[str],
-    split: str = "train",
+    domain: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DOMAIN")],
+    split: Split = "train",
     count: int = 1000,
     seed: int = 0,
-    size: int = 256,
+    size: Pixels = 256,
     workers: int = 2,
-    out: Path = Path("data/synthetic"),
+    out: Folder = Path("data/synthetic"),
 ) -> None:
     """Make labelled pictures of people: no registration, no download. Goes on where it was killed.
 
-    Train with `--root synthetic_DOMAIN=OUT`.
+    Train with --root synthetic_DOMAIN=OUT.
 
     Args:
         domain: wild, studio or occluded.

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from headstart.cli.placeholders import File, OptionalDataSet, OptionalFolder, OptionalSplit
 from headstart.errors import ConfigError
 
 
 def export(
-    checkpoint: tyro.conf.Positional[Path | None] = None,
+    checkpoint: Annotated[
+        tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[CHECKPOINT]", help_behavior_hint="")
+    ] = None,
     *,
-    out: Path,
+    out: File,
     format: Literal["onnx"] = "onnx",
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
-    calibrate: str | None = None,
-    root: Path | None = None,
-    split: str | None = None,
+    calibrate: OptionalDataSet = None,
+    root: OptionalFolder = None,
+    split: OptionalSplit = None,
     count: int = 200,
 ) -> None:
     """Write a checkpoint as one ONNX file: pictures in, joints out; checked against PyTorch before it is left.
+
+    docs/onnx.md says how to cut its crops and what to make of its outputs, without Headstart.
 
     Args:
         checkpoint: file, or folder of a run (its last weights); the model that ships if not given.

@@ -30,7 +30,7 @@ def predict_one_video(
 
     unused, folder = outcome.unused_name(name), outcome.outputs.folder
     overlay = None if folder is None else folder / f"{unused}.mp4"
-    animations = Animations(outcome.outputs.bvh, outcome.outputs.trc)
+    animations = Animations(outcome.outputs.bvh, outcome.outputs.trc, options)
     frames = 0
     scores: dict[int, list[float]] = {}  # of each track, frame by frame
     try:
@@ -49,7 +49,7 @@ def predict_one_video(
         if not is_camera(name):
             raise
         outcome.videos += 1
-    if folder is not None:
+    if folder is not None and frames:
         _write_animations(animations, name, folder / unused)
     if frames:
         found = described_scores([median(track) for track in scores.values()])
@@ -73,5 +73,8 @@ def _with_progress(name: str, video: Iterator[list[TrackedPerson]]) -> Iterator[
 
 
 def _write_animations(animations: Animations, name: str, stem: Path) -> None:
-    for path, start_s in animations.write(stem).items():
+    written = animations.write(stem)
+    for path, start_s in written.items():
         print(f"{name}: -> {path}" + (f", from {start_s:.2f} s on" if start_s else ""))
+    if (animations.bvh or animations.trc) and not written:
+        print(f"{name}: no motion to write: nobody is in two frames")

@@ -14,6 +14,15 @@ from headstart.cli.filming import predict_one_video
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
 from headstart.cli.outputs import Outputs, check_outputs
+from headstart.cli.placeholders import (
+    Detector,
+    Millimetres,
+    OptionalCount,
+    OptionalDevice,
+    OptionalFile,
+    OptionalFolder,
+    OptionalModel,
+)
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
@@ -28,23 +37,25 @@ _MANY = 20
 
 
 def predict(
-    inputs: tyro.conf.Positional[tuple[str, ...]],
-    model: str | None = None,
-    boxes: Path | None = None,
-    detector: str = "auto",
-    camera: str | None = None,
-    field_of_view: float | None = None,
-    height_mm: float = 1700.0,
-    json_output: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
-    csv: Path | None = None,
-    npz: Path | None = None,
+    inputs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]", help_behavior_hint="")
+    ],
+    model: OptionalModel = None,
+    boxes: OptionalFile = None,
+    detector: Detector = "auto",
+    camera: Annotated[str | None, tyro.conf.arg(metavar="F,CX,CY", help_behavior_hint="")] = None,
+    field_of_view: Annotated[float | None, tyro.conf.arg(metavar="DEGREES", help_behavior_hint="")] = None,
+    height_mm: Millimetres = 1700.0,
+    json_output: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help_behavior_hint="")] = None,
+    csv: OptionalFile = None,
+    npz: OptionalFile = None,
     bvh: bool = False,
     trc: bool = False,
-    out: Path | None = None,
+    out: OptionalFolder = None,
     flip_test: bool = True,
     batch_size: int = 32,
-    device: str | None = None,
-    detect_every: int | None = None,
+    device: OptionalDevice = None,
+    detect_every: OptionalCount = None,
 ) -> None:
     """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
 

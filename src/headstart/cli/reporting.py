@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from headstart.cli.placeholders import OptionalFolder
 
 if TYPE_CHECKING:
     from headstart.report import Section
 
 
 def report(
-    folder: tyro.conf.Positional[Path],
-    out: Path | None = None,
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="STUDY")],
+    out: OptionalFolder = None,
     unfinished: bool = False,
 ) -> None:
     """Write report.md and report.html of a study from its results, and print the answer and the main tables.
 
     Args:
-        folder: the study's folder (or the name of a folder in studies/): study.json and results/.
+        folder: the study's folder with study.json and results/, or its name below studies/ in the working folder.
         out: where to write; the study's folder if not given.
         unfinished: report the cells that are there, although others are still to be run.
     """

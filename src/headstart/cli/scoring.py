@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import tyro
 
+from headstart.cli.placeholders import (
+    AsJson,
+    File,
+    Folder,
+    OptionalCount,
+    OptionalDataSet,
+    OptionalSplit,
+    Protocol,
+)
 from headstart.cli.training import print_score
 
 
 def score(
-    predictions: tyro.conf.Positional[Path],
-    protocol: str,
-    root: Path,
-    dataset: str | None = None,
-    split: str | None = None,
-    limit: int | None = None,
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    predictions: tyro.conf.Positional[File],
+    protocol: Protocol,
+    root: Folder,
+    dataset: OptionalDataSet = None,
+    split: OptionalSplit = None,
+    limit: OptionalCount = None,
+    json_output: AsJson = False,
 ) -> None:
     """Score predictions of any system under a protocol; `headstart show protocols` lists them.
 
@@ -31,7 +37,7 @@ def score(
         root: folder of the data set, or a packed one: the one whose pictures were predicted.
         dataset: data set, where it is not the protocol's own.
         split: split, where it is not the protocol's own.
-        limit: score only so many people, as `headstart eval --limit` does (a quick look, not a result).
+        limit: score only so many people, evenly spread, as `headstart eval --limit` does (a quick look, not a result).
         json_output: print JSON.
     """
     from headstart.scoring import score_predictions

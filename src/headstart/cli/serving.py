@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from tyro.conf import arg
+
+from headstart.cli.placeholders import Detector, Millimetres, OptionalDevice, OptionalModel
+
 
 def serve(
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    model: str | None = None,
-    detector: str = "auto",
-    height_mm: float = 1700.0,
+    host: Annotated[str, arg(metavar="HOST")] = "127.0.0.1",
+    port: Annotated[int, arg(metavar="PORT")] = 7860,
+    model: OptionalModel = None,
+    detector: Detector = "auto",
+    height_mm: Millimetres = 1700.0,
     flip_test: bool = True,
-    device: str | None = None,
+    device: OptionalDevice = None,
     upload_mb: int = 25,
     megapixels: int = 50,
     waiting: int = 32,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from headstart.cli.placeholders import File, OptionalFolder, OptionalSplit
 from headstart.errors import ConfigError
 
 
 def show(
     what: tyro.conf.Positional[Literal["recipes", "protocols", "config", "samples", "targets"]],
-    name: tyro.conf.Positional[str] = "",
-    root: Path | None = None,
-    split: str | None = None,
-    out: Path = Path("sheet.png"),
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")] = "",
+    root: OptionalFolder = None,
+    split: OptionalSplit = None,
+    out: File = Path("sheet.png"),
     count: int = 24,
     seed: int = 0,
     augment: bool = False,
@@ -38,7 +40,7 @@ def show(
         from headstart.recipes import RECIPES
 
         for recipe, function in RECIPES.items():
-            print(f"{recipe}\n    {' '.join((function.__doc__ or '').split())}\n")
+            print(f"{recipe}\n{_in_lines(function.__doc__ or '')}\n")
     elif what == "protocols":
         from headstart.protocols import PROTOCOLS
 
@@ -51,6 +53,12 @@ def show(
         print(json.dumps(asdict(build(name, Sources())), indent=1))
     else:
         _show_pictures(what == "targets", name, root, split, out, count, seed, augment)
+
+
+def _in_lines(docstring: str) -> str:
+    """What a recipe is, and a line each for its claim, command, cost and what was measured."""
+    text = " ".join(docstring.split()).replace("``", "`")
+    return "\n".join(f"    {line}" for line in re.split(r" (?=(?:Claim|Command|Cost|Measured): )", text))
 
 
 def _show_pictures(

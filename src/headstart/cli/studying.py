@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from headstart.cli.placeholders import AsJson, OptionalFolder
 from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError, HeadstartError
 
 if TYPE_CHECKING:
     from headstart.executors import Folders, Task
-    from headstart.results import Scores
+    from headstart.results import RunResult, Scores
     from headstart.study import Cell, Study
 
 
@@ -27,16 +28,16 @@ class StudyArguments:
 
     action: tyro.conf.Positional[Literal["plan", "run", "status", "cell"]]
     """plan, run, status; cell runs a single one (what run starts in processes of their own; a task of a job array)."""
-    name: tyro.conf.Positional[str]
-    """Study: a folder below studies/ with a study.py, or the path of one."""
-    cell: tyro.conf.Positional[str] = ""
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="STUDY")]
+    """A folder with a study.py: its name below studies/ in the working folder, or its path."""
+    cell: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[CELL]", help_behavior_hint="")] = ""
     """cell only: its name, as plan prints it."""
-    out: Path | None = None
+    out: OptionalFolder = None
     """Folder of the study's results (the study's own if not given)."""
-    work: Path | None = None
+    work: OptionalFolder = None
     """Folder for checkpoints and logs of cells under way (OUT/work, or runs/study-NAME if neither is given)."""
-    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
-    """NAME=DIR, repeatable: folder of a data set, where it is not the study's own."""
+    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=DIR")] = field(default=())
+    """Folder of a data set, where it is not the study's own."""
     jobs: int = 1
     """Cells at once on this machine."""
     threads: int = 1
@@ -45,39 +46,39 @@ class StudyArguments:
     """Processes (GPUs) of each cell, by torchrun."""
     executor: Literal["here", "ray"] = "here"
     """Where cells run: this machine, or a Ray cluster."""
-    address: str = "auto"
+    address: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "auto"
     """ray: of the cluster."""
     cpus: float = 1.0
     """ray: CPUs that a cell takes."""
     gpus: float = 0.0
     """ray: GPUs that a cell takes."""
-    seeds: tuple[int, ...] = ()
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="INT [INT ...]", help_behavior_hint="")] = ()
     """Only cells with these seeds (a first look)."""
-    only: str = "*"
+    only: Annotated[str, tyro.conf.arg(metavar="PATTERN")] = "*"
     """Only cells whose names fit this pattern: '*studio*'."""
-    flops_per_second: float | None = None
+    flops_per_second: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
     """plan: hours on a machine that trains at this rate, instead of a measurement of this one."""
     keep: bool = False
-    """Keep every cell's weights in the working folder."""
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Keep every cell's weights in the working folder, so that tests may be added to the study later."""
+    json_output: AsJson = False
     """plan and status: print JSON."""
 
 
 def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
     """Plan, run or look at a study: its cells train the same model in several ways at the same budget.
 
-    ``plan`` lists the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are finished
-    and goes on with those that were killed. ``status`` says how far it is. ``headstart report NAME`` reads the results.
+    What ``plan`` lists is the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are
+    finished and goes on with those that were killed; where tests have come to the study since, cells whose weights were
+    kept are scored under those. ``status`` says how far it is. ``headstart report NAME`` reads the results.
     """
-    from headstart.datasets import DATASETS
     from headstart.study import cells as cells_of
-    from headstart.study import load_study, unknown
+    from headstart.study import load_study, unknown_data_sets
     from headstart.study_plan import check_matched
 
     if min(given.jobs, given.threads, given.processes) < 1:
         raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
     plan = load_study(given.name)
-    for problem in unknown("--root", parse_roots(given.root), DATASETS, "data sets"):
+    for problem in unknown_data_sets("--root", parse_roots(given.root)):
         raise ConfigError(problem)
     cells = [cell for cell in cells_of(plan) if not given.seeds or cell.seed in given.seeds]
     cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
@@ -145,12 +146,12 @@ def _study_file(folders: Folders) -> Path:
 
 def _write_study(plan: Study, folders: Folders) -> None:
     """What the report reads beside the results."""
-    from headstart.results import write_atomically
+    from headstart.results import write_json
     from headstart.study_records import require_chosen_before, study_record
 
     require_chosen_before(_study_file(folders), plan)
     record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
-    write_atomically(_study_file(folders), json.dumps(record, indent=1).encode())
+    write_json(_study_file(folders), record)
 
 
 def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
@@ -159,6 +160,7 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
 
     folders = _folders(plan, given)
     missing, is_done = _missing(plan, cells, folders), _is_done(plan, cells, folders)
+    _require_weights(plan, missing, folders)
     _write_study(plan, folders)
     tasks = [_task(cell, folders, given) for cell in missing]
     done = len(cells) - len(missing)
@@ -189,9 +191,26 @@ def _task(cell: Cell, folders: Folders, given: StudyArguments) -> Task:
 
 
 def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
-    from headstart.study_records import cell_record, finished
+    from headstart.study_records import finished
 
-    return [cell for cell in cells if finished(folders.results, cell_record(plan, cell)) is None]
+    return [cell for cell in cells if finished(folders.results, plan, cell) is None]
+
+
+def _trained(plan: Study, cells: list[Cell], folders: Folders) -> dict[Cell, RunResult]:
+    """Those that are trained, whichever tests they have still to be scored under."""
+    from headstart.study_records import filed
+
+    found = ((cell, filed(folders.results, plan, cell)) for cell in cells)
+    return {cell: result for cell, result in found if result is not None}
+
+
+def _require_weights(plan: Study, missing: list[Cell], folders: Folders) -> None:
+    """Raises :class:`ConfigError` for cells that can neither be scored as the study asks nor should be trained."""
+    if trained := _trained(plan, missing, folders):
+        from headstart.added_tests import require_weights
+
+        for cell, result in trained.items():
+            require_weights(result, plan.tests, folders.work / cell.name / "run" / "last.safetensors")
 
 
 def _is_done(plan: Study, cells: list[Cell], folders: Folders) -> Callable[[Task], bool]:
@@ -212,6 +231,7 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.study_plan import budget_flops, flops_per_sample, seconds_per_sample
 
     missing = set(_missing(plan, cells, _folders(plan, given)))
+    trained = _trained(plan, cells, _folders(plan, given))
     used = {cell.backbone: plan.models[cell.backbone] for cell in cells}
     seconds = {
         name: flops_per_sample(model) / given.flops_per_second
@@ -225,17 +245,19 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
             "samples": samples_of(plan, cell),
             "flops": budget_flops(plan, cell),
             "hours": seconds[cell.backbone] * samples_of(plan, cell) / 3600,
+            "trained": cell in trained,
             "finished": cell not in missing,
         }
         for cell in cells
     ]
-    left = sum(row["hours"] for row in rows if not row["finished"])
+    left = sum(row["hours"] for row in rows if not row["trained"])
     if given.json_output:
         print(json.dumps({"study": plan.name, "cells": rows, "hours_left": left / given.jobs}))
         return
     print(f"{plan.title}\n{plan.question}\n")
     for row in rows:
-        state = "finished" if row["finished"] else f"{row['hours'] * 60:.1f} min"
+        state = "to be scored" if row["trained"] else f"{row['hours'] * 60:.1f} min"
+        state = "finished" if row["finished"] else state
         print(f"  {row['cell']:<64} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
     where = "at that rate" if given.flops_per_second else "on this machine"
     for name, model in used.items():
@@ -249,7 +271,9 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
 def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     folders = _folders(plan, given)
     missing = set(_missing(plan, cells, folders))
-    states = {cell.name: "finished" if cell not in missing else _state(folders.work / cell.name) for cell in cells}
+    trained = _trained(plan, cells, folders)
+    states = {cell.name: _state(folders.work / cell.name, cell in trained) for cell in cells if cell in missing}
+    states = {cell.name: states.get(cell.name, "finished") for cell in cells}
     if given.json_output:
         print(json.dumps(states))
         return
@@ -258,10 +282,13 @@ def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None
     print(f"{plan.name}: {len(cells) - len(missing)} of {len(cells)} cells finished")
 
 
-def _state(work: Path) -> str:
+def _state(work: Path, trained: bool) -> str:
     """Of a cell that is not finished, by what lies in its working folder."""
     from headstart.locks import is_held
 
     if is_held(work):
         return "running"
-    return "stopped" if (work / "run" / "last.safetensors").is_file() else "missing"
+    has_weights = (work / "run" / "last.safetensors").is_file()
+    if trained:
+        return "to be scored" if has_weights else "to be scored, but its weights are gone"
+    return "stopped" if has_weights else "missing"

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.placeholders import (
+    AsJson,
+    DataSets,
+    Folder,
+    OptionalCount,
+    OptionalDataSet,
+    OptionalFile,
+    OptionalSplit,
+    Protocol,
+)
 from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError
 
@@ -21,23 +31,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainArguments:
-    """Train by a recipe. Every field of its configuration can be set: --stages.0.budget.samples 50000."""
+    """Train by a recipe; fields of its configuration can be set: --stages.0.budget.samples 50000.
 
-    recipe: tyro.conf.Positional[str]
+    Of its losses that is each one's weight; other losses are set from Python.
+    """
+
+    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
     """Name of a recipe; `headstart show recipes` lists them."""
-    out: Path
+    out: Folder
     """Folder of the run: checkpoints, logs, result.json."""
     resume: bool = False
     """Go on where the run in OUT was stopped."""
-    two_d: tuple[str, ...] = ("mpii",)
+    two_d: DataSets = ("mpii",)
     """Data sets with 2D labels."""
-    three_d: tuple[str, ...] = ("h36m",)
+    three_d: DataSets = ("h36m",)
     """Data sets with 3D labels."""
-    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = field(default=())
-    """NAME=DIR, repeatable: folder of a data set (data/NAME if not given)."""
-    unscored: tuple[str, ...] = ()
+    root: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=DIR")] = field(default=())
+    """Folder of a data set (data/NAME if not given)."""
+    unscored: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATASET ...", help_behavior_hint="")] = ()
     """Data sets that have no split to score: trained on alone."""
-    threads: int | None = None
+    threads: OptionalCount = None
     """CPU threads of the training process."""
 
 
@@ -55,6 +68,7 @@ def train(arguments: list[str]) -> None:
     from headstart import recipes
     from headstart.train import run
 
+    _require_at_least(1, threads=given.threads)
     experiment = _overridden(recipes.build(given.recipe, _sources(given)), given, rest)
     if given.threads:
         import torch
@@ -90,6 +104,13 @@ def _overridden(recipe: Experiment, given: TrainArguments, rest: list[str]) -> E
     return experiment
 
 
+def _require_at_least(least: int, **options: int | None) -> None:
+    """Raises :class:`ConfigError` for an option that is given and less."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise ConfigError(f"--{name.replace('_', '-')}: expected >= {least}, got {value}")
+
+
 def _has_recipe(arguments: list[str]) -> bool:
     """Whether --help should show the recipe's configuration instead of the verb's own options."""
     return bool(arguments) and not arguments[0].startswith("-")
@@ -102,18 +123,18 @@ def _sources(given: TrainArguments) -> Sources:
 
 
 def evaluate(
-    checkpoint: tyro.conf.Positional[Path],
-    protocol: str,
-    root: Path,
-    dataset: str | None = None,
-    split: str | None = None,
-    flip_test: bool | None = None,
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="CHECKPOINT")],
+    protocol: Protocol,
+    root: Folder,
+    dataset: OptionalDataSet = None,
+    split: OptionalSplit = None,
+    flip_test: Annotated[bool | None, tyro.conf.arg(metavar="{True,False}", help_behavior_hint="")] = None,
     batch_size: int = 64,
     workers: int = 2,
-    limit: int | None = None,
-    predictions: Path | None = None,
-    picture: Path | None = None,
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    limit: OptionalCount = None,
+    predictions: OptionalFile = None,
+    picture: OptionalFile = None,
+    json_output: AsJson = False,
 ) -> None:
     """Score a checkpoint under a protocol; `headstart show protocols` lists them.
 
@@ -134,6 +155,8 @@ def evaluate(
     """
     from headstart.scoring import evaluate_checkpoint
 
+    _require_at_least(1, batch_size=batch_size, limit=limit)
+    _require_at_least(0, workers=workers)
     scores = evaluate_checkpoint(
         checkpoint,
         protocol,

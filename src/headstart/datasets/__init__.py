@@ -1,4 +1,4 @@
-"""Data sets: one adapter module each, and one line in :data:`DATASETS`.
+"""Data sets: one adapter module each. Those of this package have a line in :data:`DATASETS`, others a name with a dot.
 
 An adapter is a module with three names:
 
@@ -6,6 +6,10 @@ An adapter is a module with three names:
 * ``SPLITS``: the names of its splits;
 * ``annotations(root, split)``: yields one :class:`~headstart.records.Annotation` a person, in a fixed order
   (docs/data-sets.md says what it must be).
+
+One that is not part of this package is named as Python imports it: ``my_data.office``, installed or the file
+``my_data/office.py`` below the working folder. It may say what scores it while training, by ``VALIDATION_2D`` and
+``VALIDATION_3D`` (:func:`validation`).
 
 No torch, no cropping, no metric in an adapter; and no ``from __future__ import annotations``, which would bind the name
 ``annotations`` that the function needs.
@@ -17,12 +21,14 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
+from headstart.datasets.importing import imported
 from headstart.errors import ConfigError
 from headstart.records import Annotation
 from headstart.skeleton import Skeleton
 
-#: Data set name -> module of this package.
+#: Data set name -> module of this package, or any module where the value has a dot.
 DATASETS: dict[str, str] = {
     "mpii": "mpii",
     "lsp": "lsp",
@@ -40,11 +46,18 @@ DATASETS: dict[str, str] = {
 }
 
 
+def is_known(name: str) -> bool:
+    """Whether it is a data set of this package, or may be a module of the user's."""
+    return name in DATASETS or "." in name
+
+
 def adapter(name: str) -> ModuleType:
-    """The adapter module of a data set; raises :class:`ConfigError` naming those there are."""
-    if name not in DATASETS:
-        raise ConfigError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
-    return importlib.import_module(f"{__name__}.{DATASETS[name]}")
+    """The adapter module of a data set; raises :class:`ConfigError` for an unknown one, naming those there are."""
+    if not is_known(name):
+        own = "or my_data.office for an adapter of yours in my_data/office.py"
+        raise ConfigError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}, {own}")
+    module = DATASETS.get(name, name)
+    return imported(module) if "." in module else importlib.import_module(f"{__name__}.{module}")
 
 
 def skeleton(name: str) -> Skeleton:
@@ -54,7 +67,32 @@ def skeleton(name: str) -> Skeleton:
 
 def splits(name: str) -> tuple[str, ...]:
     """Names of the data set's splits."""
-    return adapter(name).SPLITS
+    return tuple(adapter(name).SPLITS)
+
+
+def validation(name: str, kind: Literal["VALIDATION_2D", "VALIDATION_3D"]) -> tuple[str, str] | None:
+    """The protocol and the split that score a data set while training, as its adapter says; None where it does not.
+
+    Raises :class:`ConfigError` for anything but two names, the second one of its splits.
+    """
+    found = getattr(adapter(name), kind, None)
+    if found is None:
+        return None
+    if not isinstance(found, (tuple, list)) or len(found) != 2 or found[1] not in splits(name):
+        expected = f"(protocol, split), the split one of {', '.join(splits(name))}"
+        raise ConfigError(f"data set {name!r}: {kind}: expected {expected}; found {found!r}")
+    return found[0], found[1]
+
+
+def code_of(name: str) -> list[Path]:
+    """Files whose change asks for a new index: the adapters of this package and, of one elsewhere, what lies beside it.
+
+    In a fixed order.
+    """
+    folders = [Path(__file__).parent]
+    if (file := adapter(name).__file__) and Path(file).parent not in folders:
+        folders.append(Path(file).parent)
+    return [path for folder in folders for path in sorted(folder.glob("*.py"))]
 
 
 def iter_annotations(name: str, root: Path, split: str) -> Iterator[Annotation]:

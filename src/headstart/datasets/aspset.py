@@ -17,7 +17,7 @@ archive of their own. The published test figures use every fifth frame (10 a sec
 9 cm above the shoulders and 24 cm below ``head_top``, as MPII's does; ``pelvis`` is labelled, some 6 cm above the
 line between the hips. ``action`` is empty: the clips are numbered, not named.
 
-Reading C3D needs the package ``c3d`` (``pip install headstart[aspset]``). Key: ``SUBJECT-CLIP-VIEW-FRAME``.
+Reading C3D needs the package ``c3d`` (``pip install 'headstart[aspset]'``). Key: ``SUBJECT-CLIP-VIEW-FRAME``.
 """
 
 import csv
@@ -196,4 +196,4 @@ def _c3d_reader() -> Any:
     try:
         return importlib.import_module("c3d").Reader
     except ImportError as error:
-        raise ConfigError("ASPset-510 is stored as C3D: pip install headstart[aspset]") from error
+        raise ConfigError("ASPset-510 is stored as C3D: pip install 'headstart[aspset]'") from error

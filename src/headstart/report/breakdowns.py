@@ -19,7 +19,6 @@ from headstart.report.comparison import (
     main_pairs,
     main_protocol,
     over_seeds,
-    pairing,
     protocols,
     provenance,
     recorrected,
@@ -33,6 +32,7 @@ from headstart.report.comparison import (
 )
 from headstart.report.document import Entry, Figure, Row, Section, Table, Tone, arm_title, mean_and_std, plain
 from headstart.report.series import series_of_summaries
+from headstart.report.wording import wording
 from headstart.results import Scores
 
 
@@ -93,7 +93,7 @@ def geometric(study: Study) -> Section | None:
     header = ["Arm, trained on", *column_titles(study, names)]
     note = provenance(study, [variant for pair in pairs for variant in pair], names)
     text = (
-        f"With minus without the geometric stage, at the same total budget, {pairing(study)}; "
+        f"With minus without the geometric stage, at the same total budget, {wording(study).pairing}; "
         f"p after Holm over {len(found)} comparisons."
     )
     return Section("geometric", "The geometric stage", [text], [Table("With minus without", header, rows, note)])

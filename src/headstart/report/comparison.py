@@ -144,11 +144,6 @@ def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
     return [replace(one, p=float(p), comparisons=tested) for one, p in zip(comparisons, adjusted)]
 
 
-def pairing(study: Study) -> str:
-    """Whether the study's test pairs arms by seed, in words."""
-    return "paired by seed" if study.significance_test == "paired" else "not paired by seed (Welch's test)"
-
-
 def counts(found: list[Comparison]) -> str:
     """``significantly better in 1 and not significantly different in 3 of 4 comparisons``."""
     better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]

@@ -25,6 +25,7 @@ from headstart.report.comparison import (
 from headstart.report.compute import Band, ComputeRatio, Reached, band, compute_ratio, compute_to_reach
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops
 from headstart.report.series import series_of_band
+from headstart.report.wording import wording
 from headstart.results import Better
 
 _ABOUT = (
@@ -151,13 +152,12 @@ class _Target:
 def compute_to_error(study: Study) -> Section | None:
     """How many times the compute of each arm the baseline needs to reach the same error."""
     tables = [table for setting in settings(study) for table in [_compute_table(study, setting)] if table]
-    by_seed = "seed by seed" if study.significance_test == "paired" else "means over the seeds that reach it"
     text = (
-        f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, {by_seed}: above 1, the arm "
-        "needs less. Between two validations the value is read linearly in the logarithm of compute; nothing is "
-        "extrapolated. The points of a curve lie along one run, whose rate still falls: a run planned for less compute "
-        "would end at another error. A seed that ends its budget short of the error has not reached it and is not in "
-        "the ratio; where that happens, the ratio of the others flatters the arm that missed."
+        f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, {wording(study).ratios}:"
+        " above 1, the arm needs less. Between two validations the value is read linearly in the logarithm of compute;"
+        " nothing is extrapolated. The points of a curve lie along one run, whose rate still falls: a run planned for"
+        " less compute would end at another error. A seed that ends its budget short of the error has not reached it"
+        " and is not in the ratio; where that happens, the ratio of the others flatters the arm that missed."
     )
     return Section("compute-to-error", "Compute to reach an error", [text], tables) if tables else None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from headstart.errors import DataError
 from headstart.report.cells import Cell, Study, Variant
+from headstart.results import RunResult, form_of
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def mismatches(study: Study) -> list[Mismatch]:
         if variant.arm != study.baseline:
             found += _against_partner(study, variant, cells)
     found += [Mismatch(cell, "a result.json", "none", unfinished=True) for cell in study.unfinished]
+    found += _still_to_be_scored(study)
     if study.planned_cells > len(study.cells):
         expected = f"{study.planned_cells} finished cells, as planned"
         found.append(Mismatch(study.name, expected, str(len(study.cells)), unfinished=True))
@@ -72,6 +74,13 @@ def _spent(cell: Cell) -> list[Mismatch]:
         return []
     expected = f"{cell.variant.budget_flops:.6g} FLOPs spent, to within one step ({tolerance:.3g})"
     return [Mismatch(cell.id, expected, f"{cell.flops:.6g}")]
+
+
+def _still_to_be_scored(study: Study) -> list[Mismatch]:
+    """Tests that came to the study later, which only some of its cells have been scored under yet."""
+    tests = dict.fromkeys(name for cell in study.cells for name in cell.scores)
+    missing = [(cell, name) for cell in study.cells for name in tests if name not in cell.scores]
+    return [Mismatch(cell.id, f"a score under {name}", "none", unfinished=True) for cell, name in missing]
 
 
 def _without_number(cell: Cell) -> list[Mismatch]:
@@ -158,7 +167,18 @@ def _run_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
     checks: list[tuple[str, Any, Any]] = [("a device", cell.result.device, partner.result.device)]
     if cell.result.processes is not None and partner.result.processes is not None:
         checks.append(("processes", cell.result.processes, partner.result.processes))
+    checks += [(f"a device that scored {name}", *devices) for name, devices in _later_devices(cell, partner).items()]
     return _different(cell, partner, checks)
+
+
+def _later_devices(cell: Cell, partner: Cell) -> dict[str, tuple[str, str]]:
+    """Test that either was scored under after its run -> what scored both."""
+    ours, theirs = cell.result, partner.result
+    return {name: (_device(ours, name), _device(theirs, name)) for name in {**ours.scored_later, **theirs.scored_later}}
+
+
+def _device(result: RunResult, test: str) -> str:
+    return result.scored_later.get(test, {}).get("device", result.device)
 
 
 def _different(cell: Cell, partner: Cell, checks: Sequence[tuple[str, Any, Any]]) -> list[Mismatch]:
@@ -180,15 +200,18 @@ def _three_d(cell: Cell) -> dict[str, int | None]:
 
 def _labelled_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
     ours, theirs = _labels(cell), _labels(partner)
-    return _different(cell, partner, [(name, ours[name], theirs[name]) for name in ours if name in theirs])
+    # Each form of a digest by itself: a run that an earlier version began may have both.
+    return _different(cell, partner, [(one[0], ours[one], theirs[one]) for one in ours if one in theirs])
 
 
-def _labels(cell: Cell) -> dict[str, str]:
-    """What labels are of, in words -> their digest, where one is recorded."""
-    found = {f"labels of the test {name} (digest)": [digest] for name, digest in cell.result.test_labels.items()}
+def _labels(cell: Cell) -> dict[tuple[str, str], str]:
+    """(what labels are of, in words; form of the digest) -> their digest, where one is recorded."""
+    every = [(f"the test {name}", digest) for name, digest in cell.result.test_labels.items()]
     for stage, cost in zip(cell.result.config.get("stages", ()), cell.result.stages):
-        for one, digest in zip(stage["data"], cost.labels):
-            found.setdefault(f"labels of {one['dataset']} {one['split']} (digest)", []).append(digest)
+        every += [(f"{one['dataset']} {one['split']}", digest) for one, digest in zip(stage["data"], cost.labels)]
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, digest in every:
+        found.setdefault((f"labels of {name} (digest)", form_of(digest)), []).append(digest)
     # Several where they were changed before a run was gone on with.
     return {name: ", then ".join(dict.fromkeys(digests)) for name, digests in found.items()}
 
@@ -197,7 +220,9 @@ def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
     ours, theirs = (
         {(n, _LEFT_OUT.sub("", s.description)): s.n for n, s in one.scores.items()} for one in (cell, partner)
     )
-    different = [name for name in {**theirs, **ours} if ours.get(name) != theirs.get(name)]
+    # What one of them is still to be scored under is another matter.
+    both = cell.scores.keys() & partner.scores.keys()
+    different = [one for one in {**theirs, **ours} if one[0] in both and ours.get(one) != theirs.get(one)]
     if not different:
         return []
     protocol, description = different[0]

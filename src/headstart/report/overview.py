@@ -18,7 +18,6 @@ from headstart.report.comparison import (
     main_pairs,
     main_protocol,
     over_seeds,
-    pairing,
     protocols,
     provenance,
     recorrected,
@@ -32,7 +31,8 @@ from headstart.report.comparison import (
 from headstart.report.curves import main_ratios
 from headstart.report.dials import in_short
 from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
-from headstart.statistics import SignificanceTest, least_permutation_p, summarise
+from headstart.report.wording import wording
+from headstart.statistics import least_permutation_p, summarise
 
 
 def answer(study: Study) -> Section:
@@ -81,30 +81,18 @@ def _elsewhere(study: Study) -> list[str]:
     return [f"- **All other tests** (corrected among themselves): {counts(recorrected(found))}."]
 
 
-#: Significance test -> what differences are, the t-test, the interval, the test without assumptions.
-_TESTS: dict[SignificanceTest, tuple[str, str, str, str]] = {
-    "paired": ("paired by seed", "the paired t-test", "Student's t", "all patterns of signs"),
-    "welch": (
-        "of means, not paired by seed",
-        "Welch's t-test",
-        "Welch's t",
-        "all ways to deal the values to the two arms",
-    ),
-}
-
-
 def _limits(study: Study, found: list[Comparison]) -> str:
     least = min(one.difference.n for one in found)
     if least == 1:
         return "With a single seed there is no interval and no test: chance alone may explain any difference."
-    are, test, interval, patterns = _TESTS[study.significance_test]
+    words = wording(study)
     smallest = least_permutation_p(least, study.significance_test)
     corrected = f", corrected over these {len(found)} comparisons" if len(found) > 1 else ""
     return (
-        f"Differences are {are}; p is that of {test}, two-sided{corrected}, significant below 0.05;"
-        f" intervals are {interval}, not corrected. With {least} seeds the test without assumptions ({patterns})"
-        f" cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them beside, not"
-        " instead."
+        f"Differences are {words.differences}; p is that of {words.t_test}, two-sided{corrected}, significant below"
+        f" 0.05; intervals are {words.interval}, not corrected. With {least} seeds the test without assumptions"
+        f" ({words.patterns}) cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them"
+        " beside, not instead."
     )
 
 
@@ -181,9 +169,10 @@ def differences(study: Study) -> Section | None:
         here = [one for one in found if Setting.of(one.first) == setting]
         if here:
             tables.append(_difference_table(study, setting, here))
-    folded = f"bootstrap and {_PERMUTATION[study.significance_test].lower()} test"
+    words = wording(study)
+    folded = f"bootstrap and {words.permutation.lower()} test"
     text = (
-        f"Arm minus {arm_title(study.baseline)}, {pairing(study)}, with the 95 % t interval and p after Holm over all "
+        f"Arm minus {arm_title(study.baseline)}, {words.pairing}, with the 95 % t interval and p after Holm over all "
         f"{len(found)} comparisons of this section. With so many comparisons only large effects stand out: the answer "
         f"above rests on the few that were planned. Folded: {folded}."
     )
@@ -207,9 +196,6 @@ def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -
     return Table(f"Trained on {setting.title}", header, rows, note)
 
 
-_PERMUTATION: dict[SignificanceTest, str] = {"paired": "Sign-flip", "welch": "Permutation"}
-
-
 def _tests_table(study: Study, found: list[Comparison]) -> Table:
     header = [
         "Arm, trained on",
@@ -219,7 +205,7 @@ def _tests_table(study: Study, found: list[Comparison]) -> Table:
         "Bootstrap",
         "t-test p",
         "after Holm",
-        f"{_PERMUTATION[study.significance_test]} p",
+        f"{wording(study).permutation} p",
         "n",
     ]
     rows = [

@@ -52,7 +52,7 @@ def _tuples(value: Any) -> Any:
 @lru_cache(maxsize=1)
 def load_postures() -> dict[str, Posture]:
     """Name -> posture, read once a process."""
-    text = resources.files("headstart.synth").joinpath("assets/postures.toml").read_text()
+    text = resources.files("headstart.synth").joinpath("assets/postures.toml").read_text(encoding="utf-8")
     known = {field.name for field in fields(Posture)}
     table = tomllib.loads(text)
     strange = {key for entry in table.values() for key in entry} - known

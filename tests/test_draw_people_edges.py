@@ -1,0 +1,106 @@
+"""Pictures for users, detail by detail: bones and rims, words, grids, whose views are shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from headstart.draw import LEFT, MIDDLE, RIGHT
+from headstart.draw_people import draw_people, draw_view, result_picture, write
+from headstart.records import RGB, Prediction
+from test_draw_people import GREY, someone
+
+COLOURS = {"left": LEFT, "right": RIGHT}
+
+
+def point(found: Prediction, joint: str) -> np.ndarray:
+    return np.array(found.keypoints[joint][:2])
+
+
+@pytest.mark.parametrize("sure", [0.9, 0.1])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(("upper", "lower"), [("hip", "knee"), ("knee", "ankle"), ("elbow", "wrist")])
+def test_bones_have_the_colour_of_their_side_and_a_dark_rim(side: str, upper: str, lower: str, sure: float) -> None:
+    found = someone(scale=0.15, sure=sure)
+    start, end = point(found, f"{side}_{upper}"), point(found, f"{side}_{lower}")
+    across = np.array([start[1] - end[1], end[0] - start[0]]) / np.linalg.norm(end - start)
+    picture = draw_people(GREY, [found])
+    x, y = np.round((start + end) / 2).astype(int)
+    # OpenCV smooths the edges of lines as thin as these.
+    np.testing.assert_allclose(picture[y, x].astype(int), COLOURS[side], atol=60)
+    assert any(
+        (picture[tuple(np.round((start + end) / 2 + across * beside).astype(int)[::-1])] < 80).all()
+        for beside in (2, 3)
+    )
+
+
+def test_words_are_mixed_into_the_picture_by_their_share() -> None:
+    """On black every pixel is a share of the colour, and somewhere the whole of it."""
+    canvas = np.zeros((30, 80, 3), np.uint8)
+    write(canvas, "words", (5, 5), 15, (200, 100, 50))
+    assert canvas.max((0, 1)).tolist() == [200, 100, 50]
+    np.testing.assert_allclose(canvas[..., 0] / 2.0, canvas[..., 1], atol=0.8)
+    np.testing.assert_allclose(canvas[..., 0] / 4.0, canvas[..., 2], atol=0.8)
+
+
+def test_a_view_has_its_title_at_the_upper_left() -> None:
+    pose = someone().xyz_mm
+    rows, columns = np.nonzero((draw_view(pose, "front", 300, 1000) != draw_view(pose, "", 300, 1000)).any(-1))
+    assert 8 <= rows.min() < rows.max() < 8 + 20
+    assert 10 <= columns.min() < columns.max() < 10 + 40
+
+
+@pytest.mark.parametrize(("side", "vertical"), [(False, [70, 170, 270, 370]), (True, [60, 160, 260, 360])])
+def test_grids_go_through_the_pelvis(side: bool, vertical: list[int]) -> None:
+    """Of 0.2 px a mm about the middle of the pose, (150, 100, -300): its lines are 100 px apart."""
+    pose = {"pelvis": (0.0, 0.0, 0.0), "nose": (300.0, 200.0, -600.0)}
+    view = draw_view(pose, "", 400, 1000, side=side)
+    np.testing.assert_allclose(np.flatnonzero((view[5] < 240).any(-1)), vertical, atol=1)
+    np.testing.assert_allclose(np.flatnonzero((view[:, 5] < 240).any(-1)), [80, 180, 280, 380], atol=1)
+
+
+def column(picture: RGB, place: int) -> tuple[RGB, RGB]:
+    """Front and side view (354 x 354 px) at a place beside a picture that is shown as 960 x 720 px."""
+    left = 960 + 12 + place * (354 + 12)
+    return picture[:354, left : left + 354], picture[366:720, left : left + 354]
+
+
+def half_extent(people: list[Prediction]) -> float:
+    """mm; a margin of 12 % around the largest pose, of at least 600 mm to each side."""
+    return 1.12 * max(600.0, *(np.ptp(np.array(list(one.xyz_mm.values())), axis=0).max() / 2 for one in people))
+
+
+def test_one_person_has_a_front_and_a_side() -> None:
+    found = someone(30.0)
+    front, side = column(result_picture(GREY, [found]), 0)
+    half_mm = half_extent([found])
+    np.testing.assert_array_equal(front, draw_view(found.xyz_mm, "front", 354, half_mm))
+    np.testing.assert_array_equal(side, draw_view(found.xyz_mm, "side (camera at the left)", 354, half_mm, side=True))
+
+
+def test_the_four_largest_of_five_are_shown_in_their_order() -> None:
+    people = [someone(20.0 * i, scale) for i, scale in enumerate((0.10, 0.04, 0.12, 0.08, 0.11))]
+    picture = result_picture(GREY, people)
+    shown = [0, 2, 3, 4]
+    half_mm = half_extent([people[i] for i in shown])
+    for place, number in enumerate(shown):
+        front, _ = column(picture, place)
+        expected = draw_view(people[number].xyz_mm, f"{number + 1}: front", 354, half_mm)
+        np.testing.assert_array_equal(front, expected)
+
+
+def test_the_legend_explains_the_colours_from_left_to_right() -> None:
+    """A dot of each colour, and dark words behind each of them."""
+    legend = result_picture(GREY, [someone()])[-44:]
+    starts = [int(np.flatnonzero((legend[22] == colour).all(-1))[0]) for colour in (RIGHT, LEFT, MIDDLE)]
+    assert starts == sorted(starts)
+    for start, end in zip(starts, [*starts[1:], starts[2] + 70]):
+        words = legend[:, start + 13 : end - 5]
+        assert (words < 100).all(-1).any(0).sum() > 20
+
+
+def test_the_legend_counts_who_has_no_views() -> None:
+    people = [someone(at=(60.0 + 60 * i, 140.0)) for i in range(6)]
+    four, five, six = (result_picture(GREY, people[:count])[-44:, :960] for count in (4, 5, 6))
+    assert (four != five).any()
+    assert (five != six).any()

@@ -1,0 +1,145 @@
+"""The digest of labels: of their values and order alone, not of how or where they are stored, nor of pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headstart.geometry import Camera
+from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, open_packed, to_row, write_index
+from headstart.label_digest import label_digest
+from headstart.pack import PackConfig, pack
+from headstart.records import Annotation
+from headstart.skeleton import CANONICAL
+from sticks import write_lsp_extended
+
+CAMERA = Camera(1100.0, 1100.0, 500.0, 500.0, (0.0,) * 5, np.eye(3), np.zeros(3))
+
+
+def person(number: int, root: Path) -> Annotation:
+    rng = np.random.default_rng(number)
+    xyz = rng.uniform(-900, 900, (len(CANONICAL), 3)).astype(np.float32)
+    xyz[4] = np.nan
+    return Annotation(
+        key=f"person {number}/é",
+        image=root / f"{number}.jpg",
+        bbox_xywh=np.array([1, 2, 30, 40], np.float32),
+        keypoints=rng.uniform(0, 100, (len(CANONICAL), 2)).astype(np.float32),
+        visibility=np.full(len(CANONICAL), 2, np.uint8),
+        camera_xyz=xyz,
+        camera=CAMERA,
+        subject="S1",
+        action="",
+        sequence="w",
+        frame=number,
+        head_size=20.0,
+    )
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> list[Annotation]:
+    return [person(number, tmp_path) for number in range(7)]
+
+
+def written(folder: Path, people: list[Annotation], *ends: int, schema: pa.Schema = SCHEMA, **extra: Any) -> str:
+    """Digest of the people in files that end at those rows."""
+    files, start = [], 0
+    for end in (*ends, len(people)):
+        files.append(folder / f"{len(list(folder.iterdir()))}.arrow")
+        write_index(files[-1], ({**to_row(one, folder), **extra} for one in people[start:end]), schema, {"a": "b"})
+        start = end
+    return AnnotationIndex(files, folder).digest()
+
+
+def test_a_table_worked_out_by_hand() -> None:
+    """Strings by lengths and text, numbers by their bytes, lists as the numbers in them; columns by name."""
+    lists = pa.FixedSizeListArray.from_arrays(pa.array([1.0, 2.0, 3.0, 4.0], pa.float32()), 2)
+    table = pa.table({"name": ["ab", "c"], "at": lists, "other": [1, 2]})
+    parts = {
+        "at float": np.array([1, 2, 3, 4], "<f4").tobytes(),
+        "name lengths": np.array([2, 1], "<i4").tobytes(),
+        "name text": b"abc",
+    }
+    text = "2" + "".join(f" {name} {hashlib.sha256(content).hexdigest()}" for name, content in parts.items())
+    assert label_digest(table, ["name", "at"]) == f"labels1:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def test_the_same_however_rows_are_dealt_out(people: list[Annotation], tmp_path: Path) -> None:
+    whole = written(tmp_path, people)
+    assert re.fullmatch("labels1:[0-9a-f]{16}", whole)
+    for ends in ((3,), (1, 1, 5), (6,)):  # an empty file among them
+        assert written(tmp_path, people, *ends) == whole
+    table = pa.Table.from_pylist([to_row(one, tmp_path) for one in people], SCHEMA)
+    in_slices = pa.concat_tables([table.slice(0, 2), table.slice(2, 0), table.slice(2)])
+    assert label_digest(table, SCHEMA.names) == label_digest(in_slices, SCHEMA.names) == whole
+    assert written(tmp_path, people[::-1]) != whole
+    assert written(tmp_path, people[:-1]) != whole
+    assert written(tmp_path, []) != whole
+
+
+def changed_keypoint(one: Annotation) -> Annotation:
+    keypoints = one.keypoints.copy()
+    keypoints[3, 1] = np.nextafter(keypoints[3, 1], np.float32(1000))
+    return replace(one, keypoints=keypoints)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed_keypoint,
+        lambda one: replace(one, key="another"),
+        lambda one: replace(one, image=one.image.with_name("another.jpg")),
+        lambda one: replace(one, frame=99),
+        lambda one: replace(one, bbox_xywh=one.bbox_xywh + 1),
+        lambda one: replace(one, visibility=one.visibility - 1),
+        lambda one: replace(one, camera_xyz=one.camera_xyz + 1),
+        lambda one: replace(one, camera_xyz=None),
+        lambda one: replace(one, camera=replace(CAMERA, fx=1100.0000001)),
+        lambda one: replace(one, camera=None),
+        lambda one: replace(one, subject="S", action="1"),  # the same letters, columns put behind each other
+        lambda one: replace(one, action="w", sequence=""),
+        lambda one: replace(one, head_size=None),
+    ],
+)
+def test_any_label_of_one_person_changes_it(
+    people: list[Annotation], tmp_path: Path, change: Callable[[Annotation], Annotation]
+) -> None:
+    others = [*people[:4], change(people[4]), *people[5:]]
+    assert written(tmp_path, others) != written(tmp_path, people)
+
+
+def test_letters_belong_to_their_row(people: list[Annotation], tmp_path: Path) -> None:
+    one, other = (
+        [replace(person, subject=subject) for person, subject in zip(people, subjects)]
+        for subjects in (("ab", "c"), ("a", "bc"))
+    )
+    assert written(tmp_path, one) != written(tmp_path, other)
+
+
+def test_machines_write_nan_and_zero_in_more_than_one_way(people: list[Annotation], tmp_path: Path) -> None:
+    """What is not a number has a sign where a processor made it, and 0 that of what was multiplied."""
+    one, other = (replace(people[0], camera_xyz=people[0].camera_xyz.copy()) for _ in range(2))
+    one.camera_xyz[4, 0], one.camera_xyz[5, 0] = np.nan, 0.0
+    other.camera_xyz.view(np.uint32)[4, 0], other.camera_xyz[5, 0] = 0xFFC00001, -0.0
+    assert one.camera_xyz.tobytes() != other.camera_xyz.tobytes()
+    assert written(tmp_path, [one]) == written(tmp_path, [other])
+
+
+def test_pictures_are_not_labels(people: list[Annotation], tmp_path: Path) -> None:
+    packed = [written(tmp_path, people, schema=PACKED_SCHEMA, content=picture) for picture in (b"one", b"two")]
+    assert packed == [written(tmp_path, people)] * 2
+
+
+def test_a_packed_copy_has_labels_of_its_own_and_says_whose_they_were(tmp_path: Path) -> None:
+    """In other pixels, of other pictures: what a network learns from the copy is not what it learns from the source."""
+    source = open_index("lsp_extended", write_lsp_extended(tmp_path / "data", 4), "all")
+    manifest = pack(source, tmp_path / "out", PackConfig(size=32), source={"dataset": "lsp_extended", "split": "all"})
+    assert manifest["labels"] == source.digest() != open_packed(tmp_path / "out").digest()
