@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.animation import write_bvh
 from headstart.skeleton import BODY_18
-from test_animation import at_rest, frame, motion_of, turn
+from test_animation import Y_UP, at_rest, frame, motion_of, read_bvh, turn
 
 Values = NDArray[np.float64]
 LEGS = BODY_18.indices(tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("hip", "knee", "ankle")))
@@ -43,3 +43,32 @@ def test_a_pelvis_bends_with_the_trunk(degrees: float, tmp_path: Path) -> None:
     """Half a turn about x, from camera axes to y upwards, keeps turns about x; channels are z, x, y."""
     write_bvh(tmp_path / "t.bvh", [frame(leaning("X", degrees))], 30.0)
     np.testing.assert_allclose(motion_of(tmp_path / "t.bvh")[0, 3:6], (0, degrees, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("joint", ["nose", "left_knee", "head_top", "right_wrist"])
+def test_a_bone_that_points_the_other_way_than_at_rest_comes_back(joint: str, tmp_path: Path) -> None:
+    """Half a turn about any axis across; the nose's direction at rest, (0, 0.6, 0.8), is along no axis."""
+    points = at_rest()
+    parent = BODY_18.parents[BODY_18.index(joint)]
+    rest = {"nose": (0.0, 0.6, 0.8), "left_knee": (0.0, -1.0, 0.0), "head_top": (0.0, 1.0, 0.0)}
+    away = np.array(rest.get(joint, (-1.0, 0.0, 0.0))) * Y_UP * 100
+    points[BODY_18.index(joint)] = points[parent] - away
+    write_bvh(tmp_path / "t.bvh", [frame(points)], 30.0)
+    (back,), _ = read_bvh(tmp_path / "t.bvh")
+    np.testing.assert_allclose(back[joint] * 10, points[BODY_18.index(joint)] * Y_UP, atol=1e-3)
+
+
+@pytest.mark.parametrize("aside", [-25.0, 15.0, 40.0])
+def test_a_leg_raised_aside_has_angles_without_jumps(aside: float, tmp_path: Path) -> None:
+    """From 60 to 120 degrees by 2 a frame, to the front and aside: all three angles move, none by a half turn."""
+    hip, knee, ankle = BODY_18.indices(("left_hip", "left_knee", "left_ankle"))
+    poses = []
+    for degrees in np.arange(60.0, 121.0, 2.0):
+        pose = at_rest()
+        leg = (pose[[knee, ankle]] - pose[hip]) @ turn("Z", aside).T
+        pose[[knee, ankle]] = pose[hip] + leg @ turn("X", -degrees).T
+        poses.append(pose)
+    write_bvh(tmp_path / "a.bvh", [frame(pose) for pose in poses], 30.0)
+    motion = motion_of(tmp_path / "a.bvh")
+    assert np.abs(np.diff(motion, axis=0)).max() < 12
+    assert (np.ptp(motion, axis=0) > 5).sum() == 3

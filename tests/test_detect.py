@@ -116,6 +116,55 @@ class TestTransformersDetector:
         assert isinstance(find_detector(str(folder), device="cpu"), TransformersDetector)
 
 
+def answer(corners: tuple[float, float, float, float], logit: float) -> type:
+    """One query, a person whose score is e^logit / (e^logit + 3); left, top, right, bottom as shares of the picture."""
+    left, top, right, bottom = corners
+
+    class Answer:
+        logits = torch.tensor([[[0.0, logit, 0.0, 0.0]]])
+        pred_boxes = torch.tensor([[[(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]]])
+
+    return Answer
+
+
+SQUARE = np.zeros((64, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("corners", "box"),
+    [
+        ((-0.5, -0.25, 0.25, 0.5), (0, 0, 16, 32)),
+        ((0.75, 0.5, 1.25, 1.5), (48, 32, 16, 32)),
+        ((0.25, 0.25, 0.25 + 1 / 64, 0.75), (16, 16, 1, 32)),
+        ((0.25, 0.25, 0.75, 0.25 + 1 / 64), (16, 16, 32, 1)),
+        ((0.25, 0.25, 0.25 + 0.5 / 64, 0.75), None),
+        ((0.25, 0.25, 0.75, 0.25 + 0.5 / 64), None),
+        ((-0.5, 0.25, -0.25, 0.75), None),
+    ],
+)
+def test_boxes_are_cut_at_the_edges_and_dropped_below_a_pixel(
+    folder: Path, corners: tuple[float, float, float, float], box: tuple[float, ...] | None
+) -> None:
+    detector = TransformersDetector(folder, device="cpu")
+    detector.model = lambda **inputs: answer(corners, 5.0)
+    assert [one.bbox_xywh for one in detector(SQUARE)] == ([] if box is None else [box])
+
+
+@pytest.mark.parametrize(("threshold", "count"), [(0.2, 1), (0.49, 1), (0.51, 0), (0.9, 0)])
+def test_the_threshold_is_the_one_that_was_asked_for(folder: Path, threshold: float, count: int) -> None:
+    """e^log 3 / (e^log 3 + 3) is a half."""
+    detector = TransformersDetector(folder, threshold=threshold, device="cpu")
+    detector.model = lambda **inputs: answer((0.25, 0.25, 0.75, 0.75), float(np.log(3)))
+    assert len(detector(SQUARE)) == count
+
+
+def test_a_detector_that_is_looked_for_is_not_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr("headstart.detect.TransformersDetector", lambda source, **options: asked.append(options))
+    find_detector(str(folder), threshold=0.3)
+    assert asked == [{"local_only": True, "threshold": 0.3}]
+
+
 def written(path: Path, content: str) -> Path:
     (path / "boxes.json").write_text(content)
     return path / "boxes.json"

@@ -17,21 +17,26 @@ def point(found: Prediction, joint: str) -> np.ndarray:
     return np.array(found.keypoints[joint][:2])
 
 
-@pytest.mark.parametrize("sure", [0.9, 0.1])
+@pytest.mark.parametrize(("sure", "least", "most"), [(0.9, 7, 12), (0.1, 3, 6)])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize(("upper", "lower"), [("hip", "knee"), ("knee", "ankle"), ("elbow", "wrist")])
-def test_bones_have_the_colour_of_their_side_and_a_dark_rim(side: str, upper: str, lower: str, sure: float) -> None:
-    found = someone(scale=0.15, sure=sure)
+def test_bones_have_the_colour_of_their_side_and_a_dark_rim(
+    side: str, upper: str, lower: str, sure: float, least: int, most: int
+) -> None:
+    """Somebody 1,000 px high: bones 9 px wide, and half of that to an unsure joint."""
+    found = someone(scale=0.6, at=(600, 600), sure=sure)
     start, end = point(found, f"{side}_{upper}"), point(found, f"{side}_{lower}")
     across = np.array([start[1] - end[1], end[0] - start[0]]) / np.linalg.norm(end - start)
-    picture = draw_people(GREY, [found])
-    x, y = np.round((start + end) / 2).astype(int)
-    # OpenCV smooths the edges of lines as thin as these.
-    np.testing.assert_allclose(picture[y, x].astype(int), COLOURS[side], atol=60)
-    assert any(
-        (picture[tuple(np.round((start + end) / 2 + across * beside).astype(int)[::-1])] < 80).all()
-        for beside in (2, 3)
-    )
+    picture = draw_people(np.full((1300, 1200, 3), 120, np.uint8), [found])
+    line = np.round((start + end) / 2 + np.arange(-12, 12.1, 0.5)[:, None] * across).astype(int)
+    values = picture[line[:, 1], line[:, 0]]
+    coloured = np.flatnonzero((values == COLOURS[side]).all(-1))
+    assert 24 in coloured
+    assert least <= np.ptp(coloured) / 2 + 1 <= most
+    for beside in (values[coloured[0] - 4 : coloured[0]], values[coloured[-1] + 1 : coloured[-1] + 5]):
+        assert (
+            beside.mean(-1).min() < 110
+        )  # without a rim it lies between the picture's 120 and the bone's 124 and more
 
 
 def test_words_are_mixed_into_the_picture_by_their_share() -> None:
@@ -55,8 +60,9 @@ def test_grids_go_through_the_pelvis(side: bool, vertical: list[int]) -> None:
     """Of 0.2 px a mm about the middle of the pose, (150, 100, -300): its lines are 100 px apart."""
     pose = {"pelvis": (0.0, 0.0, 0.0), "nose": (300.0, 200.0, -600.0)}
     view = draw_view(pose, "", 400, 1000, side=side)
-    np.testing.assert_allclose(np.flatnonzero((view[5] < 240).any(-1)), vertical, atol=1)
-    np.testing.assert_allclose(np.flatnonzero((view[:, 5] < 240).any(-1)), [80, 180, 280, 380], atol=1)
+    for pixels, expected in ((view[5], vertical), (view[:, 5], [80, 180, 280, 380])):
+        lines = np.flatnonzero((pixels < 240).any(-1))
+        np.testing.assert_allclose(lines[np.diff(lines, prepend=-9) > 1], expected, atol=1)
 
 
 def column(picture: RGB, place: int) -> tuple[RGB, RGB]:

@@ -30,6 +30,11 @@ def test_focal_lengths_that_pass_are_above_0() -> None:
     assert [one for one in tried if passes(*one)] == tried[:2]
 
 
+def test_numbers_are_no_camera() -> None:
+    with pytest.raises(ConfigError, match=r"expected a Camera or a FieldOfView, got 1000\.0"):
+        check_camera(1000.0)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("coefficient", range(5))
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
 def test_a_lens_that_is_not_finite_is_refused(coefficient: int, wrong: float) -> None:

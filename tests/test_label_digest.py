@@ -143,3 +143,12 @@ def test_a_packed_copy_has_labels_of_its_own_and_says_whose_they_were(tmp_path: 
     source = open_index("lsp_extended", write_lsp_extended(tmp_path / "data", 4), "all")
     manifest = pack(source, tmp_path / "out", PackConfig(size=32), source={"dataset": "lsp_extended", "split": "all"})
     assert manifest["labels"] == source.digest() != open_packed(tmp_path / "out").digest()
+
+
+def test_texts_behind_an_empty_one_count() -> None:
+    """Lengths 0, 2 and 1, and text "abc"."""
+    found = label_digest(pa.table({"name": ["", "ab", "c"]}), ["name"])
+    parts = {"lengths": np.array([0, 2, 1], "<i4").tobytes(), "text": b"abc"}
+    text = "3" + "".join(f" name {part} {hashlib.sha256(content).hexdigest()}" for part, content in parts.items())
+    assert found == f"labels1:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    assert found != label_digest(pa.table({"name": ["", "ab", "d"]}), ["name"])

@@ -183,6 +183,17 @@ class TestSteps:
         np.testing.assert_allclose(bars(svg)[..., 0], one[:, :1] + np.zeros(2), atol=0.1)
         np.testing.assert_allclose(bars(svg)[..., 1], one[:, 1:] + unit / 2 * np.array([1, -1]), atol=0.1)
 
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_only_a_single_point_has_a_line_across(self, count: int) -> None:
+        alone = Series("alone", 0, np.arange(count), np.arange(count) + 1)
+        svg = steps([alone, self.OTHER], ["250", "all"], "title", "people", "mm")
+        across = re.findall(r'd="M ([\d.]+) ([\d.]+) *\nL ([\d.]+) ([\d.]+) *\n"[^>]*stroke-dasharray: 1,3;', svg)
+        assert len(across) == (count == 1)
+        for line in across:
+            start, height, end, same = map(float, line)
+            assert height == same == pytest.approx(dots(svg, 0)[0, 1], abs=0.1)
+            assert start < dots(svg, 0)[0, 0] - 5 < dots(svg, 1)[1, 0] + 5 < end
+
     def test_names_stand_beside_the_last_points(self) -> None:
         svg = steps([self.ONE, self.OTHER], ["250", "all"], "title", "people", "mm")
         for one in (self.ONE, self.OTHER):

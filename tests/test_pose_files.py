@@ -209,3 +209,9 @@ class TestNpz:
     def test_people_of_several_models_do_not_fit_into_one(self, tmp_path: Path):
         with pytest.raises(ConfigError, match="joints differ"):
             write_npz(tmp_path / "a.npz", [someone(), someone(joints="abc")])
+
+    def test_names_of_nobody_are_texts_too(self, tmp_path: Path):
+        write_npz(tmp_path / "a.npz", [])
+        with np.load(tmp_path / "a.npz") as nobody:
+            assert {nobody[name].dtype.kind for name in ("image", "joints")} == {"U"}
+            assert {nobody[name].shape for name in ("image", "joints", "score")} == {(0,)}

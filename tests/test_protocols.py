@@ -224,3 +224,58 @@ def test_what_each_figure_means_is_written_down_twice():
     parts = {joint.removeprefix("left_").removeprefix("right_") for joint in protocol("aspset").joints}
     assert {"pelvis", "spine", "neck", "head_top"} < parts
     assert set(protocol("synthetic_wild").joints) == set(protocol("h36m_standard").joints)
+
+
+_BESIDE = ("n_mpjpe", "pa_mpjpe", "pck3d", "auc")
+#: Split, and the metrics beside the figure.
+BESIDE = {
+    "h36m_standard": ("test", _BESIDE),
+    "h36m_standard_actions": ("test", _BESIDE),
+    "h36m_zhou2017": ("test", ("mpjpe", *_BESIDE)),
+    "mpii_pckh": ("valid", ()),
+    "lsp_pck": ("test", ()),
+    "lsp_extended_pck": ("val", ()),
+    "lsp_extended_pck12": ("val", ()),
+    "flic_pck": ("test", ()),
+    "coco_pck": ("val2017", ()),
+    "mpi_inf_3dhp": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
+    "threedpw": ("test", ("pa_mpjpe", "n_mpjpe", "pck3d", "auc")),
+    "occlusion_person": ("validation", _BESIDE),
+    "aspset": ("test", _BESIDE),
+    "synthetic_wild": ("test", _BESIDE),
+    "synthetic_studio": ("test", _BESIDE),
+    "synthetic_occluded": ("test", _BESIDE),
+    "synthetic_wild_pck": ("test", ()),
+}
+
+
+def test_what_stands_beside_each_figure_is_written_down_twice():
+    assert {name: (one.split, one.companions) for name, one in PROTOCOLS.items()} == BESIDE
+
+
+def test_visible_and_occluded_joints_are_apart_where_labels_tell_them():
+    apart = {name for name, one in PROTOCOLS.items() if one.by_visibility}
+    synthetic = {f"synthetic_{name}" for name in ("wild", "studio", "occluded", "wild_pck")}
+    assert apart == {"lsp_pck", "coco_pck", "occlusion_person"} | synthetic
+
+
+@pytest.mark.parametrize("ending", ["st", "nd", "rd", "th"])
+def test_strides_are_said_as_english_has_them(ending: str):
+    strides = {"st": (21, 101), "nd": (2, 22, 122), "rd": (3, 23), "th": (4, 10, 11, 12, 13, 20, 30, 111, 112)}
+    for stride in strides[ending]:
+        text = replace(protocol("h36m_standard"), frame_stride=stride).describe()
+        assert f"every {stride}{ending} frame" in text
+    assert "frame)" not in replace(protocol("h36m_standard"), frame_stride=1).describe()
+
+
+@every
+def test_visibility_and_thresholds_are_said_where_they_are(entry: Protocol):
+    text = entry.describe()
+    assert ("visible and occluded joints" in text) == entry.by_visibility
+    assert text.count("(thresholds 0:5:150 mm)") == ("auc" in (entry.metric, *entry.companions))
+    assert text.count("thresholds") == text.count("AUC")
+
+
+def test_a_protocol_tells_nothing_apart_unless_asked():
+    plain = Protocol("plain", "lsp", "test", "pck", ("left_knee",), reference="torso", threshold=0.2)
+    assert "apart" not in plain.describe()

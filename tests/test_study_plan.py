@@ -149,6 +149,23 @@ def test_a_study_may_train_on_another_split() -> None:
     assert splits == {("flic", "full_train"), ("h36m", "train")}
 
 
+def test_a_study_may_train_on_another_split_of_the_3d_set() -> None:
+    study = study_of(EVERYTHING, splits={"h36m": "other"})
+    cell = Cell("2d_then_2d3d", "nano", "mpii", "h36m", 0, geometric=True, share_2d=0.3)
+    for stage in experiment(study, cell).stages:
+        assert {data.split for data in stage.data if data.dataset == "h36m"} <= {"other"}
+        assert {data.split for data in stage.data if data.dataset == "mpii"} <= {"train"}
+
+
+@pytest.mark.parametrize(("samples", "log", "checkpoint"), [(1000, 20, 100), (10_000, 200, 1000), (70, 8, 8)])
+def test_a_cell_logs_fifty_times_and_saves_ten_times_but_never_within_a_step(
+    samples: int, log: int, checkpoint: int
+) -> None:
+    study = study_of(EVERYTHING, samples=samples, batch_size=8)
+    planned = experiment(study, cells(study)[0])
+    assert (planned.log_samples, planned.checkpoint_samples) == (log, checkpoint)
+
+
 def test_pictures_are_of_tests() -> None:
     """Or every cell would fail once it has been trained."""
     study = study_of(EVERYTHING, sheets=("lsp_pck",))

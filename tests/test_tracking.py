@@ -137,3 +137,10 @@ def test_a_box_that_grows_moves_by_its_middle() -> None:
     assert track.velocity == pytest.approx((0, 12.5))
     track.move((-5, -5, 20, 50), 0.8, alone=True)
     assert track.velocity == pytest.approx((0, 6.25))
+
+
+def test_where_a_track_should_be_by_now() -> None:
+    """50 px a second to the right and 30 up, for half a second and for two."""
+    track = Track(1, (0, 0, 10, 20), 1.0, velocity=(50.0, -30.0))
+    assert track.expected(1.5) == pytest.approx((25, -15, 10, 20))
+    assert track.expected(3.0) == pytest.approx((100, -60, 10, 20))

@@ -1,0 +1,97 @@
+"""What is compared with what, by hand: common seeds, families of tests, and how cases are counted and named."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.report.comparison import Comparison, any_score, compare, counts, group_value, protocols, sources, values
+from headstart.results import Scores
+from headstart.statistics import difference
+
+
+def score(value: float, protocol: str = "wild", **groups: Any) -> Scores:
+    return Scores(protocol, f"Data set {protocol}, split test.", "mpjpe", "mm", value, "lower", 10, **groups)
+
+
+def cell(**scores: Scores) -> Any:
+    return SimpleNamespace(scores=scores)
+
+
+def case(change: float, p: float) -> Comparison:
+    """One arm whose error changed by so many mm, and a corrected p."""
+    seen = difference([10.0 + change, 10.1 + change, 10.0 + change], [10.0, 10.0, 10.1], "paired")
+    return Comparison("ours", "theirs", "wild", "mm", "lower", (0, 1, 2), seen, p, 4)  # type: ignore[arg-type]
+
+
+def test_cases_are_counted_by_what_they_say() -> None:
+    """Lower is better: two falls and a rise are significant, a fall and a rise are not, one has no test."""
+    found = [case(-3, 0.01), case(-2, 0.04), case(5, 0.01), case(-1, 0.06), case(4, 0.2), case(-9, float("nan"))]
+    text = counts(found)
+    assert text.endswith(" of 6 comparisons")
+    for words in (
+        "significantly better in 2",
+        "significantly worse in 1",
+        "not significantly different in 2",
+        "not tested, for want of seeds, in 1",
+    ):
+        assert words in text
+    assert counts(found[2:3]) == "significantly worse in 1 of 1 comparison"
+
+
+def test_seeds_without_a_value_are_left_out() -> None:
+    nan = float("nan")
+    cells = {
+        0: cell(wild=score(50.0, per_joint={"nose": 7.0})),
+        1: cell(wild=score(60.0, per_joint={"nose": nan})),
+        2: cell(wild=score(70.0, per_joint={})),
+        3: cell(studio=score(80.0, per_joint={"nose": 8.0})),
+    }
+    assert values(cells, "wild") == {0: 50.0, 1: 60.0, 2: 70.0}
+    assert values(cells, "wild", group_value("per_joint", "nose")) == {0: 7.0}
+
+
+def test_arms_are_compared_on_the_seeds_that_both_have() -> None:
+    arms: dict[Any, Any] = {
+        "ours": {seed: cell(wild=score(value)) for seed, value in {0: 50.0, 1: 53.0, 2: 58.0}.items()},
+        "theirs": {seed: cell(wild=score(value)) for seed, value in {1: 55.0, 2: 59.0, 3: 10.0}.items()},
+        "late": {2: cell(wild=score(60.0))},
+        "other": {7: cell(wild=score(1.0))},
+    }
+    study: Any = SimpleNamespace(variants=arms, significance_test="paired")
+    pairs: list[Any] = [("ours", "theirs"), ("ours", "late"), ("ours", "other")]
+    both, single = compare(study, pairs, ["wild"])
+    assert (both.first, both.second, both.seeds) == ("ours", "theirs", (1, 2))
+    assert both.difference.mean == pytest.approx(-1.5)
+    assert (single.second, single.seeds, single.difference.mean) == ("late", (2,), -2.0)
+    assert np.isnan(single.p)
+    # A single seed cannot be tested: the family has one test.
+    assert both.comparisons == single.comparisons == 1
+
+
+def test_tests_are_in_the_order_of_the_study_and_others_at_the_end() -> None:
+    cells = [cell(added=score(1.0), studio=score(2.0)), cell(wild=score(3.0), studio=score(4.0))]
+    study: Any = SimpleNamespace(cells=cells, protocols=["wild", "studio"])
+    assert protocols(study) == ["wild", "studio", "added"]
+    assert any_score(study, "wild").value == 3.0
+    assert any_score(study, "studio").value == 2.0
+
+
+def test_networks_keep_their_order_and_commits_are_sorted() -> None:
+    commits = [f"{letter}{'0' * 39}" for letter in "fbdace"]
+    made: list[Any] = [
+        SimpleNamespace(
+            variant=SimpleNamespace(backbone=backbone, budget_flops=1e12),
+            seed=seed,
+            result=SimpleNamespace(git_sha=sha, device="cpu"),
+        )
+        for seed, (sha, backbone) in enumerate(zip(commits, ["resnet50", "resnet18"] * 3))
+    ]
+    text = sources(made)
+    assert text.index("resnet50") < text.index("resnet18")
+    places = [text.index(f"{letter}000000") for letter in "abcdef"]
+    assert places == sorted(places)
+    assert "seeds 0, 1, 2, 3, 4 and 5" in text
