@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from headstart import datasets, index
+from headstart import datasets, index, skeleton
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, open_packed, to_row, unify, write_index
@@ -366,6 +366,7 @@ class TestOpenIndex:
         shutil.copytree(Path(datasets.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(Path(datasets.__file__).parents[1] / "skeleton.py", package.parent)
         monkeypatch.setattr(datasets, "__file__", str(package / "__init__.py"))
+        monkeypatch.setattr(skeleton, "__file__", str(package.parent / "skeleton.py"))
         for changed in (None, None, package / "boxes.py", package.parent / "skeleton.py"):
             if changed is not None:
                 changed.write_text(changed.read_text() + "\n# changed\n")

@@ -78,9 +78,9 @@ def predict(
         json_output: write the people here (.json; - for standard output); of videos entry by entry, in bounded memory.
         csv: the same as a table with one row a joint (.csv); of videos with frame, time and track.
         npz: the same as arrays (.npz).
-        bvh: videos: each person's smooth motion as OUT/NAME_personN.bvh, for animation tools (cm). With --camera or
-            --field-of-view people move through space, the camera at the origin (along its axis only as truly as the
-            camera and --height-mm are known); without, the pelvis stays at the origin.
+        bvh: videos: each person's motion, smoothed over the whole clip, as OUT/NAME_personN.bvh, for animation tools
+            (cm). With --camera or --field-of-view people move through space, the camera at the origin (along its axis
+            only as truly as the camera and --height-mm are known); without, the pelvis stays at the origin.
         trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
         out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
         flip_test: average with the mirrored picture: twice the time, somewhat better.
