@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from closing_in import LIMBS
 from headstart.checkpoint import find_checkpoint, load_model, shipped_weights
 from headstart.errors import ConfigError
 from headstart.evaluate import forward_with_flip
@@ -28,11 +29,9 @@ from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import pck, torso_size
 from headstart.models.pose_net import PoseNet
 from headstart.records import PoseOutput
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, Skeleton
+from second_reader import with_torso
 
-JOINTS = tuple(
-    f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("right", "left")
-)
 PEAKS, PRINTED, BATCH = 6, (1, 2, 3, 6), 32
 #: Sigmas around a peak that are emptied.
 EMPTIED = 3.0
@@ -47,7 +46,7 @@ def peaks(model: PoseNet, images: Tensor) -> NDArray[np.float64]:
     rows, columns = (torch.arange(size) for size in codec.map_size)
     for _ in range(PEAKS):
         points = codec.decode(output).keypoints
-        found.append(points[:, codec.skeleton.indices(JOINTS)].double().numpy())
+        found.append(points[:, codec.skeleton.indices(LIMBS)].double().numpy())
         x, y = codec.to_map(points)[..., None, None].unbind(2)
         near = (columns - x) ** 2 + (rows[:, None] - y) ** 2 < (EMPTIED * codec.sigma) ** 2
         output = replace(output, heatmaps=output.heatmaps.masked_fill(near, _nothing(output)))
@@ -61,22 +60,18 @@ def _nothing(output: PoseOutput) -> float:
 
 def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(PEAKS, N, 12): whether each peak is right, 0 or 1; NaN where there is no label."""
-    parts = []
+    parts, joints = [], CANONICAL.indices(LIMBS)
     for start in range(0, len(rows), BATCH):
-        people = [index[int(row)] for row in rows[start : start + BATCH]]
+        some = rows[start : start + BATCH].tolist()
+        people = [index[row] for row in some]
         crops = [Crop.from_box(np.array(one.bbox_xywh), model.codec.input_size) for one in people]
-        pictures = [crop.warp(index.rgb_image(int(row))) for crop, row in zip(crops, rows[start : start + BATCH])]
-        images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-        joints = CANONICAL.indices(JOINTS)
+        pictures = [crop.warp(index.rgb_image(row)) for crop, row in zip(crops, some)]
         truth = np.array([crop.to_crop(one.keypoints)[joints] for crop, one in zip(crops, people)])
         labelled = np.array([one.visibility[joints] > 0 for one in people])
-        torso = np.array([crop.scale for crop in crops]) * _torso(index)[rows[start : start + BATCH]]
+        torso = torso_size(truth, labelled, Skeleton("limbs", LIMBS))
+        images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
         parts.append([pck(points, truth, labelled, torso) for points in peaks(model, images)])
     return np.concatenate(parts, 1)
-
-
-def _torso(index: AnnotationIndex) -> NDArray[np.float64]:
-    return torso_size(index.column("keypoints"), index.column("visibility") > 0, CANONICAL)
 
 
 def main() -> None:
@@ -90,7 +85,7 @@ def main() -> None:
     model, _ = load_model(find_checkpoint(given.model) if given.model else shipped_weights())
     index = open_index(given.dataset, given.root, given.split)
     with torch.inference_mode():
-        right = hits(model.eval(), index, np.flatnonzero(np.isfinite(_torso(index))))
+        right = hits(model, index, with_torso(index))
     print(f"{given.dataset}, {given.split}: {right.shape[1]} people")
     for count in PRINTED:
         best = right[:count].max(0)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from headstart.errors import ConfigError, DataError
-from headstart.records import Point3, Prediction
+from headstart.records import Point3, Prediction, by_name
 from headstart.results import write_atomically
 from headstart.skeleton import Skeleton, conversion
 
@@ -123,7 +123,7 @@ def _between(poses: Sequence[dict[str, Point3]], times_s: Sequence[float], wante
     points = np.array([[pose[name] for name in names] for pose in poses], np.float64)
     flat = points.reshape(len(points), -1).T
     moved = np.stack([np.interp(wanted, times_s, values) for values in flat], -1).reshape(len(wanted), len(names), 3)
-    return [{name: (float(x), float(y), float(z)) for name, (x, y, z) in zip(names, pose)} for pose in moved]
+    return [by_name(names, pose) for pose in moved]
 
 
 def _require_frames(people: Sequence[Prediction], frames_per_second: float) -> None:

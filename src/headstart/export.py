@@ -88,7 +88,7 @@ def export_onnx(
 def crops_of(dataset: str, root: str | Path, split: str, count: int, checkpoint: str | Path) -> NDArray[np.uint8]:
     """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
     model, _ = load_model(checkpoint)
-    index = open_index(dataset, Path(root), split)
+    index = open_index(dataset, root, split)
     rows = evenly_spread(len(index), count)
     crops = CropDataset([index], model.skeleton, model.config.input_size)
     batches = list(build_eval_loader(crops, rows, 32, 0))

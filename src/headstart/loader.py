@@ -10,7 +10,6 @@ import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -160,7 +159,7 @@ def open_mixture(data: tuple[Data, ...], seed: int) -> Mixture:
 
     Raises :class:`DataError` for one without a single labelled joint in its pictures: nothing would be learnt from it.
     """
-    indexes = [open_index(one.dataset, Path(one.root), one.split) for one in data]
+    indexes = [open_index(one.dataset, one.root, one.split) for one in data]
     for one, index in zip(data, indexes):
         if not index.column("visibility").any():
             found = f"none among {len(index):,} people of split {one.split}"

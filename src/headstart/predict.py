@@ -20,10 +20,10 @@ from headstart.closing_in import LOOKS, certainty, close_in
 from headstart.errors import ConfigError, HeadstartError, first_line
 from headstart.geometry import Box, Camera, Crop
 from headstart.given import check_box, check_boxes, check_camera, check_height, check_names
-from headstart.lifting import DEFAULT_HEIGHT_MM, Values, lift
+from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.photos import PhotoLike, as_photo, names_of
-from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction
+from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction, by_name
 
 if TYPE_CHECKING:
     from headstart.models.pose_net import PoseNet
@@ -233,9 +233,9 @@ class PoseEstimator:
             image=person.name,
             bbox_xywh=person.place.bbox,
             score=certainty(confidence) if person.place.score is None else person.place.score,
-            keypoints=_by_name(skeleton.names, np.concatenate([pixels[:, :2], confidence[:, None]], 1)),
-            xyz_mm=_by_name(skeleton.names, lifted.relative_mm),
-            camera_xyz_mm=None if lifted.camera_mm is None else _by_name(skeleton.names, lifted.camera_mm),
+            keypoints=by_name(skeleton.names, np.concatenate([pixels[:, :2], confidence[:, None]], 1)),
+            xyz_mm=by_name(skeleton.names, lifted.relative_mm),
+            camera_xyz_mm=None if lifted.camera_mm is None else by_name(skeleton.names, lifted.camera_mm),
             extra=dict(person.about),
         )
 
@@ -258,10 +258,6 @@ def untrained_joints(network: PoseNetwork) -> tuple[str, ...]:
 
 # Suffixes that no id of the hub ends in, but for a file that is not there.
 _FILES = (".safetensors", ".onnx", ".pt", ".pth", ".bin", ".json")
-
-
-def _by_name(names: tuple[str, ...], points: Values) -> dict[str, tuple[float, float, float]]:
-    return {name: (float(a), float(b), float(c)) for name, (a, b, c) in zip(names, points)}
 
 
 def _local(source: str | Path) -> Path | None:

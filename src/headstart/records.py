@@ -185,6 +185,11 @@ class Detector(Protocol):
 Point3 = tuple[float, float, float]
 
 
+def by_name(names: Sequence[str], points: NDArray[np.floating]) -> dict[str, Point3]:
+    """Joint name -> its row of points (J, 3)."""
+    return {name: (float(x), float(y), float(z)) for name, (x, y, z) in zip(names, points)}
+
+
 @dataclass(frozen=True)
 class Prediction:
     """One person of one picture, as users see it. Pixels are those of the upright picture, as viewers show it."""

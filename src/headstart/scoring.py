@@ -60,7 +60,7 @@ def evaluate_checkpoint(
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
-    index = open_index(wanted.dataset, Path(root), wanted.split)
+    index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
     network = _load(path)
     rehearse_scoring(index, wanted, rows, network[1].skeleton.names)
@@ -106,7 +106,7 @@ def score_predictions(
     wanted = replace(wanted, flip_test=bool(made.about.get("flip_test", wanted.flip_test)))
     _require_arrays(path, made, wanted)
     _require_same_split(path, made, wanted)
-    index = open_index(wanted.dataset, Path(root), wanted.split)
+    index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
     _require_no_others(path, made, index)
     return score(in_order(made, index.column("key")[rows].tolist(), path), index, wanted, rows)

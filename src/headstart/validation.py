@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -134,7 +133,7 @@ def scored_labels(experiment: Experiment) -> dict[str, str]:
 
 def _open(one: Validation) -> tuple[Protocol, AnnotationIndex]:
     wanted = aim(protocol(one.protocol), one.dataset, one.split)
-    return wanted, open_index(wanted.dataset, Path(one.root), wanted.split)
+    return wanted, open_index(wanted.dataset, one.root, wanted.split)
 
 
 def is_better(score: Scores, best: float | None) -> bool:

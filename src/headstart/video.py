@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Box, Camera
-from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction
+from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction, by_name
 from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother, both_ways
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
@@ -163,16 +162,12 @@ def smooth_motion(
     joints = both_ways(metres, frames_per_second, options.xyz) * 1000
     places = [place for one in people if (place := _pelvis_before_camera(one)) is not None]
     if len(places) < len(people):
-        return [replace(one, xyz_mm=_by_name(names, pose), camera_xyz_mm=None) for one, pose in zip(people, joints)]
+        return [replace(one, xyz_mm=by_name(names, pose), camera_xyz_mm=None) for one, pose in zip(people, joints)]
     path = both_ways(np.array(places) / 1000, frames_per_second, options.path)[:, None] * 1000
     return [
-        replace(one, xyz_mm=_by_name(names, pose), camera_xyz_mm=_by_name(names, moved))
+        replace(one, xyz_mm=by_name(names, pose), camera_xyz_mm=by_name(names, moved))
         for one, pose, moved in zip(people, joints, joints + path)
     ]
-
-
-def _by_name(names: Sequence[str], points: NDArray[np.float64]) -> dict[str, Point3]:
-    return {name: (float(x), float(y), float(z)) for name, (x, y, z) in zip(names, points)}
 
 
 def count_frames(source: str | Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -159,10 +159,11 @@ def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.executors import run_here, run_on_ray
 
     folders = _folders(plan, given)
-    missing, is_done = _missing(plan, cells, folders), _is_done(plan, cells, folders)
-    _require_weights(plan, missing, folders)
+    trained = _trained(plan, cells, folders)
+    missing = _missing(plan, cells, trained)
+    _require_weights(plan, {cell: trained[cell] for cell in missing if cell in trained}, folders)
     _write_study(plan, folders)
-    tasks = [_task(cell, folders, given) for cell in missing]
+    tasks, is_done = [_task(cell, folders, given) for cell in missing], _is_done(plan, missing, folders)
     done = len(cells) - len(missing)
     with ProgressDisplay(f"study {plan.name}", len(cells), "cells", start=done) as display:
 
@@ -190,12 +191,6 @@ def _task(cell: Cell, folders: Folders, given: StudyArguments) -> Task:
     return Task(cell.name, tuple(arguments), folders.work / cell.name, given.processes, given.threads)
 
 
-def _missing(plan: Study, cells: list[Cell], folders: Folders) -> list[Cell]:
-    from headstart.study_records import finished
-
-    return [cell for cell in cells if finished(folders.results, plan, cell) is None]
-
-
 def _trained(plan: Study, cells: list[Cell], folders: Folders) -> dict[Cell, RunResult]:
     """Those that are trained, whichever tests they have still to be scored under."""
     from headstart.study_records import filed
@@ -204,22 +199,29 @@ def _trained(plan: Study, cells: list[Cell], folders: Folders) -> dict[Cell, Run
     return {cell: result for cell, result in found if result is not None}
 
 
-def _require_weights(plan: Study, missing: list[Cell], folders: Folders) -> None:
+def _missing(plan: Study, cells: list[Cell], trained: Mapping[Cell, RunResult]) -> list[Cell]:
+    """Those that are not trained, or not scored under every test."""
+    return [cell for cell in cells if cell not in trained or trained[cell].not_scored(plan.tests)]
+
+
+def _require_weights(plan: Study, unscored: Mapping[Cell, RunResult], folders: Folders) -> None:
     """Raises :class:`ConfigError` for cells that can neither be scored as the study asks nor should be trained."""
-    if trained := _trained(plan, missing, folders):
+    if unscored:
         from headstart.added_tests import require_weights
 
-        for cell, result in trained.items():
+        for cell, result in unscored.items():
             require_weights(result, plan.tests, folders.work / cell.name / "run" / "last.safetensors")
 
 
 def _is_done(plan: Study, cells: list[Cell], folders: Folders) -> Callable[[Task], bool]:
     """Whether a cell has been finished since, by another executor."""
+    from headstart.study_records import finished
+
     named = {cell.name: cell for cell in cells}
 
     def is_done(task: Task) -> bool:
         try:
-            return not _missing(plan, [named[task.name]], folders)
+            return finished(folders.results, plan, named[task.name]) is not None
         except HeadstartError:  # of another plan, or broken: the cell's own process says so, and the others go on
             return False
 
@@ -230,8 +232,8 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     from headstart.study import samples_of
     from headstart.study_plan import budget_flops, flops_per_sample, seconds_per_sample
 
-    missing = set(_missing(plan, cells, _folders(plan, given)))
     trained = _trained(plan, cells, _folders(plan, given))
+    missing = set(_missing(plan, cells, trained))
     used = {cell.backbone: plan.models[cell.backbone] for cell in cells}
     seconds = {
         name: flops_per_sample(model) / given.flops_per_second
@@ -270,10 +272,12 @@ def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
 
 def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     folders = _folders(plan, given)
-    missing = set(_missing(plan, cells, folders))
     trained = _trained(plan, cells, folders)
-    states = {cell.name: _state(folders.work / cell.name, cell in trained) for cell in cells if cell in missing}
-    states = {cell.name: states.get(cell.name, "finished") for cell in cells}
+    missing = set(_missing(plan, cells, trained))
+    states = {
+        cell.name: _state(folders.work / cell.name, cell in trained) if cell in missing else "finished"
+        for cell in cells
+    }
     if given.json_output:
         print(json.dumps(states))
         return
