@@ -15,7 +15,8 @@ import pytest
 
 MANUAL = (Path(__file__).parents[1] / "docs" / "data-sets.md").read_text(encoding="utf-8")
 ADAPTER = MANUAL.split("```python\n")[1].split("```")[0]
-COMMANDS = [line.partition("#")[0].split() for line in MANUAL.split("```\n")[2].splitlines()]
+BLOCK = MANUAL.split(ADAPTER)[1].split("```bash\n")[1].split("```")[0]
+COMMANDS = [line.partition("#")[0].split() for line in BLOCK.splitlines()]
 RESULT = Path("runs", "office", "result.json")
 #: Of what the page says, in seconds on a CPU.
 SHORT = {"train": "--stages.0.budget.samples 4 --batch-size 4 --workers 0 --tracker none --threads 1"}
