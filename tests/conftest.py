@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from headstart.index import AnnotationIndex, open_index
 from sticks import write_h36m, write_lsp_extended
+
+# A busy machine is not a failed test.
+settings.register_profile("headstart", deadline=None)
+settings.load_profile("headstart")
 
 
 def pytest_configure(config: pytest.Config) -> None:

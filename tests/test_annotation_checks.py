@@ -48,6 +48,33 @@ def refused(root: Path, monkeypatch: pytest.MonkeyPatch, people: Any) -> str:
     return line
 
 
+def unreadable(root: Path) -> Iterator[Annotation]:
+    yield person(root)
+    (root / "labels.npz").read_bytes()
+
+
+def test_a_file_that_the_adapter_cannot_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the index, which could have been written. Before it yields anything, too."""
+    root = tmp_path
+    line = refused(root, monkeypatch, unreadable(root))
+    expected = "a file that the adapter of lsp can read, found No such file or directory"
+    assert line == f"{root / 'labels.npz'}: expected {expected}"
+    monkeypatch.setattr(datasets.adapter("lsp"), "annotations", lambda root, split: (root / "labels.npz").open())
+    with pytest.raises(DataError, match=expected):
+        open_index("lsp", root, "train", root / "cache")
+
+
+def test_a_joint_in_the_plane_of_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros for a joint that is missing, or for the root that the others are relative to."""
+    xyz = np.full((JOINTS, 3), 4000, np.float32)
+    xyz[3] = 0
+    line = refused(tmp_path, monkeypatch, [person(tmp_path, camera_xyz=xyz)])
+    assert "record 'p0' of lsp train: expected no joint of camera_xyz at z = 0," in line
+    assert f"({LSP_14.names[3]}), found [0. 0. 0.]" in line
+    relative = opened(tmp_path, monkeypatch, [person(tmp_path, camera_xyz=xyz, camera=None)])
+    assert relative[0].camera_xyz is not None
+
+
 POINTS = np.zeros((JOINTS, 2), np.float32)
 STATES = np.full(JOINTS, 2, np.uint8)
 

@@ -16,7 +16,7 @@ from headstart.records import Annotation, Visibility
 from headstart.sampling import Draw
 from headstart.skeleton import CANONICAL, mirrored_name
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
 BOX = np.array([60.0, 40.0, 80.0, 120.0])
 STILL = AugmentConfig(

@@ -270,5 +270,38 @@ def test_load_model_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert torch.equal(mine, theirs)
 
 
-def test_git_sha_names_a_commit_or_says_unknown() -> None:
-    assert git_sha() == "unknown" or len(git_sha().removesuffix("-dirty")) == 40
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the code, in a folder of a checkout that has one commit without it."""
+    file = tmp_path / "environment" / "checkpoint.py"
+    file.parent.mkdir()
+    file.touch()
+    (tmp_path / "paper.tex").touch()
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "paper.tex")
+    git(tmp_path, "commit", "--quiet", "--message", "theirs")
+    monkeypatch.setattr(checkpoint, "__file__", str(file))
+    return file
+
+
+def test_the_commit_is_that_of_the_code_and_not_of_the_project_around_it(code: Path) -> None:
+    assert git_sha() == "unknown"
+    git(code.parent, "add", code.name)
+    git(code.parent, "commit", "--quiet", "--message", "ours")
+    commit = git(code.parent, "rev-parse", "HEAD")
+    assert git_sha() == commit
+    code.write_text("changed")
+    assert git_sha() == f"{commit}-dirty"
+
+
+def test_without_git_the_commit_is_unknown(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(code.parent, "add", code.name)
+    assert git_sha() != "unknown"
+    monkeypatch.setenv("PATH", "")
+    assert git_sha() == "unknown"

@@ -105,6 +105,49 @@ def test_refuses_its_own_folder_and_people_without_an_opinion(packed: Path, chec
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_was_packed_is_not_written_over(packed: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """The same split at another size, say."""
+    other = tmp_path / "other"
+    shutil.copytree(packed, other)
+    before = {path.name: path.read_bytes() for path in other.iterdir()}
+    for write in (
+        lambda: clean(packed, other, opinion_of(packed), DoubtConfig()),
+        lambda: opinions(packed, checkpoint, other, workers=0),
+    ):
+        with pytest.raises(ConfigError, match="expected a folder of its own, found one that headstart pack"):
+            write()
+    assert {path.name: path.read_bytes() for path in other.iterdir()} == before
+
+
+def test_without_doubts_there_is_no_picture_of_any(packed: Path, tmp_path: Path) -> None:
+    """Not that of an earlier run either."""
+
+    def change(keypoints: np.ndarray) -> None:
+        keypoints[7, WRIST] += 500
+
+    out = tmp_path / "lsp_extended-all"
+    clean(packed, out, opinion_of(packed, change), DoubtConfig())
+    assert (out / "doubts.png").is_file()
+    opinion_of(packed).save(tmp_path / "labels.npz")
+    command = ("clean", "lsp_extended", "--root", packed, "--split", "all", "--out", tmp_path)
+    assert "doubts.png" not in succeeds(*command, "--predictions", tmp_path / "labels.npz")
+    assert not (out / "doubts.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (("--batch-size", "0"), "expected at least 1 and 0, got 0 and 2"),
+        (("--workers", "-1"), "expected at least 1 and 0, got 64 and -1"),
+        (("--sides", "-1"), "expected >= 0, > 0 and 0 to 1, got -1.0, 0.5 and 0.35"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anybody_is_predicted(
+    option: tuple[str, str], expected: str, packed: Path, tmp_path: Path
+) -> None:
+    assert expected in fails("clean", "lsp_extended", "--root", packed, "--split", "all", "--out", tmp_path, *option)
+
+
 def test_what_was_not_finished_does_not_look_finished(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,7 +153,7 @@ def test_show_pictures(stick_people_2d: Path, tmp_path: Path, what: str) -> None
 
 def test_train_prints_scores_with_their_protocol(trained: tuple[Path, str], stick_people_2d: Path) -> None:
     out, text = trained
-    assert text.startswith("lsp_extended_pck12: pck ")
+    assert text.startswith("lsp_extended_pck12 on lsp_extended all: pck ")
     assert "% (n = 20; higher is better)" in text
     assert "Data set lsp_extended, split all." in text
     assert text.splitlines()[-1] == str(out / "result.json")
@@ -168,11 +168,16 @@ def test_eval_gives_what_training_gave(trained: tuple[Path, str], stick_people_2
     scores = json.loads(succeeds("eval", trained[0] / "last.safetensors", *options, *files, "--json"))
     expected = RunResult.load(trained[0] / "result.json").scores[0]
     assert scores["value"] == pytest.approx(expected.value)
-    assert scores["description"] == expected.description
+    assert [scores[name] for name in ("protocol", "description", "dataset", "split")] == [
+        expected.protocol,
+        expected.description,
+        "lsp_extended",
+        "all",
+    ]
     assert (tmp_path / "p.npz").is_file()
     assert cv2.imread(str(tmp_path / "p.png")) is not None
     text = succeeds("eval", trained[0], *options)
-    assert "lsp_extended_pck12: pck" in text
+    assert "lsp_extended_pck12 on lsp_extended all: pck" in text
     assert "per joint: right_shoulder" in text
 
 
@@ -229,7 +234,7 @@ def test_the_installed_command(stick_people_2d: Path, tmp_path: Path) -> None:
     """Right and wrong, in a process of its own, where nothing but the command writes to stderr."""
     done = in_a_process(*training(stick_people_2d, tmp_path / "run", "--stages.0.budget.samples", "8"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("lsp_extended_pck12: pck ")
+    assert done.stdout.startswith("lsp_extended_pck12 on lsp_extended all: pck ")
     (tmp_path / "cut.safetensors").write_bytes(b"cut")
     options = ("--root", stick_people_2d, "--split", "all", "--protocol", "lsp_extended_pck")
     assert "cut.safetensors: expected" in one_line(in_a_process("eval", tmp_path / "cut.safetensors", *options))

@@ -111,6 +111,13 @@ class TestTransformersDetector:
             TransformersDetector(source, local_only=True)
         assert "\n" not in str(error.value)
 
+    @pytest.mark.parametrize("device", ["toaster", "cuda:99"])
+    def test_a_device_that_is_not_here(self, device: str, folder: Path):
+        with pytest.raises(ConfigError, match=f"device '{device}'"):
+            TransformersDetector(folder, device=device)
+        with pytest.raises(ConfigError, match=f"device '{device}'"):  # not: there is no detector
+            find_detector(str(folder), device=device)
+
     def test_found_only_where_its_weights_are(self, folder: Path):
         assert find_detector("nobody/nothing") is None
         assert isinstance(find_detector(str(folder), device="cpu"), TransformersDetector)
@@ -185,6 +192,7 @@ class TestReadBoxes:
             ("", "broken JSON"),
             ('{"a.jpg": [[1, 2, 3, 4]', "broken JSON"),
             ('[["a.jpg", [1, 2, 3, 4]]]', "found list"),
+            ("[]", "found list"),
             ("3", "found int"),
             ("[" * 100_000, "broken JSON"),
             ('{"a.jpg": [], "a.jpg": []}', "record a.jpg: expected each file name once"),
@@ -206,6 +214,7 @@ class TestReadBoxes:
             ("[[1, 2, 3, true]]", "four numbers"),
             (f"[[1, 2, 3, {'9' * 400}]]", "record a.jpg: expected boxes in pixels"),
             ('{"x": 1}', "record a.jpg: expected a list of boxes"),
+            ("{}", "record a.jpg: expected a list of boxes"),
             ("null", "found null"),
         ],
     )

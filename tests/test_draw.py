@@ -51,6 +51,15 @@ class TestDrawPose:
         assert looks_like(picture[40, 93], RIGHT)
         assert looks_like(picture[37, 90], RIGHT)
 
+    def test_a_bone_skips_the_neck_but_no_elbow(self):
+        arms = ("shoulder", "elbow", "wrist")
+        sides = [f"{side}_{joint}" for side in ("left", "right") for joint in arms]
+        skeleton = Skeleton("half", ("thorax", "neck", "nose", *sides))
+        columns, rows = [20.0] * 3 + [60.0] * 3 + [100.0] * 3, [20.0, 40.0, 60.0] * 3
+        picture = draw_pose(GREY, np.stack([columns, rows], 1), skeleton, np.array([2, 0, 2] * 3, np.uint8))
+        assert looks_like(picture[40, 20], MIDDLE)
+        assert tuple(picture[40, 60]) == (90, 90, 90)
+
     @pytest.mark.parametrize("state", [0, 2])
     def test_unlabelled_or_nan_leaves_no_trace(self, state: int):
         points = np.array([[30.0, 40.0], [0.0, 0.0] if state == 0 else [np.nan, np.nan]])

@@ -1,10 +1,11 @@
 """Messages that a user reads: one line that names file, record, what was expected, what was found and what to do."""
 
+import pickle
 from pathlib import Path
 
 import pytest
 
-from headstart.errors import ConfigError, DataError, HeadstartError, TrainingError, first_line, shortened
+from headstart.errors import ConfigError, DataError, HeadstartError, TrainingError, first_few, first_line, shortened
 
 
 def test_a_full_data_error_is_one_line_in_a_fixed_order():
@@ -19,6 +20,13 @@ def test_parts_that_are_not_known_leave_no_trace():
 
 def test_record_zero_and_an_empty_finding_are_still_named():
     assert str(DataError("x", "a number", record=0, found="''")) == "x, record 0: expected a number, found ''"
+
+
+def test_a_data_error_travels_between_processes():
+    """Known defect: it could not be unpickled, which breaks a whole ProcessPoolExecutor for one bad file."""
+    error = DataError("mpii.mat", "16 joints", record=7, found="15 joints")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.path) == (DataError, str(error), Path("mpii.mat"))
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, TrainingError])
@@ -46,3 +54,8 @@ def test_long_values_are_cut_to_one_line():
     assert shortened("[1,\n  2]") == "[1, 2]"
     assert shortened("x" * 60) == "x" * 60
     assert shortened("x" * 61) == "x" * 57 + "..."
+
+
+def test_of_many_parts_the_rest_is_counted():
+    assert first_few(["a", "b"], 2) == "a; b"
+    assert first_few(["a", "b", "c", "d"], 2) == "a; b; and 2 more"

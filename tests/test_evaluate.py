@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.evaluate import (
+    aim,
     forward_with_flip,
     predict,
     protocol_rows,
@@ -184,6 +185,17 @@ def test_pckh_is_measured_by_the_head(tmp_path: Path) -> None:
         wrong.keypoints[..., 0] += pixels
         scores = score(wrong, index, wanted, all_rows(index))
         assert (scores.value, scores.n) == (value, 1)
+
+
+def test_pckh_at_other_thresholds_stands_beside_it(tmp_path: Path) -> None:
+    """Head size 100 px, all joints 10.5 px off: beyond 0.1 and within 0.11; one of 14 joints is right."""
+    index = index_of(tmp_path, [person(tmp_path, random_xyz(0), Camera(1000.0, 1000.0, 500.0, 500.0), head_size=100)])
+    wrong = truth(index)
+    wrong.keypoints[..., 0] += 10.5
+    wrong.keypoints[..., BODY_18.index("neck"), 0] -= 10.5
+    scores = score(wrong, index, protocol("mpii_pckh"), all_rows(index))
+    assert scores.value == 100
+    assert scores.others == {"pckh@0.1_percent": pytest.approx(100 / 14), "pckh@0.11_percent": 100}
 
 
 def test_without_a_camera_the_scale_is_each_persons_own(tmp_path: Path) -> None:
@@ -454,6 +466,15 @@ def test_a_mean_over_actions_needs_actions(tmp_path: Path, index_3d: AnnotationI
     assert score(truth(nameless), nameless, STANDARD, all_rows(nameless)).value < 1e-3
 
 
+def test_a_split_of_which_nothing_is_scored_is_one_line(tmp_path: Path) -> None:
+    """Every 64th frame of one frame, the fifth."""
+    index = index_of(tmp_path, [in_weak_perspective(tmp_path, 1, frame=5)])
+    with pytest.raises(
+        DataError, match=r"people whom protocol h36m_standard scores \(.*every 64th frame\)\), found none"
+    ):
+        score(truth(index), index, STANDARD, protocol_rows(index, STANDARD))
+
+
 # --- predictions in mm ---
 
 
@@ -570,6 +591,35 @@ def test_groups_apart_are_averaged_as_the_protocol_says(tmp_path: Path) -> None:
     for average, wanted in (("frames", by_frames), ("groups", by_frames), ("joints", by_joints)):
         found = score(wrong, index, replace(STANDARD, average=average), all_rows(index))
         assert found.per_action == {"sit": pytest.approx(wanted, rel=1e-4)}
+
+
+def test_people_without_a_group_are_no_group(tmp_path: Path) -> None:
+    """They count in the value, and the mean over the groups is what it was."""
+    people = [in_weak_perspective(tmp_path, seed, action=action) for seed, action in enumerate(("sit", ""))]
+    index = index_of(tmp_path, people)
+    wrong = truth(index)
+    wrong.depth[1, BODY_18.index("left_wrist")] += 100  # 400 mm at one of 17 joints of the second person
+    for average in ("frames", "groups"):
+        found = score(wrong, index, replace(STANDARD, average=average), all_rows(index))
+        assert found.per_action == {"sit": pytest.approx(0, abs=1e-3)}
+        assert found.value == pytest.approx(400 / 17 / 2, rel=1e-4)
+
+
+def test_of_another_data_set_only_what_it_has_is_described(tmp_path: Path) -> None:
+    """MPI-INF-3DHP's groups, of people with a subject and no action; LSP's occluded joints, of visible ones."""
+    people = [in_weak_perspective(tmp_path, seed, subject=name) for seed, name in enumerate(("Ada", "Ben"))]
+    index = index_of(tmp_path, people)
+    in_3d, in_2d = (
+        score(truth(index), index, aim(protocol(name), "my_data.office", "val"), all_rows(index))
+        for name in ("mpi_inf_3dhp", "lsp_pck")
+    )
+    assert in_3d.per_action == {"Ada": 100, "Ben": 100}
+    assert "Also apart per subject. " in in_3d.description
+    assert "Also apart" not in in_2d.description
+    assert in_2d.strata == {}
+    for found, name in ((in_3d, "mpi_inf_3dhp"), (in_2d, "lsp_pck")):
+        assert found.protocol == f"{name} on my_data.office val"
+        assert (found.dataset, found.split) == ("my_data.office", "val")
 
 
 def test_companions_are_averaged_as_the_protocol_says(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from headstart.experiment import (
     as_json,
     differences,
     field_of,
+    from_json,
     require_same,
     require_trainable,
     values,
@@ -81,6 +82,66 @@ def test_a_field_that_an_older_version_did_not_have_is_none_there() -> None:
     del saved["average_decay"], saved["start_from"]
     with pytest.raises(ConfigError, match=r"configuration: average_decay: None there, 0\.9 here\. Set"):
         require_same(saved, as_json(TINY), LAST)
+
+
+def test_what_json_holds_is_read_back() -> None:
+    """Tuples, nested configurations, None and numbers of every kind are as they were."""
+    for name in RECIPES:
+        recipe = build(name, Sources())
+        assert from_json(as_json(recipe)) == recipe
+    whole = changed(input_size=(64, 32), losses={"depth_l1": 2}, data=(), schedule=Schedule("step", (0.25, 0.5)))
+    assert from_json(as_json(whole)) == whole
+    assert from_json(as_json(whole)).stages[1].schedule.milestones == (0.25, 0.5)
+
+
+def test_what_an_older_version_did_not_have_gets_its_default() -> None:
+    config = as_json(TINY)
+    del config["average_decay"], config["stages"][1]["optimiser"]["clip_norm"], config["model"]["sigma"]
+    optimiser = replace(TINY.stages[1].optimiser, clip_norm=1.0)
+    assert from_json(config) == replace(
+        changed(optimiser=optimiser), average_decay=0.999, model=replace(TINY.model, sigma=2.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value", "says"),
+    [
+        ([], "batch_size", True, "batch_size: expected int, got True"),
+        ([], "speed", 1, "speed: this version of headstart has no such field"),
+        (
+            ["stages", 1, "optimiser"],
+            "speed",
+            1,
+            "stages.1.optimiser.speed: this version of headstart has no such field",
+        ),
+        (["stages", 1], "budget", None, "stages.1.budget: expected Budget, got None"),
+        (["model"], "input_size", [64], "model.input_size: expected tuple[int, int], got [64]"),
+        (["model"], "input_size", [64, "x"], "model.input_size.1: expected int, got 'x'"),
+        (["model"], "channels", 3, "model.channels: this version of headstart has no such field"),
+        (["stages", 0, "data", 0], "use_3d", 1, "stages.0.data.0.use_3d: expected bool, got 1"),
+        (["stages", 0, "losses"], "depth_l1", "0.1", "stages.0.losses.depth_l1: expected float, got '0.1'"),
+        ([], "precision", "fp8", "precision: expected Literal['no', 'bf16', 'fp16'], got 'fp8'"),
+        ([], "stages", {}, "stages: expected tuple[headstart.experiment.Stage, ...], got {}"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_named(where: list[Any], name: str, value: Any, says: str) -> None:
+    config: Any = as_json(TINY)
+    part = config
+    for step in where:
+        part = part[step]
+    part[name] = value
+    with pytest.raises(ConfigError) as caught:
+        from_json(config)
+    assert str(caught.value) == says
+
+
+def test_what_has_no_default_must_be_there() -> None:
+    config = as_json(TINY)
+    del config["stages"][1]["data"][0]["root"]
+    with pytest.raises(ConfigError, match=r"^stages\.1\.data\.0\.root: expected a value, found none$"):
+        from_json(config)
+    with pytest.raises(ConfigError, match=r"^configuration: expected Experiment, got \[\]$"):
+        from_json([])
 
 
 def test_structures_of_different_length_are_counted_not_printed() -> None:

@@ -201,7 +201,7 @@ class TestRefuses:
             OnnxNetwork(exported, device="cuda")
 
     def test_a_device_that_there_is_not(self, exported: Path):
-        with pytest.raises(ConfigError, match="device 'toaster': expected cpu or cuda"):
+        with pytest.raises(ConfigError, match="device 'toaster': expected cpu, cuda or cuda:N"):
             OnnxNetwork(exported, device="toaster")
 
     def test_without_the_extra_it_says_what_to_install(self, exported: Path, monkeypatch: pytest.MonkeyPatch):
@@ -403,6 +403,10 @@ class TestWhatDiffers:
         (root / "images" / "im00011.jpg").write_bytes(b"no picture")
         found = crops_of("lsp_extended", root, "all", 3, checkpoint)
         np.testing.assert_array_equal(found, wanted.image.numpy()[[0, 2]])
+        for picture in (root / "images").iterdir():
+            picture.write_bytes(b"no picture")
+        with pytest.raises(DataError, match="sticks: expected pictures of lsp_extended, split all, that can be read"):
+            crops_of("lsp_extended", root, "all", 3, checkpoint)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from headstart.geometry import Camera, Crop, root_relative, transform_points
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 # Human3.6M S1 camera 54138969, as published.
 H36M_CAMERA = Camera(

@@ -215,6 +215,13 @@ class TestVideo:
         path = write_video(tmp_path / "clip.mkv", "mpeg4", {"bf": "2", "g": "20"}, rate=30)
         assert [number_of(read_video_frame(path, frame)) for frame in (44, 31, 17, 1)] == [44, 31, 17, 1]
 
+    def test_a_video_without_a_rate_is_named(self, tmp_path: Path):
+        """Its frames cannot be found by their times: MKV's field of it becomes one that nobody knows."""
+        path = write_video(tmp_path / "clip.mkv", "mpeg4", {}, frames=2)
+        path.write_bytes(path.read_bytes().replace(b"\x23\xe3\x83", b"\x23\xe3\x8f"))
+        with pytest.raises(DataError, match=r"clip\.mkv: expected a video with frame 1, found no frame rate"):
+            read_video_frame(path, 1)
+
     def test_missing_empty_and_truncated_files_are_named(self, tmp_path: Path, video: Path):
         short = tmp_path / "short.mp4"
         short.write_bytes(video.read_bytes()[:64])
@@ -296,6 +303,12 @@ class TestAvi:
         path.write_bytes(content[: content.rindex(b"idx1")])
         wanted = np.random.default_rng(5).permutation(FRAMES).tolist()
         assert [number_of(read_image(path, frame)) for frame in wanted] == wanted
+
+    def test_pictures_that_nothing_decodes_are_named(self, tmp_path: Path):
+        path = write_video(tmp_path / "clip.avi", "mpeg4", {}, frames=3)
+        path.write_bytes(path.read_bytes().replace(b"FMP4", b"zzzz"))
+        with pytest.raises(DataError, match=r"clip\.avi: expected a video with frame 1, found no decoder"):
+            read_video_frame(path, 1)
 
     def test_key_frames_that_are_none_are_not_believed(self, tmp_path: Path):
         """Every packet is marked as one in the index."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from headstart import datasets, index, skeleton
@@ -270,6 +271,15 @@ class TestDamage:
         with pytest.raises(DataError, match=r"none\.arrow"):
             AnnotationIndex([tmp_path / "none.arrow"], tmp_path)
 
+    def test_a_file_of_other_columns_is_named(self, tmp_path: Path):
+        """As a later version may write them: three joints in 3D, and no frame."""
+        columns = [column for column in SCHEMA if column.name not in ("frame", "xyz")]
+        schema = pa.schema([*columns, ("xyz", pa.list_(pa.float32(), 9))])
+        rows = [to_row(canonical_person(0, tmp_path), tmp_path)]
+        write_index(tmp_path / "a.arrow", [row | {"xyz": row["xyz"][:9]} for row in rows], schema, {})
+        with pytest.raises(DataError, match=r"a\.arrow: .*missing columns, or columns of another type: frame, xyz"):
+            AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
+
     @pytest.mark.parametrize("content", [None, "", "{}", "[1]", '{"shards": ['])
     def test_a_pack_without_its_list_of_shards(self, tmp_path: Path, content: str | None):
         if content is not None:
@@ -446,7 +456,7 @@ class TestOpenIndex:
             open_index(dataset, folder, split, tmp_path / "cache")
         assert len(open_index("lsp", folder, "train", tmp_path / "cache")) == 1
 
-    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"shards": 3}'])
+    @pytest.mark.parametrize("content", ["", "[1]", "{}", '{"shards": 3}', '{"shards": []}', '{"shards": [1]}'])
     def test_a_packed_folder_whose_list_is_damaged(self, content: str, tmp_path: Path):
         (tmp_path / "pack.json").write_text(content)
         with pytest.raises(DataError, match=r"pack\.json: expected the list of shards"):

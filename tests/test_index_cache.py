@@ -70,12 +70,13 @@ def test_hidden_files_are_no_labels(root: Path, name: str) -> None:
     assert name_of(root) == first
 
 
-def test_a_cache_among_the_labels_does_not_ask_for_another(root: Path) -> None:
+@pytest.mark.parametrize("cache", ["data/cache", "data/labels/deep/cache"])
+def test_a_cache_among_the_labels_does_not_ask_for_another(root: Path, cache: str) -> None:
     """Or every start would write one, which asks for the next."""
-    cache = "data/labels/deep/cache"
-    first = name_of(root, cache)
     (root.parent / cache).mkdir()
+    first = name_of(root, cache)
     (root.parent / cache / first).write_bytes(b"an index")
+    os.utime(root.parent / cache, ns=(7, 7))
     assert name_of(root, cache) == first
 
 
@@ -163,6 +164,16 @@ def test_a_folder_that_may_not_be_read_is_passed_over(root: Path, monkeypatch: p
     whole = name_of(root)
     monkeypatch.setattr(index_cache.os, "scandir", refuse)
     assert name_of(root) == whole, "no labels lay there"
+
+
+@pytest.mark.posix("links without a privilege")
+@pytest.mark.parametrize("folder", [".", "labels"])
+def test_a_link_whose_target_is_missing_is_passed_over(root: Path, folder: str) -> None:
+    (root / folder / "link").symlink_to(root.parent / "later")
+    first = name_of(root)
+    assert name_of(root) == first
+    (root.parent / "later").touch()
+    assert name_of(root) != first, "now there is a file"
 
 
 @pytest.mark.posix("links without a privilege")

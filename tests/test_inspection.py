@@ -97,7 +97,8 @@ class TestSummarise:
         assert summary.share_inside_crop == 1
         assert summary.unreadable == []
 
-    def test_broken_and_missing_pictures_are_named_in_order(self, tmp_path: Path):
+    def test_broken_and_missing_pictures_are_named_in_order(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("headstart.inspection._BLOCK", 2)
         people = [person_of(number, tmp_path) for number in range(5)]
         grey_pictures(people)
         people[1].image.write_bytes(b"")
@@ -239,3 +240,8 @@ class TestWritePicture:
         (tmp_path / "taken").write_text("a file, where a folder would have to be")
         with pytest.raises(DataError, match=name):
             write_picture(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+
+    def test_a_format_that_cannot_hold_so_many_pixels(self, tmp_path: Path):
+        with pytest.raises(DataError, match=r"a\.jpg: expected a picture of a size .*, found 3 x 65501 px"):
+            write_picture(str(tmp_path / "a.jpg"), np.zeros((65501, 3, 3), np.uint8))
+        assert not list(tmp_path.iterdir())

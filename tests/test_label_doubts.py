@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from headstart.errors import ConfigError
 from headstart.label_doubts import DoubtConfig, doubt, trunk_size, without_doubt
 from headstart.records import Annotation
 from headstart.skeleton import CANONICAL, COCO_17
@@ -211,3 +212,11 @@ def test_a_pair_far_apart_speaks_against_an_exchange_for_no_more_than_a_trunk() 
     wrong = {**wide, "right_hip": (70, 60), "left_hip": (30, 60)}
     wrong |= {"right_knee": wide["left_knee"], "left_knee": wide["right_knee"]}
     assert doubt(person(wrong), at(wide), SURE).exchanged == ("legs",)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"sides": -0.1}, {"sides": np.nan}, {"distance": 0}, {"confidence": 35}, {"confidence": -0.1}]
+)
+def test_settings_that_cannot_be(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="sides, distance and confidence: expected >= 0, > 0 and 0 to 1, got"):
+        DoubtConfig(**wrong)

@@ -235,6 +235,15 @@ class Test3d:
         # The box is 172 px, 1.25 times that fills the 96 px of the crop's smaller side.
         assert float(sample["pixels_per_mm"]) == pytest.approx(0.21 * 96 / (172 * 1.25))
 
+    @pytest.mark.parametrize("depth", [0, -5000])
+    def test_who_is_not_in_front_of_the_camera_has_no_3d(self, tmp_path: Path, depth: float):
+        """Zeros stand for missing labels in many files: the scale was divided by them."""
+        person = person_of(0, tmp_path, camera=Camera(1000, 1100, 64, 64))
+        person.camera_xyz[:, 2] += depth - person.camera_xyz[PELVIS, 2]
+        sample = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE)[Draw(0, 0, 0, 0)]
+        assert (sample["weight_2d"].sum(), sample["weight_3d"].sum()) == (JOINTS, 0)
+        assert float(sample["pixels_per_mm"]) == 0
+
     def test_without_a_camera_it_is_fitted_to_labelled_joints_only(self, tmp_path: Path):
         person = person_of(0, tmp_path)
         assert image_pixels_per_mm(person) == pytest.approx(0.1)

@@ -27,7 +27,7 @@ from headstart.records import Batch, PoseOutput, Targets
 from headstart.skeleton import MPII_16
 from headstart.targets import HeatmapCodec
 
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=25)
 NAN = math.nan
 HEIGHT, WIDTH, JOINTS = 16, 24, len(MPII_16)
 CODEC = HeatmapCodec(MPII_16, (4 * WIDTH, 4 * HEIGHT))

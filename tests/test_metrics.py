@@ -14,7 +14,7 @@ from headstart.skeleton import H36M_17, MPII_16, Skeleton
 
 NAN = float("nan")
 seeds = st.integers(0, 2**32 - 1)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def poses(seed: int, people: int = 3, joints: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from headstart.errors import DataError
+from headstart.errors import ConfigError, DataError
 from headstart.export import blobs, export_onnx
-from headstart.onnx_network import OnnxNetwork
+from headstart.onnx_network import OnnxNetwork, trained_part
+from headstart.skeleton import BODY_18
 from test_export import save
 from tiny import MODEL
 
@@ -53,3 +56,59 @@ def test_threads_may_share_one(exported: Path, flip_test: bool) -> None:
     for one, other in zip(alone, together):
         for wanted, found in zip(one, other):
             np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+CUDA = "CUDAExecutionProvider"
+
+
+def runtime_with_a_gpu(monkeypatch: pytest.MonkeyPatch, works: bool) -> list[Any]:
+    """ONNX Runtime as onnxruntime-gpu is, with or without CUDA's libraries; what sessions are asked for is listed."""
+    import onnxruntime
+
+    asked: list[Any] = []
+    real = onnxruntime.InferenceSession
+
+    def session(path: str, options: Any, providers: Sequence[Any]) -> Any:
+        asked[:] = providers
+        made = real(path, options, providers=["CPUExecutionProvider"])
+        if works:
+            made.get_providers = lambda: [CUDA, "CPUExecutionProvider"]
+        return made
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, "CPUExecutionProvider"])
+    return asked
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", 0), ("cuda:0", 0), ("cuda:3", 3)])
+def test_the_gpu_is_the_one_that_was_asked_for(
+    device: str, number: int, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = runtime_with_a_gpu(monkeypatch, works=True)
+    OnnxNetwork(exported, device=device)
+    assert asked == [(CUDA, {"device_id": number}), "CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("device", [None, "cpu", "cpu:0"])
+def test_a_cpu_is_no_gpu(device: str | None, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = runtime_with_a_gpu(monkeypatch, works=False)
+    OnnxNetwork(exported, device=device)
+    assert asked == ["CPUExecutionProvider"]
+
+
+def test_a_gpu_that_cannot_be_used_is_not_silently_a_cpu(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime takes the CPU where CUDA's libraries are missing."""
+    runtime_with_a_gpu(monkeypatch, works=False)
+    with pytest.raises(ConfigError, match="device 'cuda': onnxruntime cannot use it"):
+        OnnxNetwork(exported, device="cuda")
+
+
+def test_the_number_of_a_gpu_is_a_number(exported: Path) -> None:
+    with pytest.raises(ConfigError, match="device 'cuda:one': expected cpu, cuda or cuda:N"):
+        OnnxNetwork(exported, device="cuda:one")
+
+
+def test_joints_that_the_skeleton_does_not_have_are_no_training() -> None:
+    assert trained_part(BODY_18, ("pelvis", "tail")).names == ("pelvis",)
+    with pytest.raises(ConfigError, match="no joint of body_18 was labelled"):
+        trained_part(BODY_18, ("tail",))

@@ -16,7 +16,7 @@ from headstart.optimisation import (
     set_learning_rate,
 )
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 class TestSchedule:

@@ -69,10 +69,11 @@ def test_every_command_of_the_page(working_folder: Path) -> None:
     assert sheet == "sheet.png\n"
     assert train.startswith(f"{Path('data', 'my_data.office', 'my_data.office-train')}: 5 people, ")
     assert val.startswith(f"{Path('data', 'my_data.office', 'my_data.office-val')}: 2 people, ")
-    assert re.findall(r"^(\w+): .*\(n = 2; ", trained, re.MULTILINE) == ["lsp_extended_pck12", "synthetic_wild"]
+    names = [f"{name} on my_data.office val" for name in ("lsp_extended_pck12", "synthetic_wild")]
+    assert re.findall(r"^(\w[^:]+): .*\(n = 2; ", trained, re.MULTILINE) == names
     assert trained.count("Data set my_data.office, split val.") == 2
     # As it was scored at the end of training, to the last digit.
-    assert trained.partition("\nsynthetic_wild: ")[2] == f"{scored.removeprefix('synthetic_wild: ')}{RESULT}\n"
+    assert trained.partition(f"\n{names[1]}: ")[2] == f"{scored.removeprefix(f'{names[1]}: ')}{RESULT}\n"
     assert exported.startswith("office.onnx: ")
     experiment = json.loads((working_folder / RESULT).read_text(encoding="utf-8"))["config"]
     assert {(one["dataset"], one["root"]) for one in experiment["stages"][0]["data"]} == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -287,10 +288,14 @@ class TestPack:
         with pytest.raises(DataError, match="found a folder that is packed already"):
             pack(open_packed(tmp_path / "once"), tmp_path / "twice", PackConfig(), source=SOURCE)
 
-    @pytest.mark.parametrize("wrong", [{"size": 0}, {"margin": 0.5}, {"quality": 101}])
+    @pytest.mark.parametrize("wrong", [{"size": 0}, {"margin": 0.5}, {"margin": math.nan}, {"quality": 101}])
     def test_settings_that_cannot_be(self, wrong: dict[str, Any]):
         with pytest.raises(ConfigError, match="size, margin and quality: expected at least 32 px"):
             PackConfig(**wrong)
+
+    def test_shards_without_rows(self):
+        with pytest.raises(ConfigError, match="rows_per_shard: expected at least 1, got 0"):
+            PackConfig(rows_per_shard=0)
 
     def test_a_folder_begun_by_an_earlier_version_is_gone_on_with(self, crowd: AnnotationIndex, tmp_path: Path):
         """Which did not write down whose labels it holds."""

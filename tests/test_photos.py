@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO, UnsupportedOperation
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cv2
@@ -306,6 +309,33 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="a picture file") as error:
             read_photo(path)
         assert says in one_line(error)
+
+
+def test_threads_leave_warnings_as_they_were() -> None:
+    """Two threads read at once, and the first to begin is the first to end."""
+    before, encoded = list(warnings.filters), cv2.imencode(".png", SCENE)[1].tobytes()
+    first_reads, second_reads, first_is_done = Event(), Event(), Event()
+
+    class Waits(BytesIO):
+        def __init__(self, reads: Event, until: Event) -> None:
+            super().__init__(encoded)
+            self.reads, self.until = reads, until
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.reads.set()
+            assert self.until.wait(10)
+            return super().read(size)
+
+    def first() -> None:
+        decode_photo(Waits(first_reads, second_reads), "first")
+        first_is_done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(first)
+        assert first_reads.wait(10)
+        decode_photo(Waits(second_reads, first_is_done), "second")
+        done.result()
+    assert warnings.filters == before
 
 
 def test_bytes_and_a_lower_limit() -> None:

@@ -30,6 +30,10 @@ def filmed() -> list[Prediction]:
     return [replace(someone(name), extra={"frame": f, "time_s": t, "track": n}) for name, f, t, n in seen]
 
 
+#: A box at a place that is beyond all floats.
+BEYOND = f'[{{"image": "a", "bbox": [{"9" * 400}, 0, 1, 1], "score": 1, "joints2d": {{}}, "joints3d_mm": {{}}}}]'
+
+
 class TestJson:
     def test_exact_content(self, tmp_path: Path):
         write_json(tmp_path / "a.json", [someone()])
@@ -84,6 +88,14 @@ class TestJson:
         assert "camera" not in far
         assert [one.extra for one in read_json(tmp_path / "a.json")] == [{"height_mm": 1650.0}, people[1].extra]
 
+    def test_a_lens_is_kept_in_full(self, tmp_path: Path):
+        """Of 2e-5 four decimals would leave nothing."""
+        lens = {"fx": 700.0, "fy": 700.0, "cx": 959.5, "cy": 539.5, "assumed": False}
+        lens["distortion"] = [-0.28347, 0.07396, 0.00019, 0.00002, -0.00004]
+        wide = replace(someone(camera=True), extra={"camera": lens})
+        write_json(tmp_path / "a.json", [wide])
+        assert read_json(tmp_path / "a.json") == [wide]
+
     def test_who_and_when_of_a_video_are_read_back(self, tmp_path: Path):
         when = {"frame": 7, "time_s": 0.28, "track": 2}
         write_json(tmp_path / "a.json", [someone().to_dict() | when])
@@ -119,7 +131,9 @@ class TestJson:
             write_json(tmp_path / "a.json", [someone(shift=float("nan"))])
         assert not list(tmp_path.iterdir())
 
-    @pytest.mark.parametrize("content", ["", "{", '{"image": 1}', "[1]", '[{"image": "a"}]', "[[]]"])
+    @pytest.mark.parametrize(
+        "content", ["", "{", '{"image": 1}', "[1]", '[{"image": "a"}]', "[[]]", "[" * 100_000, BEYOND]
+    )
     def test_other_files_are_refused(self, content: str, tmp_path: Path):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(DataError, match="written by headstart"):

@@ -24,6 +24,7 @@ from headstart.geometry import Camera, Crop
 from headstart.images import read_image
 from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
+from headstart.pose_files import read_json, write_json
 from headstart.predict import PoseEstimator, TorchNetwork, load_network, untrained_joints
 from headstart.records import CropJoints, Detection, FieldOfView, Prediction
 from headstart.skeleton import BODY_18, Skeleton, mirrored_name
@@ -452,6 +453,16 @@ class TestLoading:
         with pytest.raises(ConfigError, match="focal length above 0"):
             PoseEstimator(DotReader()).estimate(BLANK, camera=Camera(*lens))
 
+    def test_a_camera_as_opencv_calibrates_it(self, tmp_path: Path):
+        """OpenCV gives the lens as an array (1, 5); others give single precision, which JSON does not know."""
+        lens = np.array([[-0.25, 0.125, 0, 0, 0]], np.float32)
+        camera = Camera(np.float32(1100.5), np.float32(1100.5), np.float32(639.5), np.float32(359.5), lens)  # type: ignore[arg-type]
+        (found,) = PoseEstimator(SeesWhite(), flip_test=False).estimate(BLANK, camera=camera)[0]
+        wanted = {"fx": 1100.5, "fy": 1100.5, "cx": 639.5, "cy": 359.5, "assumed": False}
+        assert found.extra["camera"] == wanted | {"distortion": [-0.25, 0.125, 0, 0, 0]}
+        write_json(tmp_path / "a.json", [found])
+        assert read_json(tmp_path / "a.json")[0].extra == found.extra
+
     def test_a_camera_that_is_none(self):
         with pytest.raises(ConfigError, match="expected a Camera or a FieldOfView"):
             PoseEstimator(DotReader()).estimate(BLANK, camera=(1100.0, 640.0, 360.0))
@@ -460,6 +471,18 @@ class TestLoading:
     def test_fields_of_view_that_no_lens_has(self, degrees):
         with pytest.raises(ConfigError, match="field of view"):
             FieldOfView(degrees)
+
+
+@pytest.mark.parametrize("part", CropJoints._fields)
+@pytest.mark.parametrize("boxes", [None, [[[40, 20, 110, 260]]]])
+def test_a_model_that_gives_no_numbers_is_one_clear_line(boxes: list[list[list[float]]] | None, part: str) -> None:
+    class Diverged(SeesWhite):
+        def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+            joints = super().__call__(crops)
+            return joints._replace(**{part: getattr(joints, part) * np.nan})
+
+    with pytest.raises(ConfigError, match="NaN or infinity"):
+        PoseEstimator(Diverged()).estimate(BLANK, boxes)
 
 
 @pytest.mark.parametrize("flip_test", [True, False])

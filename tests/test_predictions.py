@@ -49,6 +49,8 @@ def test_what_a_file_does_not_say_is_nan_or_none(tmp_path: Path) -> None:
 def test_keys_may_be_numbers_or_bytes(tmp_path: Path) -> None:
     assert read_predictions(written(tmp_path, arrays(keys=np.array([7, 12])))).keys == ["7", "12"]
     assert read_predictions(written(tmp_path, arrays(keys=np.array([b"a", b"b"])))).keys == ["a", "b"]
+    accented = np.array(["é".encode(), b"b"])
+    assert read_predictions(written(tmp_path, arrays(keys=accented))).keys == ["é", "b"]
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -80,6 +82,11 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
             {"xyz_mm": np.array([[[0, 0, 0]] * 3, [[0, 0, 0], [0, NAN, 0], [0, 0, np.inf]]])},
             "record b.jpg: expected finite numbers in xyz_mm, found nan at left_wrist, 2 such in all",
         ),
+        (
+            {"keypoints": np.full((2, 3, 2), 1e39)},
+            "record a.jpg: expected finite numbers in keypoints, found 1e[+]39 at pelvis, 12 such in all",
+        ),
+        ({"keys": np.array([b"a", b"\xff"])}, "texts in UTF-8 in keys, found 'utf-?8' codec"),
         ({"about": np.array("by hand")}, "a JSON object in about, found by hand"),
         ({"about": np.array("3")}, "a JSON object in about, found 3"),
         ({"keys": np.array(["a", "b"], dtype=object)}, "predictions .*Object arrays cannot be loaded"),
@@ -103,3 +110,5 @@ def test_a_single_array(tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.zeros(3))
     with pytest.raises(DataError, match=r"p\.npy: expected predictions \(\.npz\), found a single array"):
         read_predictions(tmp_path / "p.npy")
+    with pytest.raises(DataError, match=r"p\.npy: expected predictions \(\.npz\), found a single array"):
+        Predictions.load(tmp_path / "p.npy")

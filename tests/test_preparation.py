@@ -23,9 +23,11 @@ from headstart.preparation import (
     label_digests,
     labelled_joints,
     load_saved,
+    read_config,
     stage_codec,
     start_accelerator,
 )
+from headstart.results import write_json
 from headstart.skeleton import BODY_18, CANONICAL, H36M_17, LSP_14
 from sticks import write_lsp_extended
 from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
@@ -40,6 +42,16 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_is_left(
     monkeypatch.setattr("headstart.preparation.get_available_trackers", list)
     with pytest.raises(ConfigError, match="tracker: wandb is not installed: pip install wandb, or --tracker none"):
         start_accelerator(replace(TINY, tracker="wandb"), tmp_path / "run", as_json(TINY))
+    assert not (tmp_path / "run").exists()
+
+
+def test_processes_that_would_train_apart_in_one_folder_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchrun starts them where there is no GPU: each of them was a run of its own, in the same files."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"^2 processes were started, but there is no GPU.* ACCELERATE_USE_CPU=true"):
+        start_accelerator(TINY, tmp_path / "run", as_json(TINY))
     assert not (tmp_path / "run").exists()
 
 
@@ -68,10 +80,43 @@ def test_what_is_there_is_loaded_to_go_on_from_and_refused_otherwise(last: Path)
 
 
 def test_a_result_alone_is_another_run_too(tmp_path: Path) -> None:
+    """And --resume is of no use, so it is not recommended."""
     (tmp_path / "result.json").touch()
     for resume in (False, True):
-        with pytest.raises(ConfigError, match="holds another run"):
+        with pytest.raises(ConfigError, match=r"another run, whose last\.safetensors is gone; give another --out$"):
             load_saved(tmp_path / "last.safetensors", as_json(TINY), resume)
+
+
+def test_a_checkpoint_of_an_older_version_goes_on_with_defaults(last: Path) -> None:
+    """But only if the run has them: its average is that of the fraction 0.9."""
+    header = load_checkpoint(last).header
+    del header["config"]["stages"][0]["optimiser"]["clip_norm"]
+    save_checkpoint(last, {}, header)
+    assert load_saved(last, as_json(TINY), resume=True) is not None
+    del header["config"]["average_decay"]
+    save_checkpoint(last, {}, header)
+    with pytest.raises(ConfigError, match=r"configuration: average_decay: 0\.999 there, 0\.9 here\. Set"):
+        load_saved(last, as_json(TINY), resume=True)
+
+
+def test_the_configuration_of_a_run_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    write_json(path, as_json(TINY))
+    assert read_config(path) == TINY
+    write_json(path, as_json(TINY) | {"speed": 1})
+    with pytest.raises(ConfigError) as unknown:
+        read_config(path)
+    assert str(unknown.value) == f"{path}: speed: this version of headstart has no such field"
+
+
+@pytest.mark.parametrize("content", [None, "", '{"name": '])
+def test_what_is_no_configuration_is_told(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(f"{path}: expected the config.json of a run, found ")
 
 
 def test_the_network_has_the_weights_that_were_saved_or_its_own_of_the_seed(last: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from dataclasses import replace
+from types import ModuleType
 
 import pytest
+import torch
 
 from headstart.budget import Budget
 from headstart.experiment import Stage
 from headstart.losses import LOSSES
-from headstart.progress import _LOSS_UNITS, Goal, Meter, Progress, scalars
+from headstart.progress import _LOSS_UNITS, Averages, Goal, Meter, Progress, scalars
+from headstart.protocols import PROTOCOLS
 
 STAGE = Stage("2d", (), Budget(samples=32), {})
 
@@ -58,40 +63,82 @@ class TestGoal:
 
 class TestMeter:
     def test_speed_and_waiting_since_the_last_reading(self, monkeypatch: pytest.MonkeyPatch):
-        """Made at 10 s; waits for 11..12 and 13..14, is read at 18; waits for 19..21, is read at 22."""
-        clock = iter([10.0, 11.0, 12.0, 13.0, 14.0, 18.0, 19.0, 21.0, 22.0])
+        """32 samples in 8 s of training, of which two waits of 1 s; then 8 in 4 s with one wait of 2 s."""
+        clock = iter([11.0, 12.0, 13.0, 14.0, 19.0, 21.0])
         monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-        meter = Meter(100)
+        meter = Meter(100, 10.0)
         for _ in range(2):
             with meter.waiting():
                 pass
-        assert meter.read(132) == (4.0, 0.25)
+        assert meter.read(132, 18.0) == (4.0, 0.25)
         with meter.waiting():
             pass
-        assert meter.read(140) == (2.0, 0.5)
+        assert meter.read(140, 22.0) == (2.0, 0.5)
 
-    def test_a_clock_that_stands_still(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(time, "perf_counter", lambda: 10.0)
-        assert Meter(0).read(1) == (pytest.approx(1e9), 0.0)
+    def test_a_clock_that_stands_still(self):
+        assert Meter(0, 10.0).read(1, 10.0) == (pytest.approx(1e9), 0.0)
 
 
-def test_trackers_hear_of_numbers_by_stage():
+class TestAverages:
+    def test_of_the_steps_since_the_last_reading(self):
+        averages = Averages()
+        for loss, part in ((4.0, 1.0), (5.0, 0.0), (9.0, 2.0)):
+            averages.add({"loss": torch.tensor(loss), "part": torch.tensor(part)})
+        assert averages.read() == {"loss": 6.0, "part": 1.0}
+        averages.add({"loss": torch.tensor(7.0), "part": torch.tensor(3.0)})
+        assert averages.read() == {"loss": 7.0, "part": 3.0}
+
+    def test_nothing_that_was_given_is_changed(self):
+        """Neither by adding nor by what becomes of the means: processes reduce them in place."""
+        averages, given = Averages(), [torch.tensor(4.0), torch.tensor(5.0)]
+        averages.add({"loss": given[0]})
+        averages.read()["loss"] += 1
+        for one in given:
+            averages.add({"loss": one})
+        averages.read()["loss"] += 1
+        assert given == [4.0, 5.0]
+
+
+def test_trackers_hear_of_numbers_by_stage_and_of_scores_across_stages():
     row = {"stage": "2d", "step": 3, "samples": 12, "loss": 0.5, "note": "text"}
     assert scalars(row) == {"2d/samples": 12.0, "2d/loss": 0.5}
+    row = {"stage": "2d", "step": 3, "samples": 12, "h36m_standard": 90.0, "lsp_pck on my_lab.office val": 50.0}
+    assert scalars(row) == {"2d/samples": 12.0, "val/h36m_standard": 90.0, "val/lsp_pck on my_lab.office val": 50.0}
+
+
+def test_a_loss_of_ones_own_is_no_protocol(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(LOSSES, "my_lab.wing", LOSSES["depth_l1"])
+    row = {"stage": "2d", "step": 3, "my_lab.wing": 0.5}
+    assert scalars(row) == scalars(row, units=True) == {"2d/my_lab.wing": 0.5}
 
 
 def test_names_for_a_tracker_end_in_their_unit_where_there_is_one():
     row = {"stage": "2d+3d", "step": 3, "learning_rate": 0.1, "heatmap_mse": 1.0, "heatmap_cross_entropy": 2.0}
     row |= {"depth_l1": 3.0, "synthetic_wild": 120.0, "lsp_extended_pck": 60.0}
+    row |= {"lsp_extended_pck on mylab.lab val": 55.0, "lsp_extended_pck (validation.2)": 50.0}
     assert list(scalars(row, units=True)) == [
         "2d+3d/learning_rate",
         "2d+3d/heatmap_mse",
         "2d+3d/heatmap_cross_entropy [nats]",
         "2d+3d/depth_l1 [crop widths]",
-        "2d+3d/synthetic_wild MPJPE [mm]",
-        "2d+3d/lsp_extended_pck PCK [%]",
+        "val/synthetic_wild MPJPE [mm]",
+        "val/lsp_extended_pck PCK [%]",
+        "val/lsp_extended_pck on mylab.lab val PCK [%]",
+        "val/lsp_extended_pck (validation.2) PCK [%]",
     ]
     assert list(scalars(row).values()) == list(scalars(row, units=True).values())
+
+
+def test_the_score_of_a_users_protocol_has_a_unit_too(monkeypatch: pytest.MonkeyPatch):
+    module = ModuleType("my_lab")
+    module.__file__ = "my_lab.py"
+    module.PROTOCOLS = (replace(PROTOCOLS["h36m_standard"], name="all"),)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_lab", module)
+    row = {"stage": "3d", "my_lab:all": 1.0, "my_lab:all on my_lab.office val": 2.0}
+    assert list(scalars(row, units=True)) == [
+        "val/my_lab:all MPJPE [mm]",
+        "val/my_lab:all on my_lab.office val MPJPE [mm]",
+    ]
 
 
 def test_every_unit_is_that_of_a_loss():

@@ -181,6 +181,20 @@ def test_fields_are_frozen():
         ("h36m_standard", {"group_by": ("actions",)}, "group_by must be a tuple of action, "),
         ("h36m_standard", {"group_by": "action"}, "group_by must be a tuple of action, .*; got 'action'"),
         ("h36m_standard", {"companions": ("pa_mpje",)}, "companions must be a tuple of mpjpe, "),
+        ("h36m_standard", {"companions": "auc"}, "companions must be a tuple of mpjpe, .*; got 'auc'"),
+        ("h36m_standard", {"average": "people"}, "average must be one of joints, frames, groups, not 'people'"),
+        ("h36m_standard", {"root": "thorax"}, "root must be one of pelvis, None, not 'thorax'"),
+        ("h36m_standard", {"decode": "max"}, "decode must be one of subpixel, argmax, not 'max'"),
+        ("h36m_standard", {"joints": "nose"}, "joints must be a tuple, not 'nose': a comma behind one value"),
+        ("h36m_standard", {"frame_stride": "64"}, "frame_stride must be at least 1, not '64'"),
+        ("h36m_standard", {"dataset": None}, "dataset must be a name, not None"),
+        ("h36m_standard", {"split": ""}, "split must be a name, not ''"),
+        ("h36m_standard", {"also_at": (100.0,)}, "also_at can be set for pck and pckh alone"),
+        ("lsp_pck", {"reference": "hips"}, "reference must be one of torso, head_size, None, not 'hips'"),
+        ("lsp_pck", {"threshold": 0.0}, "threshold must be above 0, not 0.0"),
+        ("lsp_pck", {"threshold": "0.2"}, "threshold must be above 0, not '0.2'"),
+        ("lsp_pck", {"also_at": (-0.1,)}, "also_at must be above 0, not -0.1"),
+        ("lsp_pck", {"also_at": 0.1}, "also_at must be a tuple, not 0.1"),
     ],
 )
 def test_contradictions_name_their_field(name: str, change: dict, field: str):
@@ -195,6 +209,7 @@ _MM = ("frames", None, 1, None)
 MEANING = {
     "h36m_standard": ("mpjpe", "frames", None, 64, None, 17, ("action",)),
     "h36m_standard_actions": ("mpjpe", "groups", None, 64, None, 17, ("action",)),
+    "h36m_all_frames": ("mpjpe", "groups", None, 1, None, 17, ("action",)),
     "h36m_zhou2017": ("zhou2017_mpjpe", "frames", None, 64, None, 17, ("action",)),
     "mpii_pckh": ("pckh", "joints", 0.5, 1, "head_size", 14, ()),
     "lsp_pck": ("pck", *_PCK, 14, ()),
@@ -231,6 +246,7 @@ _BESIDE = ("n_mpjpe", "pa_mpjpe", "pck3d", "auc")
 BESIDE = {
     "h36m_standard": ("test", _BESIDE),
     "h36m_standard_actions": ("test", _BESIDE),
+    "h36m_all_frames": ("test", _BESIDE),
     "h36m_zhou2017": ("test", ("mpjpe", *_BESIDE)),
     "mpii_pckh": ("valid", ()),
     "lsp_pck": ("test", ()),
@@ -251,6 +267,25 @@ BESIDE = {
 
 def test_what_stands_beside_each_figure_is_written_down_twice():
     assert {name: (one.split, one.companions) for name, one in PROTOCOLS.items()} == BESIDE
+
+
+def test_other_thresholds_are_named_and_each_is_a_protocol_of_its_own():
+    entry = protocol("mpii_pckh")
+    assert [name for name, one in PROTOCOLS.items() if one.also_at] == ["mpii_pckh"]
+    assert " Beside it: PCKh@0.1, PCKh@0.11." in f" {entry.describe()}"
+    at = entry.at_other_thresholds()
+    assert {name: (one.threshold, one.also_at) for name, one in at.items()} == {
+        "pckh@0.1_percent": (0.1, ()),
+        "pckh@0.11_percent": (0.11, ()),
+    }
+    assert replace(at["pckh@0.1_percent"], threshold=0.5, also_at=entry.also_at) == entry
+
+
+def test_all_frames_are_those_of_the_standard_protocol_and_all_between():
+    every, standard = protocol("h36m_all_frames"), protocol("h36m_standard_actions")
+    assert replace(every, name=standard.name, subset=standard.subset, frame_stride=64) == standard
+    data = "Data set h36m, split test (all frames on file of subjects S9 and S11)."
+    assert every.describe().startswith(f"{data} 17 joints: ")
 
 
 def test_visible_and_occluded_joints_are_apart_where_labels_tell_them():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from headstart import datasets
 from headstart.checkpoint import SHIPPED, load_model, load_weights, shipped_weights
 from headstart.errors import ConfigError
+from headstart.experiment import as_json
 from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Optimiser, Schedule
@@ -144,6 +147,67 @@ def test_names_that_do_not_exist() -> None:
         build("zhou", Sources())
     with pytest.raises(ConfigError, match="unknown data set 'lspet'; known: "):
         build("pretrain_2d", Sources(two_d=("lspet",)))
+
+
+OWN = """
+from headstart.recipes import scratch_3d
+
+number = 3
+
+
+def mine(sources):
+    return scratch_3d(sources)
+
+
+def nothing(sources):
+    pass
+
+
+def wrong(sources):
+    return sources.three_dimensional
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of recipes below the working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "my_recipes", raising=False)
+    (tmp_path / "my_recipes.py").write_text(OWN)
+    return tmp_path / "my_recipes.py"
+
+
+def test_a_function_of_a_users_module_is_a_recipe(own: Path) -> None:
+    assert build("my_recipes:mine", ALL) == build("scratch_3d", ALL)
+    with pytest.raises(ConfigError, match=r"^recipe my_recipes:mine, stage 3d: no data; name some with --two-d"):
+        build("my_recipes:mine", Sources(three_d=()))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("my_recipes:nothing", "{file}: expected a function nothing {what}; it returned None"),
+        ("my_recipes:number", "{file}: expected a function number {what}; found 3"),
+        ("my_recipes:", "{file}: expected a function  {what}; found None"),
+        ("my_recipes:wrong", "{file}, line 16: AttributeError: 'Sources' object has no attribute 'three_dimensional'"),
+        (
+            "my_recipe:mine",
+            "found no module my_recipe, installed or in {folder}; my_data/office.py there is my_data.office",
+        ),
+    ],
+)
+def test_a_users_recipe_that_is_none_is_told(own: Path, name: str, says: str) -> None:
+    what = "that takes Sources and returns an Experiment; docs/python.md"
+    with pytest.raises(ConfigError) as caught:
+        build(name, ALL)
+    assert str(caught.value) == f"recipe {name!r}: {says.format(file=own, folder=own.parent, what=what)}"
+
+
+def test_the_configuration_of_a_run_is_a_recipe(tmp_path: Path) -> None:
+    recipe = replace(build("integral", ALL), seed=4)
+    (tmp_path / "config.json").write_text(json.dumps(as_json(recipe)))
+    assert build(str(tmp_path / "config.json"), Sources()) == recipe
 
 
 @pytest.mark.parametrize("name", ["finetune", "pretrain_2d", "integral"])

@@ -464,12 +464,13 @@ def test_more_percent_is_better(tmp_path: Path) -> None:
     markdown, page = (path.read_text() for path in write_report(folder))
     assert "- **All other tests** (corrected among themselves): significantly better in 1 of 1 comparison." in markdown
     assert '<td class="better"><span>+11.0 ' in page
+    assert "| lsp pck | +11.00 points |" in markdown
 
 
 def test_the_least_number_of_seeds_is_what_limits_a_test(tmp_path: Path) -> None:
     """Two seeds of one 3D set, three of the other: 2 / 2^2."""
     cells = [cell for cell in (*PAIR, *OTHER) if (cell.seed, cell.three_d) != (2, "synthetic_studio")]
-    assert "With 2 seeds the test without assumptions (all patterns of signs) cannot go below p = 0.5," in (
+    assert "With 2 seeds the sign-flip test (all patterns of signs) cannot go below p = 0.5," in (
         write_report(write_study(tmp_path, cells))[0].read_text()
     )
 
@@ -573,8 +574,8 @@ def test_welchs_test_by_hand(tmp_path: Path) -> None:
     assert f"lower by 12.0 mm (95 % interval {interval}, n = 3 seeds, p < 0.001)" in markdown
     assert (
         "Differences are of means, not paired by seed; p is that of Welch's t-test, two-sided, significant below 0.05;"
-        " intervals are Welch's t, not corrected. With 3 seeds the test without assumptions (all ways to deal the"
-        " values to the two arms) cannot go below p = 0.1," in markdown
+        " intervals are Welch's t, not corrected. With 3 seeds the permutation test (all ways to assign the values to"
+        " the two arms) cannot go below p = 0.1," in markdown
     )
     assert "Arm minus 3D alone, not paired by seed (Welch's test), with the 95 % t interval" in markdown
     assert "| t-test p | after Holm | Permutation p | n |" in markdown
@@ -604,7 +605,7 @@ def test_intervals_of_compute_are_those_of_the_test(tmp_path: Path) -> None:
     low, high = np.exp(stats.ttest_ind(*logarithms, equal_var=False).confidence_interval(0.95))
     ratio = (4 * 8 * 6 / (2 * 2 * 3)) ** (1 / 3)
     assert f"| {ratio:.2f} [{low:.2f}, {high:.2f}] |" in text
-    assert "over compute of the arm, means over the seeds that reach it: above 1, the arm needs less." in text
+    assert "of the arm, geometric means over the seeds in which both reach it: above 1, the arm needs less." in text
     assert (
         f"3D alone needs {ratio:.2f} times the compute of 2D + 3D (95 % interval {low:.2f} to {high:.2f}, n =" in text
     )
@@ -1026,6 +1027,8 @@ def test_cells_that_are_planned_and_not_begun_are_counted(tmp_path: Path) -> Non
     text = write_report(folder, unfinished=True)[0].read_text()
     assert f"{len(PAIR)} of {len(PAIR) + 5} planned" in text
     assert "cells are still to be run" in text
+    more = write_study(tmp_path / "more", PAIR, planned_cells=len(PAIR) - 1)
+    assert "Cells: 6, but 5 are planned: the results hold cells of" in write_report(more)[0].read_text()
 
 
 def test_a_run_that_diverged_is_refused(tmp_path: Path) -> None:
@@ -1071,10 +1074,14 @@ def test_the_command_prints_the_answer_and_the_table(pair: Path) -> None:
 
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
-    done = command(tmp_path)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert "study.json" in done.stderr
+    for given, message in (
+        (tmp_path, "study.json"),
+        ("nothing", "nothing: expected the folder of a study, or its name"),
+    ):
+        done = command(given)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert message in done.stderr
 
 
 def test_no_torch_is_imported(pair: Path) -> None:

@@ -27,6 +27,8 @@ def run_result(name: str = "first") -> RunResult:
         per_action={"sitting": 50.0},
         strata={"visible": 90.0, "occluded": 60.5},
         others={"pck": 77.0},
+        dataset="mpii",
+        split="valid",
     )
     return RunResult(
         name=name,
@@ -79,16 +81,19 @@ class TestRunResult:
         path = tmp_path / "result.json"
         run_result().save(path)
         raw = json.loads(path.read_text())
-        del raw["processes"], raw["stages"][0]["people"]
+        del raw["processes"], raw["stages"][0]["people"], raw["scores"][0]["dataset"], raw["scores"][0]["split"]
         path.write_text(json.dumps(raw))
         loaded = RunResult.load(path)
         assert loaded.processes is None
         assert loaded.stages[0].people == []
+        assert (loaded.scores[0].protocol, loaded.scores[0].dataset, loaded.scores[0].split) == ("mpii-pckh", "", "")
 
     def test_a_field_of_a_later_version_is_ignored(self, tmp_path: Path):
         path = tmp_path / "result.json"
         run_result().save(path)
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"weather": "fine"}))
+        raw = json.loads(path.read_text()) | {"weather": "fine"}
+        raw["scores"][0]["weather"] = "fine"
+        path.write_text(json.dumps(raw))
         assert RunResult.load(path).seed == 3
 
     @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"stages": [{"wrong": 1}], "scores": []}', "3"])

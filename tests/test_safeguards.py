@@ -13,7 +13,7 @@ from headstart.index import AnnotationIndex
 from headstart.loader import Mixture
 from headstart.progress import Progress
 from headstart.records import Batch
-from headstart.safeguards import first_not_finite, note_unreadable
+from headstart.safeguards import first_not_finite, note_unreadable, one_line_if_out_of_memory
 
 
 def batch(size: int, unreadable: int) -> Batch:
@@ -61,3 +61,27 @@ def test_one_in_a_hundred_samples_of_all_stages_may_be_unreadable(
 )
 def test_the_first_loss_that_is_not_finite(losses: list[float], first: int | None) -> None:
     assert first_not_finite(torch.tensor(loss) for loss in losses) == first
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory.\nTried"),
+            r"^CUDA out of memory\. Begin anew with a smaller --batch",
+        ),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. "), r"Bus error\. If memory was full"),
+    ],
+)
+def test_too_little_memory_is_one_line(error: RuntimeError, says: str) -> None:
+    with pytest.raises(TrainingError, match=says) as caught, one_line_if_out_of_memory():
+        raise error
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    """An error of a worker's own code names the worker too."""
+    error = RuntimeError("Caught RuntimeError in DataLoader worker process 0.")
+    with pytest.raises(RuntimeError) as caught, one_line_if_out_of_memory():
+        raise error
+    assert caught.value is error

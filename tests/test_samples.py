@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.checkpoint import save_checkpoint
+from headstart.errors import DataError
 from headstart.experiment import as_json
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex
@@ -68,3 +69,14 @@ def test_labels_lie_on_the_picture_and_errors_are_those_of_the_arrays(
     np.testing.assert_allclose(kept["error_mm"], np.nanmean(distances, 1), rtol=1e-4)
     pelvis = kept["joints"].tolist().index("pelvis")
     np.testing.assert_allclose(kept["predicted_3d"][:, pelvis], 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("array", [False, True])
+def test_a_file_that_holds_no_samples(array: bool, tmp_path: Path) -> None:
+    """An empty one, and a lone array."""
+    path = tmp_path / "samples.npz"
+    with path.open("wb") as stream:
+        if array:
+            np.save(stream, np.zeros(3))
+    with pytest.raises(DataError, match=r"samples\.npz: expected samples of a cell, .*Remove it and run"):
+        write_samples(tmp_path / "unread", experiment(), (PROTOCOL,), path, add=True)

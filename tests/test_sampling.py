@@ -17,7 +17,7 @@ mixtures = st.lists(
 )
 batch_sizes = st.integers(1, 17)
 seeds = st.integers(0, 2**31)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def draws_of(sampler: MixtureSampler, batches: int) -> list[list[Draw]]:

@@ -86,7 +86,7 @@ def test_what_cannot_be_scored_is_said_before_anybody_is_predicted(
     checkpoint: Path, stick_people_2d: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headstart.scoring.predict", lambda *_, **__: pytest.fail("predicted"))
-    with pytest.raises(DataError, match="labels that protocol mpii_pckh scores, found none"):
+    with pytest.raises(DataError, match="labels that protocol mpii_pckh on lsp_extended all scores, found none"):
         evaluate_checkpoint(checkpoint, "mpii_pckh", stick_people_2d, dataset="lsp_extended", split="all", workers=0)
 
 
@@ -167,9 +167,11 @@ def test_a_file_that_does_not_suit_is_said_in_one_line(
         DataError, "record im99999.jpg: expected keys of the split's people, found 1 of 20 that are none", keys=other
     )
     in_mm = {"keypoints": None, "xyz_mm": np.zeros((20, 14, 3))}
-    refused(DataError, r"p\.npz: expected keypoints for lsp_extended_pck, found neither", **in_mm)
-    refused(DataError, "expected keypoints and depth, or xyz_mm, for h36m_standard, found keypoints", "h36m_standard")
-    refused(DataError, "expected keypoints and depth for h36m_zhou2017, found neither", "h36m_zhou2017", **in_mm)
+    refused(DataError, r"p\.npz: expected keypoints for lsp_extended_pck on lsp_extended all, found neither", **in_mm)
+    missing = "expected keypoints and depth, or xyz_mm, for h36m_standard on lsp_extended all, found keypoints"
+    refused(DataError, missing, "h36m_standard")
+    missing = "expected keypoints and depth for h36m_zhou2017 on lsp_extended all, found neither"
+    refused(DataError, missing, "h36m_zhou2017", **in_mm)
     about = np.array('{"dataset": "lsp_extended", "split": "val"}')
     refused(ConfigError, "its predictions are of split val, not of all; give --split val", about=about)
     few = {"joints": LSP_14.names[:12], "keypoints": np.zeros((20, 12, 2))}

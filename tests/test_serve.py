@@ -37,6 +37,7 @@ from headstart.serve import Limits
 from headstart.serve.estimating import NO_DETECTOR, NOBODY, UNSURE_OF_IT, estimate_photo, page_record, parse_boxes
 from headstart.serve.forgetting import MOST_MESSAGES, MOST_REQUESTS, MOST_RESULTS, LastSessions, bound_queue
 from headstart.serve.guard import LEAST_FILE_BYTES, Guard, folder_size
+from headstart.serve.server import _in_url
 from headstart.serve.uploads import Uploads
 from oracle_server import OracleNetwork, TwoPeople, running
 from sees_white import SeesWhite
@@ -63,12 +64,18 @@ class TestBoxes:
     def test_one_a_line_with_any_separator(self) -> None:
         assert parse_boxes("1, 2, 30, 40\n\n [5 6 7.5 8]\n") == [[1, 2, 30, 40], [5, 6, 7.5, 8]]
         assert parse_boxes("  \n ") is None
+        assert parse_boxes(None) is None
 
     @pytest.mark.parametrize("text", ["1, 2, 3", "left, top, right, bottom", "1, 2, 3, 4, 5", "1,,2,3"])
     def test_anything_else_is_shown_as_it_was_typed(self, text: str) -> None:
         with pytest.raises(ConfigError, match="expected four numbers") as error:
             parse_boxes(text)
         assert text in str(error.value)
+
+    def test_programs_must_send_text(self) -> None:
+        """Known defect: they were told that a list has no attribute 'splitlines'."""
+        with pytest.raises(ConfigError, match="expected text, a line for each person, got list"):
+            parse_boxes([[1, 2, 30, 40]])
 
     def test_no_more_than_fifty(self) -> None:
         with pytest.raises(ConfigError, match="at most 50"):
@@ -373,6 +380,18 @@ class TestGuard:
         assert self.ask(guard, "/gradio_api/queue/join", [b"[" * 30_000])[0] in (200, 400)
         assert self.ask(guard, "/gradio_api/queue/join", [b"no json"])[0] == 200
 
+    def test_only_what_the_page_needs_is_open(self, tmp_path: Path) -> None:
+        guard = self.guard(tmp_path)
+        for path in ("/", "/config", "/assets/a.js", "/gradio_api/call/estimate", "/gradio_api/file=/tmp/a.jpg"):
+            assert self.ask(guard, path, [b"{}"])[0] == 200, path
+        for path in (
+            "/gradio_api/file=https://a.example/",
+            "/gradio_api/proxy=https://a.example/",
+            "/api",
+            "/monitoring",
+        ):
+            assert self.ask(guard, path, [b"{}"])[0] == 404, path
+
     def test_a_full_folder_takes_no_more(self, tmp_path: Path) -> None:
         (tmp_path / "deep").mkdir()
         (tmp_path / "deep" / "a.jpg").write_bytes(b"x" * 101)
@@ -437,7 +456,7 @@ def upload(address: str, content: bytes, name: str = "photo.jpg") -> Any:
     return httpx.post(f"{address}gradio_api/upload", files=files, timeout=60)
 
 
-def ask(address: str, path: str | None, boxes: str = "") -> tuple[str, Any]:
+def ask(address: str, path: str | None, boxes: str | None = "") -> tuple[str, Any]:
     """What the endpoint answers: ("complete", people) or ("error", message)."""
     import httpx
 
@@ -469,6 +488,16 @@ class TestServer:
         # The crop is 125 px square around the box: the pose's left wrist is 0.22 of that to the right of its middle.
         assert person["joints2d"]["left_wrist"][0] == pytest.approx(39.5 + 125 * 0.22, abs=0.6)
         assert not Path(path).exists()
+
+    def test_programs_need_no_boxes(self, server: Any) -> None:
+        """Known defects: boxes had to be given, and null was an error of ours."""
+        import httpx
+
+        address, _ = server
+        assert ask(address, upload(address, photo(seed=4)).json()[0], None)[0] == "complete"
+        endpoint = httpx.get(f"{address}gradio_api/info", timeout=60).json()["named_endpoints"]["/estimate"]
+        boxes = next(one for one in endpoint["parameters"] if one["parameter_name"] == "boxes")
+        assert (boxes["parameter_has_default"], boxes["parameter_default"]) == (True, "")
 
     def test_the_same_photo_may_be_asked_about_twice_at_once(self, server: Any) -> None:
         address, _ = server
@@ -536,6 +565,17 @@ class TestServer:
         other.shutdown()
         assert (kind, asked) == ("error", [])
         assert "not the address" in str(message)
+
+    def test_results_are_not_written_and_nothing_is_fetched_or_converted(self, server: Any) -> None:
+        """Known defects: Gradio saved what a page shows, fetched any address, and ran ffmpeg on what it was sent."""
+        import httpx
+
+        address, _ = server
+        for path in ("deep_link?session_hash=me", "file=https://a.example/", "proxy=https://a.hf.space/"):
+            for prefix in ("", "gradio_api/"):
+                assert httpx.get(f"{address}{prefix}{path}", timeout=60).status_code == 404, path
+        video = {"video": ("a.mp4", b"#EXTM3U", "video/mp4")}
+        assert httpx.post(f"{address}gradio_api/process_recording", files=video, timeout=60).status_code == 404
 
     def test_many_at_once_are_queued_or_told_to_wait(self, server: Any) -> None:
         address, process = server
@@ -608,6 +648,12 @@ def test_wrong_arguments_give_one_line(tmp_path: Path) -> None:
     assert "--megapixels" in fails("serve", "--megapixels", "0")
     assert "--port" in fails("serve", "--port", "99999")
     assert "nothing" in fails("serve", "--model", tmp_path / "nothing", "--detector", "none")
+
+
+def test_ipv6_addresses_stand_in_brackets() -> None:
+    """Known defect: ``--host ::1`` ended in a traceback."""
+    hosts = ("127.0.0.1", "localhost", "::1", "[::1]", "fe80::1")
+    assert [_in_url(host) for host in hosts] == ["127.0.0.1", "localhost", "[::1]", "[::1]", "[fe80::1]"]
 
 
 def test_a_port_that_is_taken_gives_one_line(checkpoint: Path) -> None:

@@ -22,7 +22,7 @@ from headstart.skeleton import (
 )
 
 SKELETONS = list(MODEL_SKELETONS.values())
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def named_edges(skeleton: Skeleton) -> set[tuple[str, str]]:

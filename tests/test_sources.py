@@ -87,3 +87,10 @@ def test_what_is_unscored_is_trained_on_alone() -> None:
     assert [one.dataset for one in sources.data(sources.two_d)] == ["coco", "mpii"]
     with pytest.raises(ConfigError, match=r"--unscored lsp: expected data sets that are trained on: coco, h36m"):
         Sources(("coco",), ("h36m",), unscored=("lsp",))
+
+
+def test_the_folder_of_an_unknown_data_set_is_refused() -> None:
+    """Or ``data/lsp_extended`` would be trained on without a word."""
+    with pytest.raises(ConfigError, match=r"^--root lspe=DIR: expected a data set \(mpii, .*\) or a module such as"):
+        Sources(("lsp_extended",), roots={"lspe": "/there"})
+    assert Sources(roots={"my_data.office": "/there", "coco": "/here"}).root("coco") == "/here"

@@ -376,14 +376,6 @@ def test_the_interval_of_a_ratio_is_that_of_the_test() -> None:
     assert found.ratio == pytest.approx(compute_ratio(ours, theirs).ratio)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_ratio_says_when_it_is_a_bound(first: bool) -> None:
-    """Of either arm."""
-    known, bounded = [Reached(3.0)], [Reached(1.0, before_first=True)]
-    assert compute_ratio(*((bounded, known) if first else (known, bounded))).bounded
-    assert not compute_ratio(known, known).bounded
-
-
 def test_band_of_curves_with_other_points() -> None:
     """The second curve is read at 10, half way (on the logarithm) from 1 to 100."""
     found = band([([1, 10, 100], [9, 6, 3]), ([1, 100], [11, 5])])

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from headstart.errors import ConfigError
-from headstart.study import Cell, cells, load_study, model_of
+from headstart.study import ARMS, Arm, Cell, cells, load_study
+from headstart.study_plan import model_of
 from studies_in_small import EVERYTHING, study_of
 
 SOUND = """from dataclasses import replace
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
-from headstart.study import Grid
+from headstart.study import ARMS, Arm, Grid
 from studies_in_small import EVERYTHING, study_of
 STUDY = study_of(EVERYTHING)
 """
@@ -72,7 +73,9 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         ("grids=EVERYTHING", r"grids: expected a tuple, got Grid\("),
         ("grids=()", "grids: expected at least one"),
         ("grids=('3d_alone',)", r"grids: expected Grid\(\.\.\.\), got '3d_alone'"),
-        ("tests=('h36m_standrad',)", r"tests: expected protocols \(h36m_standard, .*\), got h36m_standrad"),
+        ("arms={**ARMS, 'mine': 'frozen'}", r"arms: expected Arm\(\.\.\.\) for mine, got 'frozen'"),
+        ("arms={**ARMS, '2d/3d': ARMS['2d3d']}", r"arms: expected names without / and \\, got '2d/3d'"),
+        ("tests=('h36m_standrad',)", r"tests: unknown protocol 'h36m_standrad'; known: h36m_standard, "),
         ("tests='h36m_standard'", "tests: expected a tuple, got 'h36m_standard': a comma"),
         ("main='3d_first'", r"main: expected an arm of its grids \(3d_alone, .*\), got 3d_first"),
         ("grids=(replace(EVERYTHING, arms=('2d3d', '2d_then_3d')),)", r"baseline: expected an arm .*, got 3d_alone"),
@@ -83,6 +86,15 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         ("significance_test='wilcoxon'", "significance_test: expected one of paired, welch, got 'wilcoxon'"),
         ("precision='half'", "precision: expected one of no, bf16, fp16, got 'half'"),
         ("batch_size=0", "batch_size: expected 1 or more, got 0"),
+        (
+            "models={'a/b': STUDY.models['nano']}, samples={'a/b': 9}, grids=(replace(EVERYTHING,backbones=('a/b',)),)",
+            r"models: expected names without / and \\, got 'a/b'",
+        ),
+        (
+            "grids=(replace(EVERYTHING, shares_2d=(1 / 3, 0.333333)),)",
+            r"grids: 2 cells would be named nano-2d_then_3d-share0\.333333-mpii-h36m-seed0: expected shares and",
+        ),
+        ("grids=(replace(EVERYTHING, shares_2d=('0.7',)),)", "a field is not of the type that it has in Study: "),
     ],
 )
 def test_what_does_not_exist_is_named(tmp_path: Path, field: str, message: str) -> None:
@@ -99,6 +111,12 @@ def test_what_does_not_exist_is_named(tmp_path: Path, field: str, message: str) 
         ("def f(:", "invalid syntax"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise ValueError", "ValueError: ValueError"),
+        (
+            "Arm('', True, True, 1.0)",
+            r"expected share_of_2d_in_mixture above 0 and below 1, a factor above 0; got Arm\(",
+        ),
+        ("Arm('', True, True, learning_rate_factor=0.0)", "expected share_of_2d_in_mixture above 0 and below 1"),
+        ("Arm('', True, True, learning_rate_factor='0.1')", "TypeError: '>' not supported"),
         ("import nothing_here", "ModuleNotFoundError: No module named 'nothing_here'"),
         ("replace(STUDY, sample={})", r"TypeError: .*unexpected keyword argument 'sample'"),
         ("from headstart.budget import Budget; Budget()", "budget: expected exactly one of samples"),
@@ -124,6 +142,18 @@ def test_another_file_than_study_py_is_not_run_as_if_it_were(tmp_path: Path) -> 
         load_study(str(tmp_path / "study_v2.py"))
 
 
+def test_arms_of_a_study_use_its_axes_as_they_say() -> None:
+    """What mixes from the start has no share; what uses no 2D data is one run, whatever the sets."""
+    frozen = Arm("frozen", pretrains=False, mixes=False, freeze_stride=4)
+    much_2d = Arm("much 2D", pretrains=False, mixes=True, share_of_2d_in_mixture=0.8)
+    study = study_of(
+        replace(EVERYTHING, arms=("frozen", "much_2d"), seeds=(0,), geometric=(False,)),
+        arms={**ARMS, "frozen": frozen, "much_2d": much_2d},
+    )
+    names = ["nano-frozen-h36m-seed0", "nano-much_2d-mpii-h36m-seed0", "nano-much_2d-coco-h36m-seed0"]
+    assert [cell.name for cell in cells(study)] == names
+
+
 def test_adapters_of_users_are_data_sets_too(tmp_path: Path) -> None:
     """With a dot they need not be in the table; they are imported when a cell is planned."""
     own = "grids=(replace(EVERYTHING, two_d=('my_labels.own',)),), roots={'my_labels.own': 'x'}"
@@ -135,5 +165,8 @@ def test_adapters_of_users_are_data_sets_too(tmp_path: Path) -> None:
 def test_unknown_arms_and_backbones_name_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="expected one of 3d_alone, 2d_then_3d"):
         cells(study_of(replace(EVERYTHING, arms=("scratch",))))
+    mine = Arm("mine", pretrains=True, mixes=False)
+    with pytest.raises(ConfigError, match=r"arm '3d_alone': expected one of mine$"):
+        cells(study_of(EVERYTHING, arms={"mine": mine}))
     with pytest.raises(ConfigError, match="expected one of nano"):
         model_of(study_of(EVERYTHING), Cell("3d_alone", "resnet18", None, "h36m", 0))

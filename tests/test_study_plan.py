@@ -1,26 +1,31 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import ResNetBackbone, ResNetConfig
 
 import tiny
+from headstart import study_plan
 from headstart.augment import MILD
 from headstart.budget import training_flops
 from headstart.errors import ConfigError
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import Optimiser, Schedule
-from headstart.study import Cell, cells
+from headstart.study import ARMS, Arm, Cell, cells
 from headstart.study_plan import (
     budget_flops,
     check_matched,
     experiment,
     flops_per_sample,
+    planned_samples,
     require_budget,
     seconds_per_sample,
     split_steps,
@@ -37,7 +42,7 @@ def test_steps_of_the_stages_add_up_exactly(total: int, first: float, last: floa
     shares = (first, 1 - first - last, last)
     steps = split_steps(total, shares)
     assert sum(steps) == total
-    assert all(abs(count - total * share) <= 1 for count, share in zip(steps, shares))
+    assert all(abs(count - total * share) <= 1 + 1e-9 for count, share in zip(steps, shares))
 
 
 def test_nothing_may_be_left_for_a_stage() -> None:
@@ -48,6 +53,27 @@ def test_nothing_may_be_left_for_a_stage() -> None:
 def test_shares_must_be_parts_of_one() -> None:
     with pytest.raises(ConfigError, match=r"parts of 1, got 0\.5, 0\.6"):
         split_steps(10, (0.5, 0.6))
+
+
+def test_cheaper_steps_are_more_of_them() -> None:
+    """By hand: 50 full steps are 200 of a quarter; of 0.3, 40 are 133 (39.9), and what is left, 10.1, are 34."""
+    assert split_steps(100, (0.5, 0.5, 0.0), (1.0, 0.25, 0.25)) == [50, 200, 0]
+    assert split_steps(100, (0.5, 0.4, 0.1), (1.0, 0.3, 0.3)) == [50, 133, 34]
+
+
+@given(total=st.integers(1, 10_000), first=st.floats(0, 0.9), last=st.floats(0, 0.1), cost=st.floats(0.2, 1))
+def test_steps_of_another_cost_spend_the_total(total: int, first: float, last: float, cost: float) -> None:
+    costs = (1.0, cost, cost)
+    steps = split_steps(total, (first, 1 - first - last, last), costs)
+    assert abs(sum(count * each for count, each in zip(steps, costs)) - total) <= cost / 2 + 1e-6
+
+
+def test_a_stage_must_have_a_step() -> None:
+    """One step of 8: 30 % of it is none, and the cell would be 3D alone under the name of 2D first."""
+    cell = Cell("2d_then_3d", "nano", "mpii", "h36m", 0, share_2d=0.3)
+    with pytest.raises(ConfigError, match=r"^cell nano-2d_then_3d-share0\.3-mpii-h36m-seed0: stage 2d has no step: "):
+        experiment(study_of(EVERYTHING, samples=8), cell)
+    assert [stage.name for stage in experiment(study_of(EVERYTHING, samples=16), cell).stages] == ["2d", "3d"]
 
 
 def test_all_cells_spend_the_same_samples_and_flops() -> None:
@@ -100,6 +126,76 @@ def test_arms_share_all_but_their_data_and_stages() -> None:
             shared = {name: weight for name, weight in stage.losses.items() if name != "bone_ratio"}
             assert shared == plans[0].stages[0].losses
             assert all(data.use_3d == (data.dataset == "h36m") for data in stage.data)
+
+
+def test_stages_of_an_arm_of_ones_own() -> None:
+    """By hand: 125 steps of 8. 30 % are 38, in 2D; 112 are there before the geometric stage, which so has 13."""
+    arm = Arm("", True, True, share_of_2d_in_mixture=0.75, freeze_stride=32, learning_rate_factor=0.1)
+    study = study_of(EVERYTHING, arms={"mine": arm}, optimiser=Optimiser(learning_rate=0.02))
+    cell = Cell("mine", "nano", "mpii", "h36m", 0, geometric=True, share_2d=0.3)
+    first, main, geometric = experiment(study, cell).stages
+    rates = [stage.optimiser.learning_rate for stage in (first, main, geometric)]
+    assert rates == pytest.approx([0.02, 0.002, 0.0002])
+    assert [stage.freeze_stride for stage in (first, main, geometric)] == [None, 32, 32]
+    weights = [[(data.dataset, data.weight) for data in stage.data] for stage in (first, main, geometric)]
+    assert weights == [[("mpii", 1.0)], [("mpii", 1.5), ("h36m", 0.5)], [("mpii", 1.5), ("h36m", 0.5)]]
+    ratio = flops_per_sample(tiny.MODEL, 32) / flops_per_sample(tiny.MODEL)
+    assert 0.1 < ratio < 0.9
+    steps = [(stage.budget.samples or 0) / 8 for stage in (first, main, geometric)]
+    assert steps == pytest.approx([38, 74 / ratio, 13 / ratio], abs=1)
+    assert sum(steps[1:]) * ratio == pytest.approx(87, abs=ratio / 2)
+    assert planned_samples(study, cell) == 8 * sum(steps) > 1000
+
+
+def test_frozen_arms_spend_what_the_others_spend() -> None:
+    """A backbone without gradients: what is counted is what :func:`headstart.train.run` counts."""
+    network = PoseNet(tiny.MODEL)
+    network.backbone.requires_grad_(False)
+    assert flops_per_sample(tiny.MODEL, 32) == training_flops(network, tiny.MODEL.input_size)
+    study = study_of(
+        replace(EVERYTHING, arms=(*ARMS, "frozen")),
+        arms={**ARMS, "frozen": replace(ARMS["2d_then_3d"], freeze_stride=32)},
+    )
+    check_matched(study, cells(study))
+    for cell in cells(study):
+        assert (planned_samples(study, cell) > 1000) == (cell.arm == "frozen")
+        assert budget_flops(study, cell) == 1000 * flops_per_sample(tiny.MODEL)
+
+
+def test_a_network_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many cells have it: counting takes seconds of a large one."""
+    counted: list[tuple[int, int]] = []
+
+    def count(_: PoseNet, size: tuple[int, int]) -> float:
+        counted.append(size)
+        return 1e6
+
+    monkeypatch.setattr(study_plan, "training_flops", count)
+    study = study_of(EVERYTHING)
+    study = replace(study, models={"nano": replace(tiny.MODEL, input_size=(64, 128))})
+    check_matched(study, cells(study))
+    assert counted == [(64, 128)]
+
+
+def test_the_arms_of_the_package_freeze_nothing_and_draw_one_to_one() -> None:
+    study = study_of(EVERYTHING)
+    stages = [stage for cell in cells(study) for stage in experiment(study, cell).stages]
+    assert {stage.freeze_stride for stage in stages} == {None}
+    assert {data.weight for stage in stages for data in stage.data} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"learning_rate_factor": float("inf")}, r"stages\.1\.optimiser\.learning_rate: expected a finite number"),
+        ({"freeze_stride": 1}, "freeze_stride 1: the backbone has no layer at that stride"),
+    ],
+)
+def test_an_arm_that_cannot_be_trained_shows_in_the_plan(fields: dict[str, Any], message: str) -> None:
+    mine = replace(ARMS["2d_then_2d3d"], **fields)
+    study = study_of(replace(EVERYTHING, arms=("mine",), geometric=(False,)), arms={"mine": mine})
+    with pytest.raises(ConfigError, match=message):
+        check_matched(study, cells(study))
 
 
 def test_less_3d_data_is_the_same_people_for_every_arm() -> None:
@@ -216,6 +312,30 @@ def test_flops_of_packaged_weights_are_those_of_the_network_without() -> None:
 
 def test_seconds_of_a_sample_are_measured() -> None:
     assert 0 < seconds_per_sample(tiny.MODEL, study_of(EVERYTHING), threads=1) < 1
+
+
+@pytest.mark.parametrize(
+    ("takes", "timed", "measured"),
+    [
+        # One picture takes 1 s: eight more would take 8 s after the first two, which is 10 in all.
+        (lambda pictures: 1.0 * pictures, [2], 1.0),
+        (lambda pictures: 0.4 * pictures, [2, 8, 8], 0.4),
+        # At first it is slow; the quickest step counts.
+        (lambda pictures: 0.01 * pictures + (0.5 if pictures == 2 else 0), [2, 8, 8, 8], 0.01),
+    ],
+)
+def test_a_large_network_is_not_measured_for_long(
+    takes: Callable[[int], float], timed: list[int], measured: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def step_seconds(_: PoseNet, image: torch.Tensor) -> float:
+        steps.append(len(image))
+        return takes(len(image))
+
+    monkeypatch.setattr(study_plan, "_step_seconds", step_seconds)
+    assert seconds_per_sample(tiny.MODEL, study_of(EVERYTHING), threads=1) == pytest.approx(measured)
+    assert steps == timed
 
 
 def test_what_a_study_sets_is_what_its_cells_run_with() -> None:

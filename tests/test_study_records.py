@@ -9,9 +9,17 @@ import pytest
 import tiny
 from headstart.errors import ConfigError, DataError
 from headstart.results import RunResult, Scores, StageCost
-from headstart.study import Cell, Study, cells
+from headstart.study import ARMS, Arm, Cell, Study, cells
 from headstart.study_plan import flops_per_sample
-from headstart.study_records import cell_record, claim, filed, finished, require_chosen_before, study_record
+from headstart.study_records import (
+    cell_record,
+    claim,
+    filed,
+    finished,
+    require_chosen_before,
+    study_record,
+    write_study_record,
+)
 from studies_in_small import EVERYTHING, study_of
 
 
@@ -46,7 +54,7 @@ def test_a_cell_of_other_weights_or_splits_is_refused(tmp_path: Path) -> None:
         replace(study, splits={cell.three_d: "other"}),
     ):
         with pytest.raises(
-            ConfigError, match=r"made by another plan \(plan, that is its network, first weights, splits"
+            ConfigError, match=r"made by another plan \(plan, that is its network, first weights, arm, splits"
         ):
             finished(tmp_path, other, cell)
     # Where the data lie is not the plan; nor are splits of data that the cell does not use.
@@ -165,6 +173,23 @@ def test_the_significance_test_is_chosen_before_there_are_results(tmp_path: Path
     require_chosen_before(path, welch)
 
 
+def test_a_study_is_dated_by_the_day_on_which_its_plan_became_what_it_is(tmp_path: Path) -> None:
+    """Running it again does not make the plan younger than its results; a change of the plan does."""
+    study, path = study_of(EVERYTHING), tmp_path / "study.json"
+
+    def written(of: Study, **before: object) -> dict[str, object]:
+        path.write_text(json.dumps({**before, "created": "2026-01-02"}))
+        write_study_record(path, of)
+        return dict(json.loads(path.read_text()))
+
+    record = study_record(study)
+    assert written(study, **record) == {**record, "created": "2026-01-02"}
+    assert written(replace(study, question="!"), **record)["created"] > "2026-01-02"  # type: ignore[operator]
+    # An earlier version wrote less of the same plan.
+    less = {name: value for name, value in record.items() if name != "significance_test"}
+    assert written(study, **less) == {**record, "created": "2026-01-02"}
+
+
 def test_a_geometric_stage_of_before_is_another_plan(tmp_path: Path) -> None:
     """It had no 2D data after a stage of 3D data alone; the plan of cells that did not change is as it was."""
     study = study_of(EVERYTHING)
@@ -172,6 +197,23 @@ def test_a_geometric_stage_of_before_is_another_plan(tmp_path: Path) -> None:
         unmarked = cell_record(study, replace(cell, geometric=False))["plan"]
         changed = cell.geometric and cell.arm == "2d_then_3d"
         assert (cell_record(study, cell)["plan"] != unmarked) == changed
+
+
+def test_a_cell_of_an_arm_that_was_changed_is_of_another_plan(tmp_path: Path) -> None:
+    """What it does counts, not its words; and an arm of the package is known by its name, as it always was."""
+    grid = replace(EVERYTHING, arms=("3d_alone", "mine"))
+    mine = Arm("mine", pretrains=True, mixes=False, freeze_stride=4)
+    study = study_of(grid, arms={**ARMS, "mine": mine})
+    cell = next(cell for cell in cells(study) if cell.arm == "mine")
+    result = _finish(study, cell, tmp_path)
+    assert finished(tmp_path, replace(study, arms={**ARMS, "mine": replace(mine, description="!")}), cell) == result
+    for other in (replace(mine, freeze_stride=8), replace(mine, learning_rate_factor=0.5), replace(mine, mixes=True)):
+        with pytest.raises(ConfigError, match=r"made by another plan .*plan, that is its network, first weights, arm"):
+            finished(tmp_path, replace(study, arms={**ARMS, "mine": other}), cell)
+    known = cells(study_of(EVERYTHING))[0]
+    same, changed = replace(ARMS[known.arm], description="!"), replace(ARMS[known.arm], freeze_stride=4)
+    plans = [cell_record(replace(study, arms={known.arm: arm}), known)["plan"] for arm in (same, changed)]
+    assert plans[0] == cell_record(study_of(EVERYTHING), known)["plan"] != plans[1]
 
 
 def test_what_an_earlier_version_did_not_record_is_not_held_against_it(tmp_path: Path) -> None:
@@ -187,6 +229,8 @@ def test_what_an_earlier_version_did_not_record_is_not_held_against_it(tmp_path:
 def test_the_record_says_what_the_report_needs() -> None:
     record = study_record(study_of(replace(EVERYTHING, arms=("3d_alone", "2d3d"))))
     assert list(record["arms"]) == ["3d_alone", "2d3d"]
+    own = study_of(replace(EVERYTHING, arms=("mine",)), arms={**ARMS, "mine": Arm("My own.", True, False)})
+    assert study_record(own)["arms"] == {"mine": "My own."}
     assert record["baseline"] == "3d_alone"
     assert record["significance_test"] == "paired"
     assert record["budget_flops"] == {"nano": 1000 * flops_per_sample(tiny.MODEL)}

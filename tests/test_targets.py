@@ -14,7 +14,7 @@ from headstart.records import Batch, PoseOutput
 from headstart.skeleton import MPII_16, Skeleton
 from headstart.targets import HeatmapCodec, average_outputs, mirror_output, peak_pixels, read_maps
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 PAIR = Skeleton("pair", ("left_hip", "right_hip"))
 # Not square: width 96, height 64, so maps of 16 rows and 24 columns.
 CODEC = HeatmapCodec(PAIR, (96, 64), stride=4, sigma=2.0)
@@ -270,14 +270,6 @@ class TestMirror:
         mirrored = PoseOutput(CODEC.encode(batch_of(turned)).heatmaps)
         torch.testing.assert_close(mirror_output(mirrored, PAIR, 24).heatmaps, photo.heatmaps, atol=1e-5, rtol=0)
 
-    def test_average_is_field_by_field(self):
-        first = PoseOutput(torch.ones(1, 2, 4, 4), is_logits=True)
-        second = PoseOutput(3 * torch.ones(1, 2, 4, 4), is_logits=True)
-        mean = average_outputs(first, second)
-        torch.testing.assert_close(mean.heatmaps, 2 * torch.ones(1, 2, 4, 4))
-        assert mean.depth_maps is None
-        assert mean.is_logits
-
 
 class TestByHand:
     def test_confidence_of_values_is_their_peak(self):
@@ -309,9 +301,6 @@ class TestByHand:
 
     def test_targets_are_finite_where_only_the_3d_label_is_missing(self):
         xyz = torch.full((1, 2, 3), float("nan"))
-        batch = batch_of(torch.full((1, 2, 2), 30.0))
-        from dataclasses import replace
-
-        targets = CODEC.encode(replace(batch, xyz=xyz))
+        targets = CODEC.encode(replace(batch_of(torch.full((1, 2, 2), 30.0)), xyz=xyz))
         assert targets.depth.isfinite().all()
         assert (targets.weight_depth == 0).all()

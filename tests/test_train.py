@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -20,6 +23,7 @@ from headstart.experiment import Stage, Validation
 from headstart.loader import open_mixture
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, Optimiser, Schedule
+from headstart.progress import Progress
 from headstart.records import Batch, PoseOutput, Targets
 from headstart.results import RunResult, Scores
 from headstart.scoring import evaluate_checkpoint
@@ -74,7 +78,8 @@ def test_three_stages(stick_people_2d: Path, stick_people_3d: Path, tmp_path: Pa
         ("geometric", 20, 160),
     ]
     assert all(cost.flops > 1e9 and cost.seconds > 0 for cost in result.stages)
-    assert [(scores.protocol, scores.n) for scores in result.scores] == [("h36m_standard", 6), ("lsp_extended_pck", 20)]
+    names = ["h36m_standard", "lsp_extended_pck on lsp_extended all"]
+    assert [(scores.protocol, scores.n) for scores in result.scores] == list(zip(names, (6, 20)))
     rows = [row for row in result.history if row["stage"] == "geometric" and "loss" in row]
     assert set(BOTH) | {"bone_ratio", "images_per_second", "waiting_for_data", "learning_rate"} <= rows[-1].keys()
     validated = [row for row in result.history if "h36m_standard" in row]
@@ -232,7 +237,8 @@ def test_tensorboard_is_written_with_units(stick_people_2d: Path, tmp_path: Path
     checks = (pck_of(stick_people_2d),)
     run(experiment(stage_2d(stick_people_2d, 8), tracker="tensorboard", validation=checks), tmp_path)
     content = b"".join(file.read_bytes() for file in tmp_path.rglob("events.out.tfevents*"))
-    for tag in (b"2d/lsp_extended_pck PCK [%]", b"2d/heatmap_cross_entropy [nats]", b"2d/learning_rate"):
+    score = b"val/lsp_extended_pck on lsp_extended all PCK [%]"
+    for tag in (score, b"2d/heatmap_cross_entropy [nats]", b"2d/learning_rate"):
         assert tag in content
 
 
@@ -262,6 +268,36 @@ def test_a_budget_in_seconds(stick_people_2d: Path, tmp_path: Path) -> None:
     assert 0.5 <= spent.seconds < 5
     assert spent.steps > 1
     assert load_checkpoint(tmp_path / "last.safetensors").header["progress"]["stage"] == 1
+
+
+def test_after_a_day_a_budget_in_seconds_counts_short_steps(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In single precision 100,000 s and 3 ms are 100,000 s: the stage would never have ended."""
+    timed = experiment(replace(stage_2d(stick_people_2d), budget=Budget(seconds=100_000.029)))
+    stop_after(monkeypatch, 1)
+    with pytest.raises(Interrupted):
+        run(timed, tmp_path)
+    last = load_checkpoint(tmp_path / "last.safetensors")
+    last.header["progress"]["seconds"] = 100_000.0
+    save_checkpoint(tmp_path / "last.safetensors", last.tensors, last.header)
+    clock = itertools.count()
+    monkeypatch.setattr(train, "time", SimpleNamespace(perf_counter=lambda: 0.003 * next(clock)))  # twice a step
+    stop_after(monkeypatch, 50)
+    (spent,) = run(timed, tmp_path, resume=True).stages
+    assert spent.steps == 1 + 10
+    assert spent.seconds == pytest.approx(100_000.03, abs=1e-6)
+
+
+def test_rates_are_those_of_training_alone(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four samples a row: the times that the rates say are the stage's, without validations and checkpoints."""
+    check: dict[str, Any] = {"validation": (pck_of(stick_people_2d),), "validate_samples": 16}
+    result = run(experiment(stage_2d(stick_people_2d, 32), **check), tmp_path)
+    rates = [row["images_per_second"] for row in result.history if "loss" in row]
+    assert len(rates) == 8
+    assert sum(4 / rate for rate in rates) == pytest.approx(result.stages[0].seconds)
 
 
 def test_the_schedule_follows_the_budget(stick_people_2d: Path, tmp_path: Path) -> None:
@@ -382,13 +418,15 @@ def test_a_resumed_stage_that_freezes_layers_ends_bit_for_bit_as_one_never_stopp
     stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Known defect: the frozen layers' last gradients, which no checkpoint has, counted in the norm that is clipped."""
-    stages = [stage_2d(stick_people_2d, 16, freeze_stride=stride) for stride in (None, 4)]
-    run(experiment(*stages), tmp_path / "whole")
+    whole = experiment(
+        *(stage_2d(stick_people_2d, 16, freeze_stride=stride) for stride in (None, 4)), channels_last=True
+    )
+    run(whole, tmp_path / "whole")
     stop_after(monkeypatch, 5)
     with pytest.raises(Interrupted):
-        run(experiment(*stages), tmp_path / "parts")
+        run(whole, tmp_path / "parts")
     stop_after(monkeypatch, None)
-    run(experiment(*stages), tmp_path / "parts", resume=True)
+    run(whole, tmp_path / "parts", resume=True)
     assert same(*(weights(tmp_path / name / "last.safetensors") for name in ("whole", "parts")))
 
 
@@ -418,6 +456,24 @@ def test_a_signal_in_the_very_last_step_lets_the_run_end(
 ) -> None:
     stop_after(monkeypatch, 4)
     assert run(experiment(stage_2d(stick_people_2d, 16)), tmp_path).stages[0].steps == 4
+
+
+def test_a_loader_process_that_is_killed_is_one_line_and_the_run_goes_on(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system kills one when memory is full."""
+    tiny = experiment(stage_2d(stick_people_2d, 80), workers=1)
+
+    def kill(progress: Progress, batch: Batch, mixture: Any) -> None:
+        if progress.step == 3:
+            for process in psutil.Process().children():
+                process.kill()
+
+    monkeypatch.setattr(train, "note_unreadable", kill)
+    with pytest.raises(TrainingError, match=r"^DataLoader worker .* fewer --workers$"):
+        run(tiny, tmp_path)
+    monkeypatch.undo()
+    assert run(tiny, tmp_path, resume=True).stages[0].steps == 20
 
 
 def test_resuming_a_finished_run_changes_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
@@ -655,6 +711,25 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(
     assert rows[-1]["flops"] == pytest.approx(result.stages[0].flops)
 
 
+def test_the_logged_losses_are_means_over_the_interval_and_logging_changes_no_weight(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """Seven steps of each stage, logged one by one, and after steps 3 and 6 and at the end."""
+    results = {}
+    for every in (4, 12):
+        stages = three_stages(stick_people_2d, stick_people_3d, 28)
+        results[every] = run(experiment(*stages, log_samples=every), tmp_path / str(every))
+    single, means = (results[every].history for every in (4, 12))
+    assert [row["step"] for row in means] == [3, 6, 7] * 3
+    for row in means:
+        steps = range({3: 1, 6: 4, 7: 7}[row["step"]], row["step"] + 1)
+        of_row = [one for one in single if one["stage"] == row["stage"] and one["step"] in steps]
+        assert len(of_row) == len(steps)
+        for name in row.keys() & {"loss", *BOTH, "bone_ratio"}:
+            assert row[name] == pytest.approx(sum(one[name] for one in of_row) / len(steps), rel=1e-5)
+    assert same(*(weights(tmp_path / str(every) / "last.safetensors") for every in (4, 12)))
+
+
 # --- how it is trained ---
 
 
@@ -706,6 +781,19 @@ def test_averaged_weights_count_the_steps_of_all_stages(
 
 
 # --- scores ---
+
+
+def test_two_validations_of_one_protocol_are_kept_apart(stick_people_2d: Path, tmp_path: Path) -> None:
+    """Two data sets of a user's own, say: the second one's score and labels stood for both."""
+    checks = (pck_of(stick_people_2d), pck_of(write_lsp_extended(tmp_path / "other", 8)))
+    whole = experiment(stage_2d(stick_people_2d, 4), validation=checks, flip_test=True)
+    result = run(whole, tmp_path / "run")
+    (row,) = [row for row in result.history if "loss" not in row]
+    names = [f"lsp_extended_pck on lsp_extended all{which}" for which in ("", " (validation.1)")]
+    assert [(score.protocol, score.n) for score in result.scores] == list(zip(names, (20, 8)))
+    assert [row[name] for name in names] == pytest.approx([score.value for score in result.scores], rel=1e-5)
+    assert list(result.test_labels) == names
+    assert len(set(result.test_labels.values())) == 2
 
 
 def test_looking_at_the_scores_changes_nothing(stick_people_2d: Path, tmp_path: Path) -> None:
@@ -788,7 +876,7 @@ def test_a_resumed_run_knows_the_joints_of_the_stages_before(
     result = run(two, tmp_path, resume=True)
     assert header(tmp_path)["trained_joints"] == list(BODY_18.names)
     wanted = [open_mixture(stage.data, 0).indexes[0].digest() for stage in two.stages]
-    assert result.test_labels == {"lsp_extended_pck": wanted[0]}  # of the people of the first stage
+    assert result.test_labels == {"lsp_extended_pck on lsp_extended all": wanted[0]}  # of the people of the first stage
     assert [stage.labels for stage in result.stages] == [[one] for one in wanted]
     assert header(tmp_path)["labels"] == [[one] for one in wanted]
 

@@ -106,6 +106,49 @@ def test_killed_at_random_moments_the_run_ends_bit_for_bit_the_same(
     assert killed_at[0] < 90, "nothing was tested: the first kill came after the end"
 
 
+@pytest.mark.posix("SIGKILL")
+def test_killed_and_resumed_by_its_folder_alone_the_run_ends_bit_for_bit_the_same(
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """The second run is of the first one's configuration, and is resumed without naming that again."""
+    options = (*STEPS, *BUDGETS, "--validation.1.split", "all", "--stages.0.losses.bone-ratio", "0.1")
+    finish(command(stick_people_2d, stick_people_3d, tmp_path / "whole", *options))
+    headstart = [sys.executable, "-m", "headstart.cli", "train"]
+    anew = [*headstart, str(tmp_path / "whole" / "config.json"), "--out", str(tmp_path / "parts"), "--threads", "1"]
+    code, text = stop_during(anew, tmp_path / "parts", signal.SIGKILL, 0.2)
+    killed_at = steps_saved(tmp_path / "parts")
+    assert code == -signal.SIGKILL, text
+    assert killed_at < 90
+    finish([*headstart, "--resume", "--out", str(tmp_path / "parts"), "--threads", "1"])
+    last = "last.safetensors"
+    assert differences(tmp_path / "whole" / last, tmp_path / "parts" / last) == [], killed_at
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "parts")]
+    assert results[0]["config"] == results[1]["config"]
+    assert results[0]["scores"] == results[1]["scores"]
+
+
+OWN_RECIPE = """
+from dataclasses import replace
+from headstart.recipes import pretrain_2d
+
+def mine(sources):
+    return replace(pretrain_2d(sources), name="mine", seed=5)
+"""
+
+
+def test_a_users_recipe_is_trained_from_the_folder_of_its_module(stick_people_2d: Path, tmp_path: Path) -> None:
+    (tmp_path / "my_recipes.py").write_text(OWN_RECIPE)
+    headstart = [str(Path(sys.executable).with_name("headstart")), "train", "my_recipes:mine", "--out", "run"]
+    data = ("--two-d", "lsp_extended", "--root", f"lsp_extended={stick_people_2d}", "--validation.0.split", "all")
+    budget = ("--stages.0.data.0.split", "all", "--stages.0.budget.samples", "8", "--batch-size", "4")
+    arguments = [*headstart, *data, *budget, *MODEL, "--threads", "1", "--stages.0.losses.bone-ratio", "0.1"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, env=environment(), timeout=200)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (result["name"], result["seed"]) == ("mine", 5)
+    assert result["history"][-2]["bone_ratio"] > 0
+
+
 @pytest.mark.posix("signals from other processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_exits_with_130(
@@ -214,8 +257,11 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(
 def test_two_processes_share_the_people_to_be_scored(
     stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
 ) -> None:
-    """Every person once, whoever predicts him: the score of ``headstart eval`` on the same checkpoint."""
-    splits = ("--stages.0.data.0.split", "all", "--validation.0.split", "all")
+    """Every person once, whoever predicts him: the score of ``headstart eval`` on the same checkpoint.
+
+    While training one person is scored, of whom the second process has none: it ended the run.
+    """
+    splits = ("--stages.0.data.0.split", "all", "--validation.0.split", "all", "--validation.0.limit", "1")
     options = (*splits, "--stages.0.budget.samples", "8", "--batch-size", "4", *MODEL)
     data = ("--two-d", "lsp_extended", "--root", f"lsp_extended={stick_people_2d}", "--out", str(tmp_path / "run"))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]

@@ -24,7 +24,7 @@ from headstart.preparation import stage_codec
 from headstart.protocols import Protocol
 from headstart.results import Scores
 from headstart.skeleton import BODY_18, MPII_16
-from headstart.validation import rehearse, rehearse_stages
+from headstart.validation import names_of, rehearse, rehearse_stages
 from tiny import BOTH, MODEL, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
 
@@ -44,20 +44,22 @@ def test_what_can_be_scored_passes(
     rehearse(experiment(stage_2d(stick_people_2d), validation=checks), BODY_18)
     rehearse(experiment(stage_2d(stick_people_2d), validation=(replace(checks[1], limit=3), checks[2])), MPII_16)
     rehearse(experiment(stage_2d(stick_people_2d)), BODY_18)
-    whole = [("h36m_standard", 6), ("lsp_extended_pck", 20), ("h36m_zhou2017", 6)]
-    assert tried == [*whole, ("lsp_extended_pck", 3), whole[2]]
+    whole = [("h36m_standard", 6), ("lsp_extended_pck on lsp_extended all", 20), ("h36m_zhou2017", 6)]
+    assert tried == [*whole, (whole[1][0], 3), whole[2]]
 
 
 def test_what_is_missing_is_named(stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path) -> None:
     def tried(check: Validation) -> None:
         rehearse(experiment(stage_2d(stick_people_2d), validation=(check,)), MPII_16)
 
-    with pytest.raises(ConfigError, match=r"nowhere/joints\.mat: .* it is trained on with --unscored lsp_extended$"):
+    with pytest.raises(
+        ConfigError, match=r"^lsp_\w+ on lsp_extended all cannot .*nowhere/joints\.mat: .* --unscored lsp_extended$"
+    ):
         tried(pck_of(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="does not predict spine, nose"):
         tried(mpjpe_of(stick_people_3d))
     # Heads' sizes, which only MPII's own labels have.
-    with pytest.raises(DataError, match="labels that protocol mpii_pckh scores, found none"):
+    with pytest.raises(DataError, match="labels that protocol mpii_pckh on lsp_extended all scores, found none"):
         tried(Validation("mpii_pckh", str(stick_people_2d), dataset="lsp_extended", split="all"))
 
 
@@ -95,3 +97,15 @@ def test_a_stage_that_cannot_be_trained_is_named(fields: dict[str, Any], says: s
     stage = stage_2d(Path())
     with pytest.raises(ConfigError, match=f"^{re.escape(f'stages.1: {says}')}"):
         rehearsed(stage, replace(stage, **fields))
+
+
+def test_validations_of_one_protocol_have_names_of_their_own() -> None:
+    """By data set and split; two may differ in their folder alone."""
+    first, other = pck_of(Path("here")), pck_of(Path("there"))
+    name = "lsp_extended_pck on lsp_extended all"
+    names = [name, "h36m_standard", f"{name} (validation.2)", f"{name} (validation.3)"]
+    assert names_of([first, mpjpe_of(Path("here")), other, first]) == names
+    carried = [replace(first, dataset=f"mylab.{lab}", split=None) for lab in ("lab", "lab2")]
+    own = replace(first, split=None)
+    names = ["lsp_extended_pck", "lsp_extended_pck on mylab.lab val", "lsp_extended_pck on mylab.lab2 val"]
+    assert names_of([own, *carried]) == names

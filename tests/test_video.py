@@ -450,3 +450,12 @@ def test_wrong_options_are_named() -> None:
         VideoOptions(detect_every=0)
     with pytest.raises(ConfigError, match="min_cutoff_hz"):
         VideoOptions(xyz=OneEuro(min_cutoff_hz=-1))
+
+
+def test_an_overlay_does_not_replace_its_own_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = film(tmp_path / "a.mp4", 3, walk)
+    before = clip.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"overlay a\.mp4: would replace"):
+        list(predict_video(Oracle(), clip, overlay="a.mp4"))
+    assert clip.read_bytes() == before

@@ -1,7 +1,7 @@
 """Headstart: 2D pre-training for 3D human pose estimation.
 
-What most programs need comes from here; the rest from its module (docs/python.md). Nothing is imported before it is
-asked for: ``import headstart`` costs no second, and the command line stays quick.
+The names that most programs need are here, the others in their modules (docs/python.md). They are imported on first
+use, so that ``import headstart`` and the command line start fast.
 """
 
 from __future__ import annotations

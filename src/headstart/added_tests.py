@@ -1,4 +1,4 @@
-"""Tests that came to a study once its cells were trained: scored with the weights that these ended with."""
+"""Tests that were added to a study after its cells were trained: scored with the final weights of the cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headstart.errors import ConfigError
 from headstart.experiment import Experiment
 from headstart.preparation import build_network, device_name, new_accelerator
 from headstart.results import RunResult, Scores, StageCost
-from headstart.validation import rehearse, scored_labels, validate
+from headstart.validation import names_of, rehearse, scored_labels, validate
 
 
 def require_weights(result: RunResult, tests: Iterable[str], last: Path) -> None:
@@ -27,14 +27,15 @@ def require_weights(result: RunResult, tests: Iterable[str], last: Path) -> None
 def with_added_tests(experiment: Experiment, last: Path, result: RunResult) -> RunResult:
     """The result with a score, as at the end of the run, under each protocol of the experiment that it lacks.
 
-    ``last`` is the checkpoint that the run ended with; its curves along the way lack those protocols for good. What the
-    result has stays. Raises :class:`ConfigError` if the weights are gone, or those of another run.
+    ``last`` is the checkpoint that the run ended with. Scores and curves that the result has stay as they are; curves
+    under the added protocols cannot be made. Raises :class:`ConfigError` if the weights are gone, or of another run.
     """
-    missing = result.not_scored(one.protocol for one in experiment.validation)
+    names = names_of(experiment.validation)
+    missing = result.not_scored(names)
     if not missing:
         return result
     require_weights(result, missing, last)
-    wanted = tuple(one for one in experiment.validation if one.protocol in missing)
+    wanted = tuple(one for one, name in zip(experiment.validation, names) if name in missing)
     later = replace(experiment, validation=wanted)
     scores, device = _scores(later, last, _weights_of(result, last))
     scored_by = {"git_sha": git_sha(), "device": device}
@@ -47,7 +48,7 @@ def with_added_tests(experiment: Experiment, last: Path, result: RunResult) -> R
 
 
 def _weights_of(result: RunResult, last: Path) -> Checkpoint:
-    """What the run of a result ended with: no two runs have spent the same seconds on their stages."""
+    """The checkpoint if it is that of the result's run: no two runs take the same seconds for their stages."""
     found = load_checkpoint(last, ("model", "ema"))
     if [StageCost(**cost) for cost in found.header["progress"]["costs"]] != result.stages:
         raise ConfigError(

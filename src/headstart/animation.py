@@ -1,9 +1,9 @@
 """Poses of one person over time as BVH (animation tools) and TRC (OpenSim and other biomechanics tools).
 
-Both formats have y upwards; camera axes (x right, y down, z away) are turned by half a turn about x, so that someone
-who faces the camera faces +z and has their left at +x. Positions are relative to the camera if every frame has them:
-people then move through space, the camera is at the origin. Otherwise they are relative to the pelvis, which stays
-there. Poses must be consecutive frames; smooth them before, not here.
+Both formats have y upwards: camera axes (x right, y down, z away) are rotated by 180 degrees about x, so that someone
+who faces the camera faces +z and has their left at +x. If every frame has positions relative to the camera, people
+move through space with the camera at the origin; otherwise the pelvis stays at the origin. Poses are consecutive
+frames, evenly spaced (:func:`evenly`); nothing is smoothed here.
 """
 
 from __future__ import annotations
@@ -51,13 +51,16 @@ class _Node:
     children: tuple[_Node, ...]
 
 
-def write_bvh(path: Path, people: Sequence[Prediction], frames_per_second: float) -> None:
-    """One person's frames as BVH in centimetres.
+def write_bvh(path: str | Path, people: Sequence[Prediction], frames_per_second: float) -> None:
+    """Write one person's frames as BVH in centimetres.
 
-    Bones have one length throughout, the median of the frames; their directions are those of every frame, so poses of
-    a rigid body come back exactly. Where several bones leave a joint each turns on its own, by a link of length 0, as
-    in the files made from the CMU recordings. Rotations about a bone's own axis are not known and are 0 relative to
-    the parent. Raises :class:`ConfigError` for no frames or a rate that is none.
+    Each bone has the median of its lengths over the frames, and its own direction in every frame: poses of a rigid
+    body are reproduced exactly. Where several bones start at a joint, each has a link of length 0 before it and rotates
+    on its own, as in the BVH files of the CMU recordings. Rotations about a bone's own axis are unknown and 0 relative
+    to the parent.
+
+    Raises :class:`ConfigError` without frames or for a rate that is not positive and finite, :class:`DataError` for
+    frames with other joints than the first or with joints that are not finite.
     """
     skeleton, points = _positions(people, frames_per_second)
     points = points / MM_PER_BVH_UNIT
@@ -69,21 +72,21 @@ def write_bvh(path: Path, people: Sequence[Prediction], frames_per_second: float
     lines = ["HIERARCHY", *_hierarchy(node, 0), "MOTION", f"Frames: {len(points)}"]
     lines += [f"Frame Time: {1 / frames_per_second:.8f}"]
     lines += [" ".join(f"{value:.6f}" for value in frame) for frame in motion]
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(Path(path), ("\n".join(lines) + "\n").encode())
 
 
-def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float, start_s: float = 0.0) -> None:
-    """One person's frames as a TRC marker file in mm, a marker for every joint.
+def write_trc(path: str | Path, people: Sequence[Prediction], frames_per_second: float, start_s: float = 0.0) -> None:
+    """Write one person's frames as a TRC marker file in mm, one marker per joint.
 
-    ``start_s``: time of the first, so that several people of one video keep one clock; frames count from 1 at 0 s.
-    Raises :class:`ConfigError` for no frames or a rate that is none.
+    ``start_s``: time of the first frame, so that the people of one video share its clock. Frames are numbered from 1,
+    which is the frame at 0 s. Raises as :func:`write_bvh` does.
     """
     skeleton, points = _positions(people, frames_per_second)
     names, count, rate = skeleton.names, len(points), f"{frames_per_second:.6g}"
     start = round(start_s * frames_per_second)
     axes = "\t".join(f"{axis}{number + 1}" for number in range(len(names)) for axis in "XYZ")
     lines = [
-        f"PathFileType\t4\t(X/Y/Z)\t{path.name}",
+        f"PathFileType\t4\t(X/Y/Z)\t{Path(path).name}",
         "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
         f"{rate}\t{rate}\t{count}\t{len(names)}\tmm\t{rate}\t{start + 1}\t{count}",
         "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
@@ -93,15 +96,16 @@ def write_trc(path: Path, people: Sequence[Prediction], frames_per_second: float
     for number, frame in enumerate(points):
         values = "\t".join(f"{value:.5f}" for value in frame.ravel())
         lines.append(f"{start + number + 1}\t{start_s + number / frames_per_second:.6f}\t{values}")
-    # The name of the file is within, and a name may have bytes that are no UTF-8.
-    write_atomically(path, ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
+    # The content has the file's name, which may have bytes that are not UTF-8.
+    write_atomically(Path(path), ("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
 
 def evenly(people: Sequence[Prediction], times_s: Sequence[float], frames_per_second: float) -> list[Prediction]:
-    """One person's frames at even times from the first to the last of ``times_s`` (ascending), 3D joints between them
-    on straight lines: where the person was lost for a while, and where a video's frames are unevenly spaced.
+    """One person's frames, resampled at even times from the first to the last of ``times_s`` (ascending).
 
-    Raises :class:`ConfigError` for no frames or a rate that is none.
+    This fills gaps in which the person was lost, and evens out a variable frame rate. 3D joints are interpolated
+    linearly; the rest of a prediction is that of the nearest frame. Camera positions are None unless all frames have
+    them. Raises :class:`ConfigError` without frames or for a rate that is not positive and finite.
     """
     _require_frames(people, frames_per_second)
     count = round((times_s[-1] - times_s[0]) * frames_per_second) + 1
@@ -118,7 +122,7 @@ def evenly(people: Sequence[Prediction], times_s: Sequence[float], frames_per_se
 
 
 def _between(poses: Sequence[dict[str, Point3]], times_s: Sequence[float], wanted: Values) -> list[dict[str, Point3]]:
-    """Poses at other times, linear."""
+    """Poses at the times ``wanted``, interpolated linearly."""
     names = list(poses[0])
     points = np.array([[pose[name] for name in names] for pose in poses], np.float64)
     flat = points.reshape(len(points), -1).T
@@ -134,7 +138,7 @@ def _require_frames(people: Sequence[Prediction], frames_per_second: float) -> N
 
 
 def _positions(people: Sequence[Prediction], frames_per_second: float) -> tuple[Skeleton, Values]:
-    """Joints with pelvis and thorax, and where they are: (frames, J, 3) mm, y upwards."""
+    """The joints, pelvis and thorax included, and their positions (frames, J, 3) mm, y upwards."""
     _require_frames(people, frames_per_second)
     absolute = all(one.camera_xyz_mm is not None for one in people)
     poses = [one.camera_xyz_mm if absolute and one.camera_xyz_mm is not None else one.xyz_mm for one in people]
@@ -145,13 +149,13 @@ def _positions(people: Sequence[Prediction], frames_per_second: float) -> tuple[
     source = Skeleton("predicted", names)
     whole = Skeleton("animated", names + tuple(joint for joint in ("pelvis", "thorax") if joint not in names))
     points = np.array([list(pose.values()) for pose in poses], np.float64) * _Y_UP
-    if not np.isfinite(points).all():
-        raise DataError(people[0].image, "finite joints in every frame", found="NaN")
+    if len(broken := np.flatnonzero(~np.isfinite(points).all((1, 2)))):
+        raise DataError(people[broken[0]].image, "finite joints in every frame", found=f"others in frame {broken[0]}")
     return whole, np.asarray(conversion(source, whole), np.float64) @ points
 
 
 def _branches(skeleton: Skeleton, points: Values, joint: int, turned: Rotation) -> Iterator[_Node]:
-    """What hangs on a joint whose own rotations over time are ``turned``."""
+    """Nodes of the bones that start at ``joint``, whose rotations (frames,) are ``turned``."""
     ends = [child for parent, child in skeleton.edges if parent == joint]
     for child in ends:
         name = skeleton.names[child]
@@ -182,25 +186,25 @@ def _root_rotation(skeleton: Skeleton, points: Values) -> Rotation:
     up = thorax - pelvis
     up = _unit(up - (up * across).sum(1, keepdims=True) * across, (0.0, 1.0, 0.0))
     front = np.cross(across, up)
-    # Where trunk and hips are in line nothing says where front is; then no rotation is as good as any.
+    # Where the trunk lies along the hips the front is undefined: take no rotation.
     good = np.linalg.norm(front, axis=1) > 1e-6
     matrices = np.where(good[:, None, None], np.stack([across, up, front], -1), np.eye(3))
     return Rotation.from_matrix(matrices)
 
 
 def _swing(rest: Values, directions: Values) -> Rotation:
-    """The smallest rotations that take the unit vector ``rest`` (3,) to ``directions`` (frames, 3) of any length."""
+    """The smallest rotations that take the unit vector ``rest`` (3,) to ``directions`` (frames, 3), of any length."""
     wanted = _unit(directions, tuple(rest))
     axis = np.cross(rest, wanted)
     sine, cosine = np.linalg.norm(axis, axis=1), wanted @ rest
-    # Opposite directions: half a turn about any axis across.
+    # For opposite directions: 180 degrees about any perpendicular axis.
     across = np.cross(rest, np.eye(3)[int(np.abs(rest).argmin())])
     axis = np.where(sine[:, None] > 1e-12, axis / np.maximum(sine, 1e-12)[:, None], across / np.linalg.norm(across))
     return Rotation.from_rotvec(axis * np.arctan2(sine, cosine)[:, None])
 
 
 def _unit(vectors: Values, instead: tuple[float, ...]) -> Values:
-    """Vectors (frames, 3) of length 1; ``instead`` of those without a direction."""
+    """Vectors (frames, 3) scaled to length 1; ``instead`` where their length is 0."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.where(lengths > 1e-9, vectors / np.maximum(lengths, 1e-9), np.array(instead))
 
@@ -212,24 +216,24 @@ def _rest_direction(name: str) -> Values:
 
 
 def _euler(rotation: Rotation) -> Values:
-    """(frames, 3) degrees: R = Rz Rx Ry, the order of the channels; over time without jumps of a whole or half a turn.
+    """Angles (frames, 3) in degrees, R = Rz Rx Ry, the order of the channels, continuous over the frames.
 
-    Tools that draw or filter curves, or put frames between these, take 179 to -179 degrees for a turn back, and
-    z + 180, 180 - x, y + 180, the same rotation as z, x, y, for another one: x passes 90 where a thigh passes the
-    horizontal.
+    Tools interpolate and filter the angles themselves, so neither of the two ambiguities may switch between frames:
+    an angle and the same plus 360 degrees; (z, x, y) and (z + 180, 180 - x, y + 180), which are the same rotation. The
+    second would switch whenever x passes 90 degrees, as when a thigh passes the horizontal.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # gimbal lock: one of the equivalent triples is as good as another
+        warnings.simplefilter("ignore")  # gimbal lock: any of the equivalent triples will do
         first = rotation.as_euler("ZXY", degrees=True)
     second = first * [1, -1, 1] + 180
-    # From either to the other is as far as the other way round, so each frame tells whether the kind changes.
+    # The distances first-second and second-first are equal, so each pair of frames tells whether to switch.
     changes = _apart(first[:-1], second[1:]) < _apart(first[:-1], first[1:])
     seconds = np.logical_xor.accumulate(np.append(False, changes))
     return np.unwrap(np.where(seconds[:, None], second, first), axis=0, period=360)
 
 
 def _apart(one: Values, other: Values) -> Values:
-    """Sum of the angles (frames,) between triples (frames, 3) in degrees, whole turns aside."""
+    """Sum of the differences (frames,) between triples (frames, 3) in degrees, modulo 360."""
     return np.abs((other - one + 180) % 360 - 180).sum(1)
 
 

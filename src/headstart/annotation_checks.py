@@ -1,6 +1,6 @@
-"""What an adapter yields, one record at a time, before anything is made of it: types, shapes and values.
+"""Checks of what an adapter yields, one record at a time: types, shapes and values.
 
-It is done for every person of every data set: four numbers are looked at in Python, which is faster than numpy there.
+They run for every person of every data set: a few numbers are compared as Python's, which is faster than numpy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart import datasets
-from headstart.errors import DataError, shortened
+from headstart.errors import DataError, first_line, shortened
 from headstart.geometry import Camera
 from headstart.records import Annotation
 from headstart.skeleton import Skeleton
@@ -49,15 +49,20 @@ def checked_annotations(dataset: str, root: Path, split: str) -> Iterator[Annota
         raise DataError(root, f"people in split {split} of {dataset}", found="none")
 
 
-def _people(dataset: str, root: Path, split: str) -> Iterable[Annotation]:
-    people = datasets.iter_annotations(dataset, root, split)
-    if not isinstance(people, Iterable):
-        raise DataError(root, f"annotations(root, {split!r}) of {dataset} to yield people", found=repr(people))
-    return people
+def _people(dataset: str, root: Path, split: str) -> Iterator[Annotation]:
+    """What the adapter yields. A file that it cannot read is a :class:`DataError`, whoever wrote the adapter."""
+    try:
+        people = datasets.iter_annotations(dataset, root, split)
+        if not isinstance(people, Iterable):
+            raise DataError(root, f"annotations(root, {split!r}) of {dataset} to yield people", found=repr(people))
+        yield from people
+    except OSError as error:
+        expected = f"a file that the adapter of {dataset} can read"
+        raise DataError(str(error.filename or root), expected, found=error.strerror or first_line(error)) from error
 
 
 def _wrong(person: Any, skeleton: Skeleton, good_camera: Camera | None) -> tuple[str, Any] | None:
-    """What was expected of a record and what is there instead, or None. ``good_camera`` was looked at already."""
+    """What was expected and what was found, or None if nothing is wrong. ``good_camera`` has been checked before."""
     if not isinstance(person, Annotation):
         return "a headstart.records.Annotation", person
     return _wrong_text(person) or _wrong_numbers(person, good_camera) or _wrong_points(person, skeleton)
@@ -123,11 +128,18 @@ def _wrong_points(person: Annotation, skeleton: Skeleton) -> tuple[str, Any] | N
     joint = _place_missing(keypoints, visibility)
     if joint is not None:
         return f"finite keypoints where visibility is not 0 ({skeleton.names[joint]})", keypoints[joint]
+    if xyz is not None and person.camera is not None and 0 in (depths := xyz[:, 2].tolist()):
+        joint = depths.index(0)
+        return (
+            "no joint of camera_xyz at z = 0, in the plane of the camera: a missing joint is NaN, and a person whose"
+            f" joints are relative to a root has no camera ({skeleton.names[joint]})",
+            xyz[joint],
+        )
     return None
 
 
 def _place_missing(keypoints: NDArray[np.floating], visibility: NDArray[Any]) -> int | None:
-    """The first joint that is labelled without a place. To look into bytes takes a tenth of the time of ``any``."""
+    """The first labelled joint that is not finite. Searching bytes takes a tenth of the time of ``any``."""
     finite = np.isfinite(keypoints)
     if b"\0" not in finite.tobytes():
         return None

@@ -29,7 +29,9 @@ class AugmentConfig:
     truncation_probability: float = 0.1
     """How often the crop closes in on a part of the person, so that joints fall outside."""
     brightness: float = 0.15
+    """Added to all pixels, fraction of 255."""
     contrast: float = 0.2
+    """Gain of all channels about mid-grey, 1 + U(-contrast, contrast)."""
     colour: float = 0.15
     """Gain of each colour channel by itself."""
     occluder_probability: float = 0.3

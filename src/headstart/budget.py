@@ -1,4 +1,4 @@
-"""How long a stage trains, in whichever unit makes a comparison fair; and what a sample costs."""
+"""How long a stage trains, in the unit that makes a comparison fair, and what a sample costs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from headstart.errors import ConfigError
 
 @dataclass(frozen=True)
 class Budget:
-    """Exactly one of the fields is set."""
+    """How long a stage trains. Exactly one of the fields is set."""
 
     samples: int | None = None
     """Training samples, repeats counted."""
     epochs: float | None = None
-    """Times the mixture's number of people."""
+    """Passes: as many samples as the mixture has people in use, times this."""
     flops: float | None = None
     """Training FLOPs, forward and backward, 2 per multiply-add."""
     seconds: float | None = None
@@ -34,7 +34,10 @@ class Budget:
             raise ConfigError(f"budget: expected exactly one of samples, epochs, flops, seconds, above 0; got {values}")
 
     def steps(self, batch_size: int, epoch_length: int, flops_per_sample: float) -> int | None:
-        """Steps of ``batch_size`` samples, rounded to the nearest and at least 1; None for a budget in seconds."""
+        """Steps of ``batch_size`` samples, rounded to the nearest number and at least 1; None for a budget in seconds.
+
+        ``epoch_length``: people in use of the mixture.
+        """
         if self.seconds is not None:
             return None
         if self.samples is not None:
@@ -50,13 +53,14 @@ class Budget:
 def training_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
     """FLOPs of one training sample, forward and backward, 2 per multiply-add (torch's FlopCounterMode).
 
-    Counted on a copy without memory (the meta device), so it costs milliseconds and changes nothing.
+    ``input_size`` (width, height) px. Counted on a copy on the meta device, which computes nothing; the model stays as
+    it is. Frozen layers cost their forward pass.
     """
     return _count(model, input_size, backward=True)
 
 
 def inference_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
-    """FLOPs of one forward pass of one sample, 2 per multiply-add."""
+    """FLOPs of one forward pass of one sample, 2 per multiply-add; ``input_size`` (width, height) px."""
     return _count(model, input_size, backward=False)
 
 
@@ -88,12 +92,12 @@ def _convolution_backward_flops(
     output_mask: Sequence[bool],
     **_: Any,
 ) -> int:
-    """FLOPs of a convolution's gradients; those of its input and of its weight cost as much as the forward pass each.
+    """FLOPs of a convolution's gradients: those of input and weight cost as much as the forward pass each.
 
-    Torch's own formula takes the weight's gradient of a grouped convolution for that of a plain one: EfficientNet-Lite0
-    with its many depthwise convolutions came out at ten times its cost.
+    torch's own formula counts the weight's gradient of a grouped convolution like that of a plain one, which gives
+    EfficientNet-Lite0, with its many depthwise convolutions, ten times its cost.
     """
-    # A weight holds only the input channels of its own group, so the groups are in its shape already.
+    # A weight has the input channels of one group only, so its shape accounts for the groups.
     spatial = input_shape[2:] if transposed else output_shape[2:]
     forward = 2 * input_shape[0] * math.prod(spatial) * math.prod(weight_shape)
     return forward * sum(output_mask[:2])

@@ -1,7 +1,7 @@
-"""What a score is not, in sentences that follow its protocol's description. Each begins with "Here".
+"""Limits of a score, in sentences that follow its protocol's description. Each begins with "Here".
 
-What a form of the data set lacks that the description takes to be there, which joints and people have no labels, and
-whether only some of the people were looked at. A score of whole labels has none of them.
+They name what a distribution of the data set lacks although the description assumes it, joints and people without
+labels, and a score of only some of the people. A score of a complete data set has none of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def caveats_of_form(
     *,
     lifted: bool = True,
 ) -> Iterator[str]:
-    """What this form of the data set has not, and whether ``people`` are fewer than ``everybody`` to be scored.
+    """What this distribution of the data set lacks, and whether ``people`` are fewer than ``everybody`` to be scored.
 
     ``everybody``: rows of the index; ``lifted``: whether mm come from the picture, so that its scale matters.
     """

@@ -24,11 +24,11 @@ from headstart.errors import ConfigError, DataError, TrainingError, first_few, f
 from headstart.models.pose_net import ModelConfig, PoseNet, model_config_from_dict
 from headstart.skeleton import Skeleton
 
-#: Names the model that ships wherever a checkpoint may be named, unless a file or folder is called so.
+#: Stands for the model that ships wherever a checkpoint is expected, unless a file or folder has this name.
 SHIPPED = "shipped"
 
 _HEADER = "headstart"
-# Tensors that do not fit are named in one line; those of another architecture would fill a page.
+# At most this many tensors that do not fit are named: those of another architecture would fill a page.
 _LISTED = 5
 
 
@@ -75,7 +75,7 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
         with safe_open(path, framework="pt") as stream:
             header = json.loads((stream.metadata() or {})[_HEADER])
             names = [name for name in stream.keys() if parts is None or name.split(".")[0] in parts]  # noqa: SIM118
-            # Copies: Windows replaces no file that is still mapped, as a run that goes on from this one would have it.
+            # Copies: on Windows a resumed run could not replace the file while its tensors are mapped.
             return Checkpoint({name: stream.get_tensor(name).clone() for name in names}, header)
     except KeyError as error:
         raise DataError(path, expected, found="a safetensors file without headstart's header") from error
@@ -99,9 +99,9 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
 
 
 def load_model(path: str | Path) -> tuple[PoseNet, dict[str, Any]]:
-    """The network of a checkpoint, in eval mode, with the averaged weights where there are any; and the header.
+    """The network of a checkpoint, in eval mode, with the averaged weights if it has them; and the header.
 
-    Nothing is fetched: the architecture is in the header. ``path`` may be a run's folder (its last, else its best).
+    ``path``: as for :func:`find_checkpoint`. Nothing is fetched: the architecture is in the header.
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path, ("model", "ema"))
@@ -111,7 +111,7 @@ def load_model(path: str | Path) -> tuple[PoseNet, dict[str, Any]]:
 
 
 def load_header(path: str | Path) -> dict[str, Any]:
-    """The header alone, of what :func:`load_model` takes."""
+    """The header alone; ``path`` as for :func:`find_checkpoint`."""
     return load_checkpoint(find_checkpoint(path), ()).header
 
 
@@ -124,15 +124,16 @@ def model_of(header: Mapping[str, Any], path: Path) -> ModelConfig:
 
 
 def trained_joints(header: Mapping[str, Any], skeleton: Skeleton) -> tuple[str, ...]:
-    """Joints of a network that some picture of its training had labelled; all, where an older file does not say."""
+    """Joints that some picture of a network's training had labelled; all of them for older files, which do not say."""
     return tuple(header.get("trained_joints", skeleton.names))
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """``path`` itself, or the last (else the best) checkpoint of a run's folder; raises :class:`DataError`.
+    """``path`` itself, or the last (else the best) checkpoint of a run's folder. :data:`SHIPPED`: the model that ships.
 
-    The last is what a run's ``result.json`` scores. The best was chosen by its validations, which may be of the very
-    people that are to be scored: whoever wants it names the file. :data:`SHIPPED` is the model that ships.
+    The last is the one that a run's ``result.json`` scores. The best was chosen by validations that may contain the
+    very people who are to be scored, so it is used only if its file is named. Raises :class:`DataError` for a folder
+    without checkpoints.
     """
     path = Path(path)
     if str(path) == SHIPPED and not path.exists():
@@ -154,7 +155,7 @@ def shipped_weights() -> Path:
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimiser's state as named tensors; its settings belong to the configuration."""
+    """An optimiser's state as named tensors, without its settings, which are in the configuration."""
     state = optimiser.state_dict()["state"]
     return {
         f"optimiser.{parameter}.{name}": torch.as_tensor(value)
@@ -165,7 +166,7 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`optimiser_tensors` took (prefix removed)."""
+    """Restore what :func:`optimiser_tensors` returned, its names without the prefix."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         parameter, field = name.split(".", 1)
@@ -174,7 +175,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tenso
 
 
 def random_tensors() -> dict[str, Tensor]:
-    """States of torch's generators (drop-out, drop-path; the loader has its own)."""
+    """States of torch's random generators, for drop-out and drop-path (the loader has its own)."""
     states = {"random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -182,7 +183,7 @@ def random_tensors() -> dict[str, Tensor]:
 
 
 def load_random(tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`random_tensors` took (prefix removed), as far as this machine has the devices."""
+    """Restore what :func:`random_tensors` returned, its names without the prefix, for the devices that are here."""
     if "cpu" in tensors:
         torch.set_rng_state(tensors["cpu"])
     if torch.cuda.is_available():
@@ -192,9 +193,16 @@ def load_random(tensors: Mapping[str, Tensor]) -> None:
 
 
 def git_sha() -> str:
-    """Commit of the code that runs, with ``-dirty`` where it was changed; "unknown" outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """Commit of the code that runs, with ``-dirty`` if it was changed; "unknown" outside a checkout of it."""
+    file = Path(__file__)
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        # An environment may lie in the checkout of another project, whose commit says nothing.
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        return _git(file.parent, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

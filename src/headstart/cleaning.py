@@ -1,4 +1,4 @@
-"""A packed split, its labels checked by a model, to a packed split without the labels that the model contradicts."""
+"""A packed split to a copy of it without the labels that a model contradicts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from headstart.scoring import predict_people
 from headstart.skeleton import CANONICAL
 
 _CHANGED = ("keypoints", "visibility", "xyz")
-#: A model that contradicts a larger share of the labels is itself to be doubted.
+#: Largest share of the labels that a model may contradict: beyond it, the model is wrong.
 _MOST_DROPPED = 0.3
 
 
@@ -61,10 +61,10 @@ def packed_split(dataset: str, root: Path, split: str) -> Path:
 
 
 def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, workers: int = 2) -> Predictions:
-    """Let a model predict everybody in a packed split, a shard at a time; what lies in ``out`` already is used.
+    """Predict everybody in a packed split, shard by shard; predictions that are in ``out`` already are used.
 
-    Raises :class:`DataError` if another model, or the same of other pictures, made what lies there, and
-    :class:`ConfigError` if ``out`` is ``source``.
+    Raises :class:`DataError` if those are of another model or of other pictures, and :class:`ConfigError` if ``out`` is
+    ``source`` or another packed split.
     """
     _require_apart(source, out)
     index, wanted, parts = open_packed(source), find_checkpoint(checkpoint), []
@@ -89,7 +89,8 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
 
     Beside the shards lie ``doubts.csv``, a line for each person changed, and ``doubts.png``, some of them before and
     after. Pictures, boxes and everything else stay. Raises :class:`DataError` for a person without a prediction, and
-    :class:`ConfigError` if ``out`` is ``source``, and for predictions that contradict more labels than can be wrong.
+    :class:`ConfigError` if ``out`` is ``source`` or another packed split, and for predictions that contradict more
+    labels than can be wrong.
     """
     _require_apart(source, out)
     index, manifest = open_packed(source), json.loads((source / "pack.json").read_text(encoding="utf-8"))
@@ -105,6 +106,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     for file in index.files:
         start += _write_shard(file, out / file.name, index, doubts, start)
     write_atomically(out / "doubts.csv", _listed(index, doubts).encode())
+    (out / "doubts.png").unlink(missing_ok=True)  # of an earlier run, which may have doubted others
     if any(doubts):
         write_picture(str(out / "doubts.png"), picture_of_doubts(index, doubts))
     about = {"source": str(source), "predictions": opinion.about, **asdict(config)}
@@ -129,15 +131,17 @@ def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 
 def _require_apart(source: Path, out: Path) -> None:
     if out.resolve() == source.resolve():
         raise ConfigError(f"--out {out}: expected another folder than the packed split itself")
+    if (out / "settings.json").exists():
+        raise ConfigError(f"--out {out}: expected a folder of its own, found one that headstart pack or synth wrote")
 
 
 def _require_plausible(found: Cleaned) -> None:
-    """Most labels of a data set are right: who doubts that has predicted other pictures, or is no judge."""
+    """Most labels of a data set are right: a model that contradicts many has seen other pictures, or is a bad one."""
     if found.joints_dropped > _MOST_DROPPED * found.joints:
         raise ConfigError(
             f"the model contradicts {found.joints_dropped:,} of {found.joints:,} labels, far more than can be wrong:"
-            " has it predicted these very pictures (those of the packed split, not those that it was packed from), and"
-            " how well does it score?"
+            " check that it predicted the pictures of the packed split, not those that they were cut from, and how well"
+            " it scores"
         )
 
 

@@ -1,26 +1,29 @@
-"""Where in a box the person is, by the pose network's own joints: it looks again at the box around them.
+"""Moves a crop onto the person in it, by the joints that the pose network sees: the next crop is the box around them.
 
-A network that was trained on people who fill their crop stretches a small one until he does: head and trunk are where
-they should be, legs reach for the crop's far side, and the box around them is too large for the next look as well. A
-smaller crop around the middle of the joints is therefore looked at too: where it is the right one, the network is surer
-in it. benchmarks/closing_in.py measures what that gains.
+A network trained on people who fill their crop stretches a small person: head and trunk are right, but the legs reach
+to the far side of the crop, so the box around the joints stays too large. Each look but the first therefore also tries
+a smaller crop around the middle of the joints and takes the one in which the network is more certain.
+benchmarks/closing_in.py measures the gain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.errors import ConfigError
 from headstart.geometry import PADDING, Box, Crop
-from headstart.records import Detection, PoseNetwork
+from headstart.records import CropJoints, Detection, PoseNetwork
 
-#: How often the network looks before the crop is cut; a third time gains little (LOG.md, 2026-11-27).
+#: Number of looks before the final crop is cut; a third one gains little (LOG.md, 2026-11-27).
 LOOKS = 2
-#: Side of the smaller crop, as a share of the longer one of the last look's; 0.5 does as well.
+#: Side of the smaller crop over the longer side of the last one; 0.5 does as well.
 SMALLER = 0.6
-#: A box is drawn around the joints of at least the confidence SURE, or, where fewer reach it, around the FEWEST surest.
+#: The box is around the joints with a confidence of at least SURE, and around at least the FEWEST most confident ones.
 SURE, FEWEST = 0.15, 8
-#: A certainty below this is that of most places without anybody, and of few people in full view (benchmarks/unsure.py).
+#: Below this certainty are most places without a person and few people in full view (benchmarks/unsure.py).
 UNSURE = 0.15
 
 _Seen = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -29,13 +32,13 @@ _Seen = tuple[NDArray[np.float64], NDArray[np.float64]]
 def close_in(
     network: PoseNetwork, image: NDArray[np.uint8], box: Box, looks: int = LOOKS, *, flip_test: bool = False
 ) -> Box:
-    """The box x, y, w, h px of the person whom ``box`` of an RGB picture (H, W, 3) holds somewhere.
+    """The box x, y, w, h px of the person who is somewhere in ``box`` of an RGB picture (H, W, 3).
 
-    The first look takes one crop, each one more takes two. The result is ``box`` itself where the joints fall together,
-    as they may where there is nobody. With ``flip_test`` the mirrored picture gives the mirrored box.
+    The first look costs one crop, each further one two. The result is ``box`` itself if the joints coincide, as they
+    may where there is nobody. With ``flip_test`` the mirrored picture gives the mirrored box.
     """
     x, y, w, h = box
-    # Nothing of the person lies outside: without the usual room around the box they are larger in the crop.
+    # The whole person is in the box: without the usual padding they are larger in the crop.
     tried = [_around((x + w / 2, y + h / 2), w / PADDING, h / PADDING)]
     for _ in range(looks):
         seen = _joints_in(network, image, tried, flip_test)
@@ -48,9 +51,9 @@ def close_in(
 
 
 def _smaller(box: Box, points: NDArray[np.float64], confidence: NDArray[np.float64]) -> Box:
-    """A square in the middle of the joints (J, 2), the sure ones counting most, SMALLER than the box they were seen in.
+    """A square around the mean of the joints (J, 2), weighted by confidence, SMALLER than the box they were seen in.
 
-    Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
+    Joints are in pixel centres and boxes in pixel edges, half a pixel apart (geometry.py).
     """
     x, y = np.average(points + 0.5, axis=0, weights=confidence + 1e-6).tolist()
     return _around((x, y), SMALLER * max(box[2:]), SMALLER * max(box[2:]))
@@ -63,17 +66,25 @@ def _around(middle: tuple[float, float], width: float, height: float) -> Box:
 def _joints_in(network: PoseNetwork, image: NDArray[np.uint8], boxes: list[Box], flip_test: bool) -> list[_Seen]:
     """For each box the joints (J, 2), picture px, and their confidence (J,)."""
     crops = [Crop.from_box(np.array(box), network.input_size) for box in boxes]
-    joints = network(np.stack([crop.warp(image) for crop in crops]), flip_test=flip_test)
+    joints = joints_of(network, [crop.warp(image) for crop in crops], flip_test)
     points = [crop.to_image(one) for crop, one in zip(crops, joints.keypoints)]
     return list(zip(points, joints.confidence.astype(np.float64)))
+
+
+def joints_of(network: PoseNetwork, crops: Sequence[NDArray[np.uint8]], flip_test: bool) -> CropJoints:
+    """Joints of RGB crops, each (H, W, 3); raises :class:`ConfigError` where the network gives NaN or infinity."""
+    joints = network(np.stack(crops), flip_test=flip_test)
+    if not all(np.isfinite(part).all() for part in joints):
+        raise ConfigError("the model gives NaN or infinity for some joints: its weights are broken; use another model")
+    return joints
 
 
 def look(
     network: PoseNetwork, image: NDArray[np.uint8], boxes: list[Box], *, flip_test: bool = False
 ) -> list[Detection]:
-    """What the network sees in each box: the box around the joints that it is sure of, and how sure.
+    """What the network sees in each box: the box around the joints that it is sure of, and their :func:`certainty`.
 
-    Boxes whose joints fall together are left out.
+    Boxes whose joints coincide are left out.
     """
     seen = [
         (box_of_joints(points, confidence, image.shape[1], image.shape[0]), certainty(confidence))
@@ -83,17 +94,17 @@ def look(
 
 
 def certainty(confidence: NDArray[np.floating]) -> float:
-    """What two thirds of the joints (J,) reach: a few that are sure by chance do not make a person."""
+    """The confidence that two thirds of the joints (J,) reach: a few that are high by chance do not make a person."""
     return float(np.quantile(confidence, 1 / 3))
 
 
 def box_of_joints(
     points: NDArray[np.floating], confidence: NDArray[np.floating], width: int, height: int
 ) -> Box | None:
-    """Tight box of the joints (J, 2) px that the network is sure of, with a twentieth of room on each side, cut at
-    the picture's edges; None where nothing of a pixel's size remains.
+    """Tight box of the joints (J, 2) px that the network is sure of, widened by 5 % on each side and cut at the edges
+    of the picture (``width`` x ``height`` px); None if less than a pixel remains.
 
-    Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
+    Joints are in pixel centres and boxes in pixel edges, half a pixel apart (geometry.py).
     """
     least = min(SURE, float(np.sort(confidence)[-min(FEWEST, len(confidence))]))
     sure = points[confidence >= least] + 0.5

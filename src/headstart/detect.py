@@ -12,12 +12,16 @@ from headstart.errors import ConfigError, DataError, first_line, shortened
 from headstart.geometry import Box
 from headstart.records import RGB, Detection
 
-#: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used where its weights are at hand.
+#: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used if its weights are there.
 DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-#: Boxes by file name; in place of an entry that is no list of boxes, the error to raise when its picture is reached.
+#: File name -> its boxes, or, for an entry that is no list of boxes, the error to raise when its picture is reached.
 GivenBoxes = dict[str, list[list[float]] | DataError]
 _EXPECTED = "an object that maps file names to lists of boxes [x, y, width, height] in pixels"
+
+
+class _NoDetectorError(ConfigError):
+    """Files that are missing or broken, or a detector of other things than people."""
 
 
 class TransformersDetector:
@@ -26,9 +30,10 @@ class TransformersDetector:
     def __init__(
         self, source: str | Path, *, threshold: float = 0.5, device: str | None = None, local_only: bool = False
     ) -> None:
-        """``source`` is a hub id or a local folder; ``threshold`` the least score; ``local_only`` fetches nothing.
+        """``source``: hub id or local folder. ``threshold``: people of a lower score are left out. ``device``: torch's
+        name of it; by default the GPU if there is one. ``local_only``: fetch nothing.
 
-        Raises :class:`ConfigError` if it cannot be loaded or does not know people.
+        Raises :class:`ConfigError` if it cannot be loaded, has no class "person" or cannot use the device.
         """
         import torch
         from transformers import AutoImageProcessor, AutoModelForObjectDetection
@@ -39,13 +44,16 @@ class TransformersDetector:
             self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
             model = AutoModelForObjectDetection.from_pretrained(name, local_files_only=local_only)
         except (OSError, ValueError, ImportError) as error:
-            raise ConfigError(f"detector {name}: cannot be loaded: {first_line(error)}") from error
+            raise _NoDetectorError(f"detector {name}: cannot be loaded: {first_line(error)}") from error
         labels = model.config.id2label
         self.people = [int(number) for number, label in labels.items() if str(label).lower() == "person"]
         if not self.people:
-            raise ConfigError(f"detector {name}: knows no class 'person' among its {len(labels)} classes")
+            raise _NoDetectorError(f"detector {name}: knows no class 'person' among its {len(labels)} classes")
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.model: Any = model.eval().to(self.device)
+        try:
+            self.model: Any = model.eval().to(self.device)
+        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
+            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
         self.threshold = threshold
 
     def __call__(self, image: RGB) -> list[Detection]:
@@ -70,7 +78,7 @@ class TransformersDetector:
 
 
 def _require_at_hand(name: str, local_only: bool) -> None:
-    """Raise an OSError where there is no such detector: transformers would ask for each of its files in turn."""
+    """Raise an OSError if there is no such detector: transformers would ask for each of its files in turn."""
     from huggingface_hub import hf_hub_download
 
     if not Path(name).is_dir():
@@ -78,31 +86,35 @@ def _require_at_hand(name: str, local_only: bool) -> None:
 
 
 def find_detector(source: str = DEFAULT_DETECTOR, **options: Any) -> TransformersDetector | None:
-    """The detector if its weights are on this machine (a folder, or in the hub's cache), else None."""
+    """The detector if its weights are on this machine (a folder, or in the hub's cache) and it finds people, else None.
+
+    ``options``: those of :class:`TransformersDetector`. Raises :class:`ConfigError` for a device that cannot be used.
+    """
     from huggingface_hub import try_to_load_from_cache
 
-    # Asked first, because importing transformers' models takes seconds.
+    # First, because importing transformers' models takes seconds.
     if not Path(source).is_dir() and not any(isinstance(try_to_load_from_cache(source, n), str) for n in _WEIGHTS):
         return None
     try:
         return TransformersDetector(source, local_only=True, **options)
-    except ConfigError:
+    except _NoDetectorError:
         return None
 
 
 def read_boxes(path: Path) -> GivenBoxes:
     """Boxes by file name from JSON: ``{"photo.jpg": [[x, y, width, height], ...], ...}`` px of the upright picture.
 
-    An entry that is no list of boxes becomes the :class:`DataError` that names it, so that other pictures are still
-    done; one is raised for a file that is not such an object or has a name twice.
+    An entry that is no list of boxes becomes the :class:`DataError` that names it, so that the other pictures can be
+    done. Raises :class:`DataError` for a file that is no such object or has a name twice.
     """
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: pairs)
+        # Objects become tuples of pairs, in which a name that is there twice can be seen.
+        entries = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=tuple)
     except OSError as error:
         raise DataError(path, "a file of boxes", found=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:
         raise DataError(path, _EXPECTED, found=f"broken JSON ({error})") from error
-    if not isinstance(entries, list) or not all(isinstance(entry, tuple) for entry in entries):
+    if not isinstance(entries, tuple):
         raise DataError(path, _EXPECTED, found=type(entries).__name__)
     boxes: GivenBoxes = {}
     for name, value in entries:
@@ -116,11 +128,11 @@ def read_boxes(path: Path) -> GivenBoxes:
 
 
 def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
-    """The boxes of each picture by its path: an entry fits a picture whose path ends with it; the longest counts.
+    """Path of each picture -> its boxes. An entry fits a picture whose path ends with it; the longest one is taken.
 
-    Accents may be spelt in either way (a Mac writes an e and an accent where others write one letter); the same way
-    fits better. Pictures without an entry are left out. Raises :class:`DataError` where one entry is the best for
-    several pictures.
+    Names are compared in Unicode's composed form, as a Mac stores an accented letter as two characters; of entries of
+    one length the one that is spelt like the picture is taken. Pictures without an entry are left out. Raises
+    :class:`DataError` where one entry is the best for several pictures.
     """
     matched: GivenBoxes = {}
     taken: dict[str, str] = {}
@@ -139,7 +151,7 @@ def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
 
 
 def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
-    """A list of boxes of four numbers; what the numbers mean is checked with the picture at hand."""
+    """A list of boxes of four numbers; whether they can be a person's is checked with the picture (given.py)."""
     if not isinstance(value, list) or not all(isinstance(box, list) and len(box) == 4 for box in value):
         raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=shortened(json.dumps(value)))
     if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for box in value for number in box):

@@ -1,4 +1,4 @@
-"""Progress on a terminal (rich), as log lines elsewhere. The training loop reports; how it looks is decided here."""
+"""Progress: a bar on a terminal (rich), log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 logger = logging.getLogger("headstart")
 
-#: Share of the whole after which time tells a rate: the first of it holds compiling and opening files.
+#: Share of the whole that must be done before the time left is estimated: at first, files are opened and code compiled.
 _SOONEST = 0.005
 
 
 class ProgressDisplay:
-    """A bar on a terminal; elsewhere a line at most every ``interval`` seconds.
+    """A bar on a terminal; elsewhere a line at most every ``interval`` seconds, and one at the end.
 
-    ``total`` is in ``unit`` (images, people, seconds). Use as a context manager.
+    ``total`` is in ``unit`` (images, people, seconds), of which ``start`` were done before. Use as a context manager.
     """
 
     def __init__(self, title: str, total: float, unit: str, start: float = 0, interval: float = 10) -> None:
@@ -42,7 +42,7 @@ class ProgressDisplay:
             )
             self.bar = Progress(*columns, console=Console(stderr=True))
             self.bar.start()
-            start = int(self.start)  # rich's own type; what a resumed run had done, so that the rate is this run's
+            start = int(self.start)  # an int for rich; it makes the rate that of this run alone
             self.task = self.bar.add_task(self.title, total=self.total, completed=start, unit=self.unit, note="")
         return self
 
@@ -53,7 +53,7 @@ class ProgressDisplay:
             self.bar.stop()
 
     def update(self, done: float, note: str = "") -> None:
-        """Now at ``done`` units; ``note`` says more (losses, rate)."""
+        """Show that ``done`` units are done; ``note`` is shown beside them (losses, rate)."""
         self.done = done
         if self.bar is not None:
             self.bar.update(self.task, completed=done, note=note)

@@ -1,7 +1,7 @@
 """Pictures of labels and predictions: joints and bones on images, sheets of them, heatmaps.
 
-Right is orange, left is blue, the middle is green: a mirrored label is seen at once. Visible joints are filled,
-occluded ones hollow. What users get (overlay and views of the 3D skeleton) is in draw_people.py.
+Right is orange, left is blue, the middle is green, so that a mirrored label stands out. Visible joints are filled,
+occluded ones hollow. Pictures of predictions for users (overlay and views of the 3D skeleton) are in draw_people.py.
 """
 
 from __future__ import annotations
@@ -34,22 +34,31 @@ def draw_pose(
 ) -> RGB:
     """A copy of the RGB image (H, W, 3) with joints (J, 2) px and bones; those with visibility 0 or NaN are left out.
 
-    A bone takes the colour of its far end.
+    A bone takes the colour of its far end. Where a joint of the trunk or the neck is left out, the bone starts at the
+    one before it: Human3.6M's nose has no neck, but a thorax.
     """
     canvas = np.ascontiguousarray(image).copy()
     shown = np.isfinite(keypoints).all(1)
     states = np.full(len(keypoints), 2) if visibility is None else visibility
     shown &= states > 0
     thickness = max(round(max(image.shape[:2]) / 130), 1)
-    for parent, child in skeleton.edges:
-        if shown[parent] and shown[child]:
+    for child in np.flatnonzero(shown):
+        if (parent := _start_of_bone(skeleton, shown, int(child))) >= 0:
             colour = joint_colour(skeleton.names[child])
             cv2.line(canvas, _pixel(keypoints[parent]), _pixel(keypoints[child]), colour, thickness, cv2.LINE_AA)
     for number in np.flatnonzero(shown):
-        fill = -1 if states[number] > 1 else max(thickness, 1)
+        fill = -1 if states[number] > 1 else thickness
         colour = joint_colour(skeleton.names[number])
         cv2.circle(canvas, _pixel(keypoints[number]), thickness + 2, colour, fill, cv2.LINE_AA)
     return canvas
+
+
+def _start_of_bone(skeleton: Skeleton, shown: NDArray[np.bool_], child: int) -> int:
+    """The shown joint that the bone to ``child`` starts at, or -1. Limbs do not skip a joint: elbows and knees bend."""
+    parent = skeleton.parents[child]
+    while parent >= 0 and not shown[parent] and joint_colour(skeleton.names[parent]) == MIDDLE:
+        parent = skeleton.parents[parent]
+    return parent if parent >= 0 and shown[parent] else -1
 
 
 def draw_heatmaps(image: RGB, heatmaps: NDArray[np.floating]) -> RGB:
@@ -61,7 +70,7 @@ def draw_heatmaps(image: RGB, heatmaps: NDArray[np.floating]) -> RGB:
 
 
 def sheet(images: Sequence[RGB], columns: int = 6, gap: int = 4, titles: Sequence[str] = ()) -> RGB:
-    """Images of one size in rows on white, each with an optional title above it."""
+    """One or more images of one size (H, W, 3), in rows on white, each with an optional title above it."""
     height, width = images[0].shape[:2]
     header = 18 if titles else 0
     rows = -(-len(images) // columns)

@@ -1,7 +1,7 @@
-"""Predictions as users see them: people drawn on their picture, and each one's 3D skeleton from the front and the side.
+"""Pictures of predictions for users: people drawn on their photo, and their 3D skeletons from the front and the side.
 
-Right is orange, left is blue, the middle is green, as everywhere (draw.py). The side view stands to the right of the
-scene and looks left: the camera is at its left edge, the person's depth runs to the right, nothing is mirrored.
+Right is orange, left is blue, the middle is green (draw.py). The side view looks at the scene from its right: the
+camera would be at the left edge, depth grows to the right, and nothing is mirrored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = NDArray[np.float64]
 OVERLAY_SIDE = 1280
 #: px; a smaller picture is scaled up to this height, so that lines do not cover the person.
 OVERLAY_HEIGHT = 720
-#: px that the result has at least: views and legend can be read beside a flat picture and below a narrow one.
+#: Least size of the result, px, so that views beside a flat picture and the legend below a narrow one can be read.
 LEAST_HEIGHT, LEAST_WIDTH = 480, 560
 #: People whose skeletons are shown beside the picture, the largest first.
 MOST_VIEWS = 4
@@ -48,7 +48,10 @@ _UNSURE = 0.2
 
 
 def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None = None) -> RGB:
-    """A copy of the RGB picture (H, W, 3) with boxes, joints and bones; ``numbers`` (if several people) counts them."""
+    """A copy of the RGB picture (H, W, 3) with boxes, joints and bones.
+
+    ``numbers``: whether people are numbered; by default if there are several.
+    """
     canvas = np.ascontiguousarray(image).copy()
     numbers = len(people) > 1 if numbers is None else numbers
     for number, person in enumerate(people):
@@ -64,8 +67,8 @@ def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None =
 def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False) -> RGB:
     """A 3D pose in mm (x right, y down, z away, pelvis at the origin) as a square picture of ``size`` px.
 
-    Orthographic, ``half_mm`` from the middle to the edge, a grid of 500 mm behind. From the front as the camera sees
-    it, or from the right side of the scene (``side``). What is farther away is paler.
+    Orthographic, ``half_mm`` from the middle to the edge, before a grid of 500 mm: from the front, as the camera sees
+    it, or with ``side`` from the right of the scene. Farther parts are paler.
     """
     points = np.array(list(pose.values()), np.float64)
     middle = (points.min(0) + points.max(0)) / 2
@@ -82,7 +85,7 @@ def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float,
 
 
 def result_picture(image: RGB, people: Sequence[Prediction]) -> RGB:
-    """The overlay, beside it the front and side views of the largest people, below it what colours and grid mean."""
+    """The overlay, beside it front and side views of the (at most four) largest people, below it a legend."""
     overlay, scaled = _scaled(image, people)
     overlay = _at_least(draw_people(overlay, scaled), LEAST_HEIGHT if people else 1, 1)
     height = overlay.shape[0]
@@ -98,7 +101,7 @@ def result_picture(image: RGB, people: Sequence[Prediction]) -> RGB:
 
 
 def write(canvas: RGB, text: str, position: tuple[int, int], size: int, colour: Colour, shadow: bool = False) -> None:
-    """Text on an RGB picture, in place; ``position`` (x, y) px is its top left corner, ``size`` its height in px."""
+    """Write text on an RGB picture, in place; ``position`` (x, y) px is its top left corner, ``size`` px its height."""
     from PIL import Image as PilImage
     from PIL import ImageDraw
 
@@ -135,7 +138,7 @@ def _draw_box(canvas: RGB, person: Prediction) -> None:
 
 
 def draw_skeleton(canvas: RGB, person: Prediction) -> None:
-    """Bones and joints on an RGB picture, in place, with a dark rim and as thick as suits the person's size."""
+    """Draw bones and joints on an RGB picture, in place, with a dark rim; thickness follows the person's size."""
     skeleton = Skeleton("predicted", tuple(person.keypoints))
     points = np.array(list(person.keypoints.values()), np.float64)
     sure = points[:, 2] >= _UNSURE
@@ -152,7 +155,7 @@ def draw_skeleton(canvas: RGB, person: Prediction) -> None:
 
 
 def _draw_bones(canvas: RGB, flat: Values, away: Values, skeleton: Skeleton) -> None:
-    """Bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler."""
+    """Draw bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler."""
     near, far = away.min(), away.max()
     thickness = max(round(canvas.shape[0] / 75), 2)
     depth = (away - near) / max(far - near, 1e-9)
@@ -197,7 +200,7 @@ def _half_extent(pose: Mapping[str, Point3]) -> float:
 
 
 def _scaled(image: RGB, people: Sequence[Prediction]) -> tuple[RGB, list[Prediction]]:
-    """Picture and people at the size in which they are shown."""
+    """Picture and people, scaled to the size of the overlay."""
     height, width = image.shape[:2]
     factor = min(OVERLAY_SIDE / max(height, width), max(OVERLAY_HEIGHT / height, 1.0))
     shown = (max(round(width * factor), 1), max(round(height * factor), 1))
@@ -212,7 +215,7 @@ def _shrunk(person: Prediction, factor: float) -> Prediction:
 
 
 def _at_least(picture: RGB, height: int, width: int) -> RGB:
-    """The picture with white below it and to its right where it has fewer px than that."""
+    """The picture, padded with white below and at the right to at least ``height`` x ``width`` px."""
     missing = (max(height - picture.shape[0], 0), max(width - picture.shape[1], 0))
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class HeadstartError(Exception):
@@ -31,6 +32,10 @@ class DataError(HeadstartError):
         message = ", ".join(parts)
         super().__init__(f"{message}. {fix}" if fix else message)
         self.path = Path(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets errors travel from worker processes; by default ``__init__`` would be called with the message alone."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigError(HeadstartError):

@@ -1,7 +1,7 @@
-"""From a network and an index to predictions, and from predictions to scores under a protocol.
+"""Predictions of a network, and their scores under a protocol.
 
-The two are apart: predictions are kept in image pixels with the key of each person, and any protocol of the same data
-can score them later. What is compared is always matched by key.
+Predictions are in image pixels with the key of each person, so any protocol of the same data can score them later.
+Predictions and labels are always matched by key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.predictions import Predictions, in_order
-from headstart.protocols import METRICS, Metric, Protocol
+from headstart.protocols import METRICS, PROTOCOLS, Metric, Protocol
 from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
@@ -33,6 +33,7 @@ Forward = Callable[[Tensor], PoseOutput]
 #: How a protocol's description calls predictions that do not say how they were made, and those in mm.
 _OTHERS_PREDICTION = "another system's, made in its own way"
 _OWN_MM = "predictions are in mm, as they came"
+_UNIT_NAMES = {"mm": "mm", "%": "percent"}
 
 
 def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None = None) -> NDArray[np.int64]:
@@ -48,10 +49,20 @@ def protocol_rows(index: AnnotationIndex, protocol: Protocol, limit: int | None 
 
 
 def aim(protocol: Protocol, dataset: str | None, split: str | None) -> Protocol:
-    """The protocol on another data set or split, where one is given; its description then says which."""
-    aimed = replace(protocol, dataset=dataset or protocol.dataset, split=split or protocol.split)
-    same = (aimed.dataset, aimed.split) == (protocol.dataset, protocol.split)
-    return protocol if same else replace(aimed, subset="")
+    """The protocol for another data set or split, where one is given: ``lsp_pck on my_data.office val`` by name.
+
+    What belongs to its own data set is left out for another one: all frames are scored, and recordings have no scenes.
+    """
+    dataset, split = dataset or protocol.dataset, split or protocol.split
+    if (dataset, split) == (protocol.dataset, protocol.split):
+        return protocol
+    aimed = replace(protocol, name=f"{protocol.name} on {dataset} {split}", dataset=dataset, split=split, subset="")
+    if dataset == protocol.dataset:
+        return aimed
+    all_frames = f"all frames, not one in {protocol.frame_stride}" if protocol.frame_stride > 1 else ""
+    # Without scenes, each subject is one of its own.
+    groups = tuple(dict.fromkeys("subject" if name == "scene" else name for name in protocol.group_by))
+    return replace(aimed, subset=all_frames, frame_stride=1, scenes=(), group_by=groups)
 
 
 @torch.inference_mode()
@@ -119,6 +130,9 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     made, wanted = predictions.about.get("decode", "subpixel"), protocol.decode
     if made != wanted:
         raise ConfigError(f"protocol {protocol.name} needs predictions decoded by {wanted!r}, these are by {made!r}")
+    if not len(rows):
+        expected = f"people whom protocol {protocol.name} scores ({protocol.describe().split('. ')[0]})"
+        raise DataError(index.root, expected, found=f"none of {len(index):,}")
     people = _People.of(index, rows)
     predictions = in_order(predictions, people.keys)
     values = _values(protocol.metric, predictions, people, protocol)
@@ -129,6 +143,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     if protocol.average == "groups" and not any(groups[0]):
         expected = f"an {protocol.group_by[0]} for each person, over which {protocol.name} takes its mean"
         raise DataError(index.root, expected, found="none in this form of the data set")
+    within: metrics.Average = "frames" if protocol.average == "groups" else protocol.average
     return Scores(
         protocol=protocol.name,
         description=_description(protocol, predictions, people, index, values, joints),
@@ -138,9 +153,12 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         better=protocol.better,
         n=int((~np.isnan(values).all(1)).sum()),
         per_joint=metrics.per_joint(values, joints),
-        per_action={k: v for group in groups for k, v in metrics.grouped(values, group, _within(protocol)).items()},
+        per_action={k: v for group in groups for k, v in metrics.grouped(values, group, within).items() if k},
         strata=_strata(values, people, joints),
-        others=_companions(predictions, people, protocol, groups),
+        others=_companions(predictions, people, protocol, groups)
+        | {name: score(predictions, index, at, rows).value for name, at in protocol.at_other_thresholds().items()},
+        dataset=protocol.dataset,
+        split=protocol.split,
     )
 
 
@@ -152,16 +170,16 @@ def _description(
     values: NDArray[np.float64],
     joints: Sequence[str],
 ) -> str:
-    """The protocol's own, with what these predictions and labels are not."""
+    """The protocol's description, with the limits of these predictions and labels."""
     everybody, lifted = protocol_rows(index, protocol), predictions.xyz_mm is None
     made = "" if "decode" in predictions.about else _OTHERS_PREDICTION
-    return " ".join(
-        (
-            protocol.describe(made, scale="" if lifted or not protocol.is_3d else _OWN_MM),
-            *caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted),
-            *caveats_of_labels(protocol, values, joints),
-        )
-    )
+    if protocol.name not in PROTOCOLS:  # whose descriptions stay as they are: reports compare them with earlier ones
+        there = tuple(name for name in protocol.group_by if any(people.groups(name, protocol)))
+        occluded = protocol.by_visibility and bool(_strata(values, people, joints))
+        protocol = replace(protocol, group_by=there, by_visibility=occluded)
+    said = protocol.describe(made, scale="" if lifted or not protocol.is_3d else _OWN_MM)
+    caveats = caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted)
+    return " ".join((said, *caveats, *caveats_of_labels(protocol, values, joints)))
 
 
 @dataclass(frozen=True)
@@ -191,15 +209,6 @@ class _People:
         return [str(getattr(person, name)) for person in self.annotations]
 
 
-def _within(protocol: Protocol) -> metrics.Average:
-    """How one group is averaged: over its frames where the protocol averages over groups."""
-    return "frames" if protocol.average == "groups" else protocol.average
-
-
-def _unit_name(metric: Metric) -> str:
-    return {"mm": "mm", "%": "percent"}[METRICS[metric].unit]
-
-
 def _companions(
     predictions: Predictions, people: _People, protocol: Protocol, groups: Sequence[Sequence[str]]
 ) -> dict[str, float]:
@@ -210,7 +219,7 @@ def _companions(
         return {}
     found = {metric: _values(metric, predictions, people, protocol) for metric in protocol.companions}
     return {
-        f"{metric}_{_unit_name(metric)}": metrics.summarise(values, protocol.average, *groups[:1])
+        f"{metric}_{_UNIT_NAMES[METRICS[metric].unit]}": metrics.summarise(values, protocol.average, *groups[:1])
         for metric, values in found.items()
     }
 
@@ -283,6 +292,5 @@ def _to_image(matrices: NDArray[np.float64], keypoints: NDArray[np.float32]) -> 
 def _require_readable(index: AnnotationIndex, rows: NDArray[np.int64], readable: NDArray[np.bool_]) -> None:
     if not readable.all():
         broken = [index[int(row)].key for row in rows[~readable][:5]]
-        raise DataError(
-            index.root, "images that can be read", found=f"{(~readable).sum()} that cannot: {', '.join(broken)}"
-        )
+        found = f"{(~readable).sum()} that cannot: {', '.join(broken)}"
+        raise DataError(index.root, "images that can be read", found=found)

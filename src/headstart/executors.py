@@ -1,8 +1,8 @@
-"""Running the cells of a study: here, one or a few at a time, or on a Ray cluster. A cell is a process of its own.
+"""Runs the cells of a study, each in a process of its own: on this machine, or on a Ray cluster.
 
-A cell is finished when its ``result.json`` lies among the results, which is the last file written and appears in one
-step. Who starts a cell holds a lock on its working folder, and the cell with it, so two executors (or a retry beside an
-orphan) never run it twice; a cell that was killed goes on from its checkpoint.
+A cell is finished when its ``result.json`` lies among the results: it is the last file written, and appears in one
+step. Whoever starts a cell locks its working folder, and the cell inherits the lock, so two executors (or a retry
+beside an orphan) never run it twice. A cell that was killed continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class Folders:
     results: Path
     """Small and kept: one folder a cell with cell.json, result.json, samples.npz."""
     work: Path
-    """Large and passing: checkpoints and logs, one folder a cell."""
+    """Large and temporary: checkpoints and logs, one folder a cell."""
 
 
 def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False) -> RunResult:
     """Train, score and file one cell, or return what an earlier or simultaneous run of it left.
 
-    A finished cell is scored under the tests that came to the study since, which are added to what is filed.
+    A finished cell is scored under tests that were added to the study since, and its result gains these scores.
     ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, for
-    a working folder in which another plan has left a run, and in a process of torchrun for which nobody holds the lock.
+    a working folder with the run of another plan, and in a process of torchrun for which nobody holds the lock.
     """
     from headstart.added_tests import with_added_tests
     from headstart.samples import write_samples
@@ -142,14 +142,14 @@ Running = tuple[Task, "subprocess.Popen[bytes]"]
 
 
 class _Queue:
-    """Tasks that wait. One that another process runs goes to the end, and is not looked at again for a while."""
+    """Tasks that wait. One that another process runs goes to the end, and is tried again after a while."""
 
     def __init__(self, tasks: Iterable[Task], is_done: Callable[[Task], bool], on_done: Callable[[Task], None]) -> None:
         self.due = dict.fromkeys(tasks, 0.0)
-        """Task -> when to look at it, in seconds of the monotonic clock."""
+        """Task -> when to try it, in seconds of the monotonic clock."""
         self.is_done, self.on_done = is_done, on_done
         self.failed: list[Task] = []
-        """Those that could not be started, and whoever runs them adds those that failed."""
+        """Tasks that could not be started; :func:`run_here` adds those that failed."""
 
     def start_next(self, devices: str | None) -> Running | None:
         """The first task that nobody runs or has run, started."""
@@ -202,7 +202,7 @@ def run_here(
                     queue.failed.append(task)
                     logger.error("cell %s failed: %s (log: %s)", task.name, task.last_words(), task.log)
         if interrupted():
-            raise Interrupted("stopped; the same command goes on where it was")
+            raise Interrupted("stopped; run the same command to continue")
     _require_none_failed(queue.failed)
 
 
@@ -216,7 +216,7 @@ def _require_none_failed(failed: Sequence[Task]) -> None:
 def _signals_passed_on(running: Mapping[int, Running]) -> Iterator[Callable[[], bool]]:
     """SIGTERM and SIGINT go to the running cells as SIGTERM; the function says whether one has come.
 
-    On Windows terminating would not let them save, and Ctrl-C has reached them as well: they are of our console.
+    On Windows a terminated process could not save, and Ctrl-C reaches the cells by itself: they share our console.
     """
     received: list[int] = []
 

@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
-from headstart.errors import ConfigError, first_few
+from headstart.errors import ConfigError, first_few, shortened
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
@@ -28,7 +29,7 @@ class Stage:
     data: tuple[Data, ...]
     budget: Budget
     losses: dict[str, float]
-    """The weight of each loss. Other losses than a recipe's are set from Python (losses.LOSSES has their names)."""
+    """The weight of each loss (losses.LOSSES); losses that are not named are not computed."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     freeze_batch_norm: bool = False
@@ -50,12 +51,12 @@ class Validation:
     """Data set and split, where they differ from the protocol's own."""
     split: str | None = None
     limit: int | None = None
-    """People scored while training (evenly spread); at the end all are scored."""
+    """At most this many people are scored while training (evenly spread); at the end all are."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that decides the outcome of a run, and the cadence of its reports."""
+    """Everything that decides the outcome of a run, and how often it reports, saves and validates."""
 
     name: str
     model: ModelConfig
@@ -66,13 +67,13 @@ class Experiment:
     """Samples of one step, over all processes."""
     seed: int = 0
     start_from: str | None = None
-    """Checkpoint or run folder whose weights to begin with, strictly; "shipped": the model that ships."""
+    """Checkpoint or run folder with the first weights, all of which must fit; "shipped": the model that ships."""
     start_with: Literal["all", "backbone"] = "all"
-    """What to take from ``start_from``: "backbone" leaves the head as it is made, so that it may be another one."""
+    """What to take from ``start_from``; with "backbone" the head is new, and may be of another kind."""
     average_decay: float | None = 0.999
-    """Decay of the averaged weights that are evaluated and kept; None: none."""
+    """Decay of the averaged weights, which are what is scored and kept; None: no averaging."""
     flip_test: bool = False
-    """While training; the final score follows the protocol."""
+    """Average with the mirrored image in scores while training; the final score follows the protocol."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     channels_last: bool = False
     compile: bool = False
@@ -87,21 +88,56 @@ class Experiment:
 
 # Fields that do not change what is computed: a run may be resumed with other values.
 FREE_FIELDS = ("workers", "log_samples", "checkpoint_samples", "tracker", "validation", "validate_samples")
-#: So many are named in a message.
+#: At most this many differences are named in a message.
 DIFFERENCES = 10
 _FIELDS = frozenset(one.name for one in dataclasses.fields(Experiment))
 
 
 def as_json(experiment: Experiment) -> dict[str, Any]:
-    """The resolved configuration as JSON has it (tuples are lists)."""
+    """The configuration as JSON stores it (tuples are lists)."""
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
 
 
+def from_json(config: Any) -> Experiment:
+    """The experiment that :func:`as_json` wrote; fields that it lacks, as an older version's may, get their defaults.
+
+    Raises :class:`ConfigError` for an unknown field, a missing one without default, and a value of another type.
+    """
+    return _read(Experiment, config, "")
+
+
+def _read(kind: Any, value: Any, name: str) -> Any:
+    """The value of the field ``name`` as its type: JSON has lists for tuples and objects for configurations."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _read_fields(kind, value, name)
+    if origin is UnionType:  # all of them are "X | None"
+        return None if value is None else _read(inner[0], value, name)
+    if origin is tuple and isinstance(value, list) and (inner[-1] is ... or len(inner) == len(value)):
+        return tuple(_read(inner[0], part, f"{name}.{number}") for number, part in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {key: _read(inner[1], part, f"{name}.{key}") for key, part in value.items()}
+    if type(value) is kind or (kind is float and type(value) is int) or (origin is Literal and value in inner):
+        return value
+    expected = kind.__name__ if isinstance(kind, type) else str(kind).removeprefix("typing.")
+    raise ConfigError(f"{name or 'configuration'}: expected {expected}, got {shortened(repr(value))}")
+
+
+def _read_fields(kind: Any, values: dict[str, Any], name: str) -> Any:
+    types, prefix = get_type_hints(kind), f"{name}." if name else ""
+    if unknown := [one for one in values if one not in types]:
+        raise ConfigError(f"{prefix}{unknown[0]}: this version of headstart has no such field")
+    needed = [one.name for one in dataclasses.fields(kind) if one.default is one.default_factory is dataclasses.MISSING]
+    if missing := [one for one in needed if one not in values]:
+        raise ConfigError(f"{prefix}{missing[0]}: expected a value, found none")
+    return kind(**{field: _read(types[field], value, prefix + field) for field, value in values.items()})
+
+
 class Limit(NamedTuple):
-    """What a field may hold."""
+    """The values that a field may have."""
 
     expected: str
-    """For a message."""
+    """In words, for a message."""
     fits: Callable[[Any], bool]
 
 
@@ -110,7 +146,7 @@ def _number(expected: str, fits: Callable[[float], bool]) -> Limit:
 
 
 def _one_of(config: type, name: str) -> Limit:
-    """The choices that the type of a field lists: Python does not hold a caller to them."""
+    """The choices that the type of a field lists, which Python itself does not enforce."""
     choices = get_args(get_type_hints(config)[name])
     return Limit(f"one of {', '.join(choices)}", choices.__contains__)
 
@@ -120,7 +156,7 @@ _FROM_0 = _number(">= 0", lambda value: value >= 0)
 _FROM_1 = _number(">= 1", lambda value: value >= 1)
 _SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
 _BELOW_1 = _number("0 to less than 1", lambda value: 0 <= value < 1)
-#: Field, as the command line calls it but for positions in lists and names of losses -> what it may hold, or None.
+#: Field (:func:`field_of`) -> the values it may have, besides None.
 LIMITS = {
     "model.head.kind": _one_of(HeadConfig, "kind"),
     "model.head.channels": _FROM_1,
@@ -197,7 +233,7 @@ def _problems(experiment: Experiment) -> Iterator[str]:
 
 
 def values(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Each value of a configuration that is not made of others, and its name: ``stages.0.optimiser.learning_rate``."""
+    """Name and value of each field of a configuration that has no fields: ``stages.0.optimiser.learning_rate``."""
     if dataclasses.is_dataclass(config):
         parts = vars(config)
     elif isinstance(config, dict):
@@ -212,14 +248,17 @@ def values(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def field_of(name: str) -> str:
-    """``stages.data.weight`` of ``stages.1.data.0.weight``: under that name a field stands in :data:`LIMITS`."""
+    """The name of a field in :data:`LIMITS`: ``stages.data.weight`` for ``stages.1.data.0.weight``.
+
+    It lacks positions in lists and names of losses.
+    """
     return re.sub(r"\.\d+(?=\.|$)|(?<=\.losses)\..*", "", name)
 
 
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
     """Raises :class:`ConfigError` naming what differs: a resumed run must be the same run.
 
-    But for free fields, and for the folders of its data: their labels are compared (preparation.label_digests).
+    Free fields may differ, and so may the folders of its data: their labels are compared (preparation.label_digests).
     """
     different = list(differences(_placeless(saved), _placeless(wanted)))
     if different:
@@ -230,7 +269,7 @@ def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> N
 
 
 def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
-    """Each value in which two structures of JSON differ: ``augment.scale: 0.25 there, 0.3 here``."""
+    """Each value in which two JSON structures differ: ``augment.scale: 0.25 there, 0.3 here``. ``name``: of both."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**there, **here}:
             inner = f"{name}.{key}" if name else str(key)
@@ -243,7 +282,7 @@ def differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 
 
 def _placeless(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what may differ."""
+    """A configuration without what may differ in a resumed run."""
     kept = {name: value for name, value in config.items() if name in _FIELDS and name not in FREE_FIELDS}
     kept["stages"] = [
         stage | {"data": [{key: value for key, value in one.items() if key != "root"} for one in stage["data"]]}
@@ -253,7 +292,7 @@ def _placeless(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _in_short(value: Any) -> str:
-    """A value itself; of structures how large they are."""
+    """A value itself; of nested structures only the length."""
     if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
         return f"{len(value)} of them"
     return repr(value)

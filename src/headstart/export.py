@@ -1,7 +1,7 @@
-"""A checkpoint to one ONNX file that needs neither Headstart nor PyTorch, checked against PyTorch before it is left.
+"""Exports a checkpoint to one ONNX file that needs neither Headstart nor PyTorch, and checks it against PyTorch.
 
-Precisions: ``fp32``; ``fp16`` halves the file (normalising and decoding stay in single precision; CPUs compute it in
-fp32); ``int8`` quantises convolutions, with ranges measured on real crops.
+Precisions: ``fp32``; ``fp16`` halves the file (normalising and decoding stay in fp32; CPUs compute all of it in fp32);
+``int8`` quantises convolutions, with ranges measured on real crops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from headstart import __version__
 from headstart.checkpoint import find_checkpoint, load_model, trained_joints
-from headstart.errors import ConfigError, ExportError, first_line
+from headstart.errors import ConfigError, DataError, ExportError, first_line
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
@@ -37,7 +37,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 #: Largest difference of an fp32 file from PyTorch, input px; depth in the same unit (1e-3 px of a person who fills a
 #: 256 px crop are 0.01 mm).
 TOLERANCE = 1e-3
-#: Median difference, in input widths, beyond which fp16 or int8 is not rounded but broken.
+#: Median difference, in input widths, beyond which fp16 or int8 is broken and not only rounded.
 BROKEN = {"fp16": 1 / 512, "int8": 1 / 64}
 
 #: Opset 17 is read by every ONNX Runtime that pip gives for Python 3.11.
@@ -51,13 +51,13 @@ def export_onnx(
     precision: Precision = "fp32",
     images: NDArray[np.uint8] | None = None,
 ) -> OnnxHeader:
-    """Write the network of a checkpoint (or of a run's folder) to ``out`` and return what the file says of itself.
+    """Write the network of a checkpoint (or of a run's folder) to ``out`` and return the file's header.
 
-    ``images``: RGB crops (N, 3, H, W) like those that the network will see (:func:`crops_of`); int8 measures its
-    ranges on them, and the first 16 are used for comparing; without them pictures of coloured blobs are.
+    ``images``: RGB crops (N, 3, H, W), N > 0, like those that the network will see (:func:`crops_of`). int8 measures
+    its ranges on them, and the first 16 are compared with PyTorch; by default pictures of coloured blobs are.
 
-    Raises :class:`ExportError`, and leaves no file, if the file does not agree with PyTorch: fp32 within
-    :data:`TOLERANCE` at every joint, others by :data:`BROKEN`. :class:`ConfigError` if int8 lacks ``images`` or
+    Raises :class:`ExportError`, without writing ``out``, if the file does not agree with PyTorch: fp32 within
+    :data:`TOLERANCE` at every joint, others by :data:`BROKEN`. Raises :class:`ConfigError` if int8 lacks ``images`` or
     onnxruntime is missing.
     """
     require_onnxruntime()
@@ -86,18 +86,22 @@ def export_onnx(
 
 
 def crops_of(dataset: str, root: str | Path, split: str, count: int, checkpoint: str | Path) -> NDArray[np.uint8]:
-    """``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees them in scoring."""
+    """RGB crops (N, 3, H, W) of ``count`` people of a data set, evenly spread, as the network of ``checkpoint`` sees
+    them in scoring. Pictures that cannot be read are left out; raises :class:`DataError` where none can.
+    """
     model, _ = load_model(checkpoint)
     index = open_index(dataset, root, split)
     rows = evenly_spread(len(index), count)
     crops = CropDataset([index], model.skeleton, model.config.input_size)
     batches = list(build_eval_loader(crops, rows, 32, 0))
     readable = torch.cat([batch.readable for batch in batches])
+    if not readable.any():
+        raise DataError(Path(root), f"pictures of {dataset}, split {split}, that can be read", found="none")
     return torch.cat([batch.image for batch in batches])[readable].numpy()
 
 
 def blobs(input_size: tuple[int, int], count: int = _CHECKED) -> NDArray[np.uint8]:
-    """Pictures (N, 3, H, W) of coloured blobs of all sizes, the same each time: edges and gradients, no people."""
+    """Pictures (N, 3, H, W) of coloured blobs of several sizes, the same each time: edges and gradients, no people."""
     rng, size = np.random.default_rng(0), input_size
     pictures = []
     for _ in range(count):
@@ -134,7 +138,7 @@ def output_names(model: PoseNet) -> list[str]:
 
 
 def fold_batch_norms(head: nn.Module) -> nn.Module:
-    """Each deconvolution with the batch norm behind it made one, in place; runtimes do that for convolutions only."""
+    """Fold each batch norm into the deconvolution before it, in place; runtimes do so for convolutions only."""
     for parent in list(head.modules()):
         layers = list(parent.named_children())
         for (first, deconvolution), (second, norm) in pairwise(layers):
@@ -145,14 +149,14 @@ def fold_batch_norms(head: nn.Module) -> nn.Module:
 
 
 def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
-    """The graph alone, any batch size. Two pictures are traced: batch 1 would be taken for a constant."""
+    """Write the graph, without header, for any batch size. Two pictures are traced: 1 would become a constant."""
     import onnx
 
     width, height = model.config.input_size
     pixels, names = torch.zeros(2, 3, height, width, dtype=torch.uint8), output_names(model)
     deployed = Deployed(model, half).eval()
     with warnings.catch_warnings(), torch.no_grad():
-        # The tracing exporter: a tenth of the other one's time, and its graph ran as fast or faster.
+        # The exporter by tracing takes a tenth of the time of torch.export's, and its graphs are at least as fast.
         warnings.simplefilter("ignore")
         try:
             torch.onnx.export(
@@ -168,7 +172,7 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
         except torch.onnx.errors.OnnxExporterError as error:
             raise ExportError(f"backbone {model.config.backbone!r} has no ONNX form ({first_line(error)})") from error
         shapes = [tuple(output.shape[1:]) for output in deployed(pixels)]
-    # The exporter loses sight of sizes behind the decoder's indexing, and whoever reads the file wants to know them.
+    # The exporter does not infer sizes through the decoder's indexing; readers of the file need them.
     graph = onnx.load(path)
     for output, shape in zip(graph.graph.output, shapes):
         for dimension, size in zip(output.type.tensor_type.shape.dim[1:], shape):
@@ -178,10 +182,11 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
 
 @torch.inference_mode()
 def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreement:
-    """A file against PyTorch on RGB crops (N, 3, H, W), in the joints that were trained.
+    """Compare a file with PyTorch on RGB crops (N, 3, H, W), in the joints that were trained.
 
-    Those are left out whose place PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single
-    and double precision (a flat map, two maxima alike): there rounding decides, not the export.
+    Joints that PyTorch itself moves by more than a quarter of :data:`TOLERANCE` between single and double precision (a
+    flat map, two equal maxima) are left out: there rounding decides, not the export. Raises :class:`ExportError` if
+    none is left.
     """
     pixels, width = torch.from_numpy(images), model.config.input_size[0]
     network = OnnxNetwork(path)
@@ -210,7 +215,7 @@ def _decoded(model: PoseNet, images: Tensor, joints: list[int]) -> Decoded:
 
 
 def _differences(first: Decoded, second: Decoded, width: int) -> tuple[Tensor, Tensor]:
-    """Of places and of depths, (N, J) input px each; not a number counts as infinitely far."""
+    """Differences of places and of depths, (N, J) input px each; infinite for NaN."""
     place = (first.keypoints - second.keypoints).norm(dim=-1)
     depth = (first.depth - second.depth).abs() * width
     return place.nan_to_num(torch.inf), depth.nan_to_num(torch.inf)

@@ -33,10 +33,10 @@ PADDING = 1.25
 # Undoing a lens's distortion; lengths are in focal lengths, each some 1,000 px.
 # Newton's method needs four or five steps for well-behaved lenses, more near the radius beyond which it finds nothing.
 _NEWTON_STEPS = 12
-# Where it finds nothing from the pixel itself, it goes outwards: so often at most, and no shorter a step than this.
+# If it fails from the pixel itself, it goes outwards from the middle: at most so many steps, none shorter than this.
 _STEPS_OUTWARDS = 200
 _SHORTEST_STEP = 1e-6
-# So near to its pixel must a ray be shown; beyond one focal length from the principal point, times that distance.
+# Largest distance of a ray's image from its pixel; beyond one focal length from the principal point, a share of that.
 _TOLERANCE = 1e-9
 
 
@@ -77,10 +77,11 @@ class Camera:
         return pixels
 
     def unproject(self, pixels: Array, depth_mm: Array) -> NDArray[np.float64]:
-        """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone; finite for what is.
+        """Pixels (N, 2) and their z (N,) mm -> camera axes (N, 3) mm, lens distortion undone; finite for finite input.
 
-        Beyond some radius OpenCV's polynomial may lead back to the middle, as no real lens does: only rays within it
-        count. A pixel farther out than all that they show gets the outermost ray on its line to the principal point.
+        Beyond some radius OpenCV's polynomial may turn back towards the middle, which no real lens does: only rays
+        within that radius are found. A pixel beyond the image of all of them gets the outermost one on its line to the
+        principal point.
         """
         seen = (np.asarray(pixels, np.float64).reshape(-1, 2) - (self.cx, self.cy)) / (self.fx, self.fy)
         lens: Distortion = tuple(map(float, np.ravel(self.distortion)))  # type: ignore[assignment]  # an array, too
@@ -188,7 +189,7 @@ def _undistorted(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
 
 
 def _in_parts(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
-    """The same outwards from the principal point: near enough to a ray that is known Newton finds the next one."""
+    """The same in steps outwards from the principal point: Newton's method converges from a known ray nearby."""
     rays, gone = np.zeros(seen.shape), np.zeros((len(seen), 1))
     step = way = np.hypot(*seen.T)[:, None]
     for _ in range(_STEPS_OUTWARDS):
@@ -204,12 +205,12 @@ def _in_parts(seen: Array, distortion: Distortion) -> NDArray[np.float64]:
 def _newton(seen: Array, start: Array, distortion: Distortion) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Rays (N, 2) by Newton's method from ``start`` (N, 2), and which (N,) of them are right."""
     rays, near = np.array(start, np.float64), _TOLERANCE * np.maximum(np.abs(seen).max(1), 1)
-    with np.errstate(all="ignore"):  # steps that lead nowhere are told by where they end
+    with np.errstate(all="ignore"):  # steps that diverge are found by where they end
         for _ in range(_NEWTON_STEPS):
             shown, ((xx, xy), (yx, yy)) = _distorted(rays, distortion)
             x, y = (seen - shown).T
             rays += np.stack([yy * x - xy * y, xx * y - yx * x], 1) / (xx * yy - xy * yx)[:, None]
-            # The step just made squares what was missing.
+            # The step just made leaves about the square of this error.
             if not (np.hypot(x, y) > 1e3 * near).any():
                 break
         missed = np.hypot(*(seen - _distorted(rays, distortion)[0]).T)

@@ -1,4 +1,4 @@
-"""What a caller says about a picture, its people's boxes, its camera, their stature, checked before it is used."""
+"""Checks of what a caller gives with a picture: boxes, camera, stature and name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from headstart.errors import ConfigError, DataError, shortened
 from headstart.geometry import Box, Camera
 
-#: Statures of people, mm: what lies outside was meant in metres or centimetres.
+#: Statures, mm: a value outside is likely in metres or centimetres.
 HEIGHTS_MM = (300, 3000)
-#: px; less cannot hold a person, and is the mark of boxes given as shares of the picture.
+#: Least side of a box, px: a smaller one holds no person and is likely given as a share of the picture.
 LEAST_BOX = 1.0
-#: Longer sides of the picture; a box that is larger is no person in it.
+#: Largest side of a box, in longer sides of the picture.
 LARGEST_BOX = 100.0
 
 
@@ -27,7 +27,7 @@ def check_height(height_mm: float) -> None:
 
 
 def check_camera(camera: Camera) -> None:
-    """Raise :class:`ConfigError` for a camera that no picture can come from."""
+    """Raise :class:`ConfigError` unless it is a camera with finite parameters and focal lengths above 0."""
     if not isinstance(camera, Camera):
         raise ConfigError(f"camera: expected a Camera or a FieldOfView, got {camera!r}")
     lens = (camera.fx, camera.fy, camera.cx, camera.cy)
@@ -60,16 +60,17 @@ def check_boxes(boxes: Sequence[Any], pictures: int) -> None:
 
 
 def _is_list_of_lists(value: Any) -> bool:
-    """Whether it may be the boxes of one picture; numbers would be those of one box."""
+    """Whether it may be the boxes of one picture, not the numbers of one box."""
     if not isinstance(value, Collection) or isinstance(value, str):
         return False
     return not any(isinstance(box, Real) for box in value)
 
 
 def check_box(box: Sequence[float], width: int, height: int, name: str, number: int) -> Box:
-    """A box [x, y, w, h] px as floats; raises :class:`DataError` unless it could hold a person and touches the picture.
+    """The box [x, y, width, height] px as floats; :class:`DataError` unless it may hold a person and is in the picture.
 
-    ``width`` and ``height`` (px) are the picture's, ``name`` and ``number`` (from 0) are for the message.
+    It may extend beyond the picture's edges. ``width`` and ``height`` (px) are the picture's; ``name`` and ``number``
+    (from 0) are for the message.
     """
     expected = "a box [x, y, width, height] in pixels"
     try:

@@ -1,4 +1,4 @@
-"""Reading labelled pictures: files, encoded bytes and single frames of videos. RGB comes last, after cropping."""
+"""Reads pictures of data sets: files, encoded bytes and frames of videos, all as BGR; crops are converted to RGB."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".mkv", ".mp4", ".mov"})
 
-#: Videos that hold no times at which pictures are shown: what FFmpeg makes up in their place is off by the B-frames.
+#: Videos without presentation times: those that FFmpeg makes up are off by the B-frames.
 _WITHOUT_TIMES = frozenset({".avi"})
-#: Bytes. A shorter packet may say no more than "as before", of which decoders make no picture.
+#: Bytes. A shorter packet may only repeat the picture before; decoders give no picture for it.
 _SHORTEST_PICTURE = 20
 _OPEN_VIDEOS = 4
 
@@ -35,7 +35,7 @@ _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def read_image(path: Path, frame: int = -1) -> NDArray[np.uint8]:
-    """A picture file, or frame ``frame`` of a video file, as BGR (H, W, 3) uint8.
+    """A picture file, or frame ``frame`` (0-based) of a video file, as BGR (H, W, 3) uint8.
 
     Raises :class:`DataError` naming the file if it is missing or cannot be decoded.
     """
@@ -60,7 +60,7 @@ def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.ui
 
 
 def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:
-    """BGR picture as JPEG of that quality, or PNG for 0."""
+    """A BGR picture (H, W, 3) as JPEG of that quality (1 to 100), or as PNG for 0."""
     suffix, flags = (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]) if quality else (".png", [])
     done, content = cv2.imencode(suffix, image, flags)
     assert done
@@ -68,10 +68,10 @@ def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _ends_early(content: bytes | memoryview) -> bool:
-    """Whether a JPEG is cut off: OpenCV 4 decodes it all the same, the missing rows full of stray memory."""
+    """Whether a JPEG is cut off: OpenCV 4 decodes it all the same, with arbitrary memory in the missing rows."""
     if bytes(content[:2]) != b"\xff\xd8" or bytes(content[-2:]) == b"\xff\xd9":
         return False
-    # Makers append notes after the end marker, and a thumbnail has one of its own, before the picture's scan begins.
+    # Cameras append data after the end marker, and a thumbnail has its own one, before the scan of the picture begins.
     whole = bytes(content)
     return whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda")
 
@@ -79,8 +79,8 @@ def _ends_early(content: bytes | memoryview) -> bool:
 def read_video_frame(path: Path, frame: int) -> NDArray[np.uint8]:
     """Frame ``frame`` (0-based) of a video, exact also between key frames, as BGR (H, W, 3) uint8.
 
-    It is found by the time at which it is shown; in AVI files, which hold no such times, by counting the pictures that
-    are decoded. Raises :class:`DataError` naming the file for one that cannot be read or has fewer frames.
+    It is found by its presentation time; in AVI files, which have none, by counting the decoded pictures. Raises
+    :class:`DataError` naming the file if it cannot be read or has fewer frames.
     """
     if frame < 0:
         raise DataError(path, "the number of a frame, as it is a video", found=str(frame))
@@ -93,7 +93,7 @@ def read_video_frame(path: Path, frame: int) -> NDArray[np.uint8]:
         by_count = path.suffix.lower() in _WITHOUT_TIMES
         picture = _picture_by_count(path, frame) if by_count else _picture_by_time(path, frame)
         if picture is not None:
-            # By a converter that dies here: a picture keeps its own, whose threads would not survive a fork.
+            # By a converter of our own: a picture keeps its converter, whose threads would not survive a fork.
             return VideoReformatter().reformat(picture, format="bgr24").to_ndarray()  # type: ignore[return-value]
     except (OSError, IndexError, av.FFmpegError) as error:
         raise DataError(path, f"a video with frame {frame}", found=str(error)) from error
@@ -106,8 +106,8 @@ def _picture_by_time(path: Path, frame: int) -> VideoFrame | None:
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        assert stream.average_rate is not None
-        assert stream.time_base is not None
+        if stream.average_rate is None or stream.time_base is None:
+            raise OSError("no frame rate in the file")
         return _picture_at(container, stream, frame, 1 / (stream.average_rate * stream.time_base))
 
 
@@ -115,8 +115,8 @@ def _picture_at(container: InputContainer, stream: VideoStream, frame: int, tick
     """The picture shown ``frame`` times ``ticks`` after the first, or None."""
     start = stream.start_time or 0
     wanted = start + round(frame * ticks)
-    # A seek goes by decoding time, which runs ahead of a key frame's own by the B-frames around it (16 at most): it
-    # may land behind the wanted frame, and then has to begin earlier.
+    # A seek goes by decoding time, which is ahead of a key frame's presentation time by the B-frames around it (16 at
+    # most). It may therefore land behind the wanted frame; then try again from an earlier time.
     for begin in (wanted, max(wanted - round(16 * ticks), start), start):
         container.seek(begin, stream=stream, backward=True)
         for picture in container.decode(stream):
@@ -136,9 +136,9 @@ def _picture_by_count(path: Path, frame: int) -> VideoFrame | None:
 
 
 class _OpenVideos(threading.local):
-    """A thread's readers, which stay open for the frames that are asked for next; few, as each holds pictures.
+    """A thread's readers, kept open for the frames that are asked for next; few, as each holds decoded pictures.
 
-    A reader is never shared: after a fork two processes would move one and the same position in the file.
+    A reader is never shared: after a fork two processes would share its position in the file.
     """
 
     def __init__(self) -> None:
@@ -163,12 +163,15 @@ _open_videos = _OpenVideos()
 
 @lru_cache(maxsize=4096)
 def _key_packets(path: Path, stamp: tuple[int, int]) -> list[tuple[int, int]]:
-    """Number and decoding time (ticks) of each packet at which decoding can begin; only the first if that is unsure."""
+    """Number and decoding time (ticks) of each packet at which decoding can begin; the first alone if that is unsure.
+
+    ``stamp`` (time and size of the file) is part of the cache's key.
+    """
     import av
 
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        # The file's own index, where it is whole and PyAV shows it (from 16 on), saves reading the file.
+        # The file's own index, if it is complete and PyAV gives it (from 16 on), saves reading the file.
         listed = [(one.timestamp, one.is_keyframe, one.size) for one in getattr(stream, "index_entries", ())]
         if not listed or len(listed) != stream.frames:
             demuxed = container.demux(stream)
@@ -182,11 +185,12 @@ class _LostCountError(Exception):
 
 
 class _CountedVideo:
-    """The pictures of a video by their number, for files that do not say when a picture is shown.
+    """The pictures of a video by their number, for files without presentation times.
 
-    A packet holds one picture. All packets before a key frame's are shown before it and before whatever follows it in
-    the file, so that of the pictures from packet k on, k a key frame's, the first to be shown is number k. Some of them
-    (B-frames) may be shown before the key frame and need the group before it, so decoding begins one key frame earlier.
+    A packet holds one picture. All packets before a key frame's are shown before it and before all that follow it in
+    the file. So of the pictures from packet k on, where k is a key frame's, the first to be shown has number k. Some
+    of them (B-frames) may be shown before the key frame and need the group before it, so decoding begins one key frame
+    earlier.
     """
 
     def __init__(self, path: Path, keys: list[tuple[int, int]]) -> None:
@@ -205,7 +209,7 @@ class _CountedVideo:
             return self._advance(frame)
 
     def close(self) -> None:
-        """Let go of the file and its pictures at once: the iterator and this refer to each other."""
+        """Close the file and free its pictures now; the iterator and this object refer to each other."""
         self._pictures = self._shown = None
         self._container.close()
 
@@ -214,7 +218,9 @@ class _CountedVideo:
 
         self._container = av.open(str(self._path))
         self._stream = self._container.streams.video[0]
-        # Loaders run a process a core, and a decoder's own threads would not survive a fork.
+        if self._stream.codec_context is None:
+            raise OSError("no decoder for its pictures")
+        # Loaders run one process per core, and a decoder's threads would not survive a fork.
         self._stream.codec_context.thread_count = 1
 
     def _advance(self, frame: int) -> VideoFrame | None:
@@ -225,7 +231,7 @@ class _CountedVideo:
         if self._pictures is None or not self._keys[begin][0] <= self._next <= frame:
             self._next, self._shown = self._keys[place][0], None
             self._pictures = self._shown_from(self._next, begin)
-        pictures, self._pictures = self._pictures, None  # not to be gone on with after an error or the end
+        pictures, self._pictures = self._pictures, None  # not to be used again after an error or the end
         for self._shown in pictures:
             self._next += 1
             if self._next > frame:
@@ -249,7 +255,7 @@ class _CountedVideo:
         self._go_to(begin)
         number, time = self._keys[begin]
         for packet in self._container.demux(self._stream):
-            if packet.size == 0:  # the last one; within the file FFmpeg passes over what is empty
+            if packet.size == 0:  # the last one; FFmpeg skips empty ones within the file
                 break
             if begin and number == self._keys[begin][0] and packet.dts != time:
                 raise _LostCountError

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from headstart import datasets
 from headstart.annotation_checks import checked_annotations
-from headstart.errors import ConfigError, DataError, first_line
+from headstart.errors import ConfigError, DataError, first_line, shortened
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
 from headstart.index_cache import cached_file
@@ -60,6 +60,7 @@ SCHEMA = pa.schema(
     ]
 )
 PACKED_SCHEMA = SCHEMA.append(pa.field("content", pa.binary()))
+_COLUMNS = dict(zip(SCHEMA.names, SCHEMA.types))
 
 _ARRAYS = {"bbox": (4,), "keypoints": (_JOINTS, 2), "visibility": (_JOINTS,), "xyz": (_JOINTS, 3), "camera": (21,)}
 
@@ -81,25 +82,13 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def __init__(self, files: Sequence[Path], root: Path) -> None:
         self.files, self.root = [Path(file) for file in files], Path(root)
-        self._open()
-
-    def _open(self) -> None:
-        tables = []
-        for file in self.files:
-            try:
-                tables.append(pa.ipc.open_file(pa.memory_map(str(file))).read_all())
-            except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(file, "an Arrow file written by headstart", found=first_line(error)) from error
-        self._table = pa.concat_tables(tables)
+        self._table = pa.concat_tables([_mapped(file) for file in self.files])
         self._batches = self._table.to_batches()
         self._starts = np.cumsum([0] + [len(batch) for batch in self._batches])
         self._views: dict[int, dict[str, NDArray[Any]]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"files": self.files, "root": self.root}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AnnotationIndex, (self.files, self.root)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -175,6 +164,20 @@ class AnnotationIndex(Sequence[Annotation]):
             views |= {name: batch[name].to_numpy() for name in ("frame", "head_size")}
             self._views[number] = views
         return self._views[number]
+
+
+def _mapped(file: Path) -> pa.Table:
+    """The table in a file; raises :class:`DataError` if it cannot be read or lacks columns of :data:`SCHEMA`."""
+    expected = "an Arrow file written by headstart"
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise DataError(file, expected, found=first_line(error)) from error
+    columns = dict(zip(table.schema.names, table.schema.types))
+    if not columns.items() >= _COLUMNS.items():
+        wrong = ", ".join(name for name, kind in _COLUMNS.items() if columns.get(name) != kind)
+        raise DataError(file, expected, found=f"missing columns, or columns of another type: {wrong}")
+    return table
 
 
 def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str]) -> int:
@@ -257,9 +260,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "pack.json"
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        list(manifest["shards"])
+        shards = manifest["shards"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(path, "the list of shards of a finished pack", found=str(error)) from error
+    if not isinstance(shards, list) or not shards or not all(isinstance(shard, str) for shard in shards):
+        raise DataError(path, "the list of shards of a finished pack", found=shortened(repr(shards)))
     return manifest
 
 

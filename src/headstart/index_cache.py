@@ -17,10 +17,10 @@ _NO_LABELS = (
 )
 # Folders of pictures, which may have millions.
 _PICTURES = re.compile(r"images|imageFiles|imageFrames|imageSequence|IMG|train2017|val2017|videos")
-# Of Human3.6M's crops, thousands of them, a recording each: this one file beside the pictures is looked for.
+# Human3.6M's crops have thousands of folders, one a recording: only this file in each is looked at.
 _CROPS, _BESIDE_CROPS = re.compile(r"s_\d+_act_.*"), "matlab_meta.mat"
-# Labels beside other pictures are looked for in folders of so many entries at most, and for so long: some 20 ms here,
-# but seconds on a network's disk. docs/data-sets.md says so.
+# Folders of pictures are searched for labels only up to these numbers of entries, in one folder and in all together:
+# some 20 ms on a local disk, but seconds on a network's. docs/data-sets.md says so.
 _MOST_IN_ONE, _MOST_IN_ALL = 20_000, 50_000
 
 
@@ -39,26 +39,33 @@ def _default_cache() -> Path:
 
 
 def _key(dataset: str, root: Path, split: str, version: int, cache: Path) -> str:
-    """Changes when the code of any adapter here or beside the data set's own, the joints, or its folder changes."""
+    """16 hexadecimal digits that change with the adapters, the joints, the root and all files that may hold labels."""
     digest = hashlib.sha256(f"{version} {dataset} {split} {root.resolve()}".encode())
     for source in [*datasets.code_of(dataset), Path(skeleton.__file__)]:
         digest.update(source.read_bytes())
+    own = os.path.realpath(cache)  # each index written there changes its time
     for path in [root.absolute(), *sorted(root.glob("*"))] if root.is_dir() else []:
-        digest.update(f"{path.name} {path.stat().st_mtime_ns}".encode())
+        if os.path.realpath(path) != own and (found := _stat(path)):
+            digest.update(f"{path.name} {found.st_mtime_ns}".encode())
     below = os.path.join(os.path.abspath(root), "")
     for labels in _labels(Path(below), cache):
-        try:
-            found = os.stat(labels)
-        except OSError:  # a link that leads nowhere
-            continue
-        digest.update(f"{labels[len(below) :]} {found.st_size} {found.st_mtime_ns}".encode())
+        if found := _stat(labels):
+            digest.update(f"{labels[len(below) :]} {found.st_size} {found.st_mtime_ns}".encode())
     return digest.hexdigest()[:16]
+
+
+def _stat(path: str | Path) -> os.stat_result | None:
+    """None for a link whose target is missing, and for a file that has been removed since it was listed."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _labels(root: Path, cache: Path) -> Iterator[str]:
     """Files below ``root`` that may hold labels, and folders of extracted frames, always in the same order.
 
-    ``cache`` is passed over where it lies below ``root``: each index written would ask for another one.
+    ``cache`` is skipped if it lies below ``root``: otherwise each index written there would require another one.
     """
     for base in (root, root / "images"):
         yield from _beside_crops(base)
@@ -69,7 +76,7 @@ def _labels(root: Path, cache: Path) -> Iterator[str]:
             inside.clear()
             continue
         seen.add(place)
-        # Adapters take the frames that have been extracted from a video: a folder's own time changes with those.
+        # Adapters yield the frames that have been extracted from a video: the time of their folder tells of new ones.
         yield from (str(path) for path in sorted(Path(folder, "imageFrames").glob("*")) if path.is_dir())
         pictures = sorted(name for name in inside if _PICTURES.fullmatch(name))
         inside[:] = sorted(name for name in inside if not _is_hidden(name) and not _is_of_pictures(name))
@@ -100,7 +107,7 @@ def _beside_crops(base: Path) -> list[str]:
 def _beside_pictures(folder: str, most: int) -> tuple[list[str], int]:
     """Label files in a folder of pictures and below it, sorted, and how many entries were listed.
 
-    No files at all of more than ``most`` entries: they would be those that the disk happens to list first.
+    No files at all if there are more than ``most`` entries: which of them come first depends on the disk.
     """
     found, folders, listed = list[str](), [folder], 0
     while folders:
@@ -116,7 +123,7 @@ def _beside_pictures(folder: str, most: int) -> tuple[list[str], int]:
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder; nothing where that may not be read, as for the rest of the walk."""
+    """Entries of a folder; none if it may not be read, as ``os.walk`` does."""
     try:
         with os.scandir(folder) as entries:
             yield from entries

@@ -1,4 +1,4 @@
-"""Looking at data before training on it: counts and checks of a split, and pictures of what the loader makes of it."""
+"""Looking at data before training on it: counts and checks of a split, and pictures of the loader's crops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headstart.augment import AugmentConfig, sample_crop
 from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
 from headstart.errors import DataError, first_line
-from headstart.geometry import transform_points
+from headstart.geometry import Crop
 from headstart.index import AnnotationIndex
 from headstart.label_checks import Checks3D, check_3d
 from headstart.loader import CropDataset, Draw, collate
@@ -31,11 +31,12 @@ STATE_COLOURS = {
     "outside the picture": (170, 170, 170),
 }
 _MASK_TINT = (0, 55, 110)
+_BLOCK = 1000  # pictures
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of one split, in canonical joints of which ``derived`` midpoints are part."""
+    """Counts of one split, in canonical joints, midpoints that were derived included."""
 
     people: int
     joints_visible: int
@@ -44,7 +45,7 @@ class Summary:
     share_inside_crop: float
     """Of the labelled joints, inside the crop that training centres on (geometry.PADDING, 256 x 256)."""
     unreadable: list[str]
-    """Images that are missing or cannot be decoded; empty unless they were looked at."""
+    """A line for each person whose image is missing or cannot be decoded; empty unless images were read."""
     labels_2d: dict[str, int]
     """Canonical joint -> people in whom it is labelled in the picture."""
     labels_3d: dict[str, int]
@@ -95,9 +96,12 @@ def _unreadable(index: AnnotationIndex, on_progress: Callable[[int], None]) -> l
 
     found = []
     with ThreadPoolExecutor(4) as pool:
-        for done, line in enumerate(pool.map(problem, range(len(index))), 1):
-            found += [line] if line else []
-            on_progress(done)
+        # In blocks: map() makes all of its futures at once, 1.6 kB each.
+        for begin in range(0, len(index), _BLOCK):
+            rows = range(begin, min(begin + _BLOCK, len(index)))
+            for row, line in zip(rows, pool.map(problem, rows)):
+                found += [line] if line else []
+                on_progress(row + 1)
     return found
 
 
@@ -121,37 +125,38 @@ def picture_of_samples(
     targets = HeatmapCodec(skeleton, input_size).encode(batch)
     assert targets.heatmaps is not None
     pictures = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows.tolist()):
+        crop = Crop(batch.crop[number].numpy(), input_size)
         if heatmaps:
             maps = (targets.heatmaps[number] * targets.weight_2d[number, :, None, None]).numpy()
             pictures.append(draw_heatmaps(images[number], maps))
-            continue
-        crop = batch.crop[number].numpy()
-        if index.extra(int(row), "state") is not None:
-            pictures.append(_with_states(images[number], index, int(row), crop, skeleton))
-            continue
-        visibility = index[int(row)].visibility[CANONICAL.indices(skeleton.names)]
-        if np.linalg.det(crop[:, :2]) < 0:
-            visibility = visibility[list(skeleton.flip_index)]
-        pictures.append(draw_pose(images[number], batch.keypoints[number].numpy(), skeleton, visibility))
+        elif index.extra(row, "state") is not None:
+            pictures.append(_with_states(images[number], index, row, crop, skeleton))
+        else:
+            visibility = index[row].visibility[_shown(skeleton, crop)]
+            pictures.append(draw_pose(images[number], batch.keypoints[number].numpy(), skeleton, visibility))
     page = sheet(pictures)
     # Only labels of synthetic people have states to explain.
     explained = not heatmaps and len(index) and index.extra(0, "state") is not None
     return np.concatenate([states_legend(page.shape[1]), page]) if explained else page
 
 
-def _with_states(image: RGB, index: AnnotationIndex, row: int, crop: NDArray[np.floating], skeleton: Skeleton) -> RGB:
-    """A crop (H, W, 3) with everything that the label of a synthetic person says; ``crop`` (2, 3) made it."""
-    person, joints = index[row], CANONICAL.indices(skeleton.names)
+def _shown(skeleton: Skeleton, crop: Crop) -> list[int]:
+    """The canonical joint that each joint of the skeleton is in a crop: in a mirrored one, that of the other side."""
+    joints = CANONICAL.indices(skeleton.names)
+    return [joints[other] for other in skeleton.flip_index] if crop.mirrored else joints
+
+
+def _with_states(image: RGB, index: AnnotationIndex, row: int, crop: Crop, skeleton: Skeleton) -> RGB:
+    """An image (H, W, 3) that ``crop`` cut out, with everything that the label of a synthetic person says."""
+    person, joints = index[row], _shown(skeleton, crop)
     assert person.camera is not None
     assert person.camera_xyz is not None
     # Joints outside the picture have no 2D label: the 3D one says where they are.
-    points = transform_points(crop, person.camera.project(person.camera_xyz))[joints]
+    points = crop.to_crop(person.camera.project(person.camera_xyz))[joints]
     states = np.asarray(index.extra(row, "state"), np.uint8)[joints]
-    if np.linalg.det(crop[:, :2]) < 0:
-        points, states = points[list(skeleton.flip_index)], states[list(skeleton.flip_index)]
     stored = np.asarray(cv2.imdecode(np.frombuffer(index.extra(row, "mask"), np.uint8), cv2.IMREAD_GRAYSCALE))
-    mask = cv2.warpAffine(stored, np.asarray(crop, np.float64), image.shape[1::-1], flags=cv2.INTER_NEAREST)
+    mask = cv2.warpAffine(stored, crop.matrix, crop.size, flags=cv2.INTER_NEAREST)
     return draw_states(image, points, skeleton, states, np.asarray(mask) > 127)
 
 
@@ -195,7 +200,10 @@ def write_picture(path: str, picture: RGB) -> None:
     """Write an RGB picture by the file's suffix, making its folder; raises :class:`DataError` if it cannot."""
     try:
         # Not cv2.imwrite, which on Windows takes a name beyond ASCII for another.
-        _, encoded = cv2.imencode(Path(path).suffix, np.ascontiguousarray(picture[..., ::-1]))
+        done, encoded = cv2.imencode(Path(path).suffix, np.ascontiguousarray(picture[..., ::-1]))
+        if not done:
+            size = " x ".join(map(str, picture.shape[1::-1]))
+            raise DataError(path, "a picture of a size that its format can hold", found=f"{size} px")
         write_atomically(Path(path), encoded.tobytes())
     except (cv2.error, OSError) as error:
         raise DataError(path, "a picture that can be written, such as sheet.png", found=first_line(error)) from error

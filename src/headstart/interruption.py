@@ -1,17 +1,16 @@
-"""Signals that ask a run to stop: it saves first."""
+"""Signals that ask a run to stop, which it does after saving."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 
 @contextmanager
-def signals() -> Iterator[Any]:
-    """A function that tells whether SIGTERM or SIGINT has come; a second SIGINT interrupts at once."""
+def signals() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether SIGTERM or SIGINT has come; a SIGINT after that interrupts at once."""
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -21,7 +20,7 @@ def signals() -> Iterator[Any]:
 
     try:
         before = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread: whoever runs us handles signals
+    except ValueError:  # not in the main thread, which handles signals
         before = {}
     try:
         yield lambda: bool(received)

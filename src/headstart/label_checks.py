@@ -2,9 +2,9 @@
 
 An adapter that takes metres for millimetres, y up for y down or a left arm for a right one yields records that are
 sound one by one. Over a split its mistake shows, and is tried out: of the usual mistakes the one whose undoing brings
-3D and 2D labels together is named. Limits are far from all that data sets gave (medians of five synthetic sets and of
-those test files of adapters in which 2D and 3D are of one pose): 2D and 3D apart by at most 4 % of the box, without
-cameras too; exchanged sides 10 % at least, other mistakes 13 % and more; trunks of 190 to 550 mm; knees forward in 93
+3D and 2D labels together is named. The limits leave room: five synthetic sets, and those test files of adapters whose
+2D and 3D are of one pose, have medians of at most 4 % of the box between 2D and 3D, without cameras too (10 % at least
+if sides are exchanged, 13 % and more for other mistakes), trunks of 190 to 550 mm, and knees that point forward in 93
 to 98 % of bent legs.
 """
 
@@ -27,7 +27,7 @@ from headstart.skeleton import CANONICAL
 
 #: Of the larger side of the box: 2D and 3D labels that lie farther apart are not of the same pose.
 APART = 0.1
-#: A trunk of a baby and of anybody: what is wrong by a factor of ten lies outside.
+#: Wide enough for the trunks of babies and giants, narrow enough to notice a factor of ten.
 HIP_TO_SHOULDER_MM = (100, 1000)
 #: Share of bent legs whose knee points forward, of at least so many: mirrored people have 0.02 to 0.07.
 KNEES_FORWARD, FEWEST_LEGS = 0.3, 50
@@ -166,7 +166,7 @@ def _knees_forward(xyz: Array) -> NDArray[np.bool_]:
     """Of each bent leg of (people, canonical, 3), whether its knee lies before the line from hip to ankle.
 
     Before is where hips and trunk face: knees of a mirrored person (left and right exchanged in 3D, or one axis
-    reversed) bend backwards. No camera is needed, and 2D labels that were made from the 3D ones hide nothing.
+    reversed) bend backwards. It needs no camera, and works where 2D labels were projected from the 3D ones, too.
     """
     to_left = _joint(xyz, "left_hip") - _joint(xyz, "right_hip")
     forward = np.cross(to_left, _joint(xyz, "thorax") - _joint(xyz, "pelvis"))
@@ -205,7 +205,7 @@ def _problems(found: Checks3D, causes: Sequence[str | None]) -> list[str]:
                 f" a few %, below {APART:.0%} at any rate; likely {cause}"
             )
     backward = found.knees_forward is not None and found.knees_forward < KNEES_FORWARD
-    if backward and found.bent_legs >= FEWEST_LEGS and not any(causes):  # which one mistake would often explain too
+    if backward and found.bent_legs >= FEWEST_LEGS and not any(causes):  # such a cause often explains the knees, too
         lines.append(
             f"knees point forward in {found.knees_forward:.0%} of {found.bent_legs:,} bent legs, expected nearly all;"
             f" likely left and right are exchanged, or an axis is reversed, as z towards the viewer {_EXPECTED_AXES}"

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-#: What the digests are called that are made like this one; of another form, they are of something else
-#: (:func:`headstart.results.form_of`). To be raised with any change of what is hashed, and how.
+#: Prefix of the digests that this version makes; those with another prefix are not compared with them
+#: (:func:`headstart.results.form_of`). Raise its number with any change of what is hashed, or how.
 FORM = "labels1"
 
 

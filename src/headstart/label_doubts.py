@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.errors import ConfigError
 from headstart.records import Annotation, Visibility
 from headstart.skeleton import CANONICAL, Skeleton, conversion
 
@@ -38,6 +39,12 @@ class DoubtConfig:
     """A joint that is labelled further than this from where the model sees it is dropped ..."""
     confidence: float = 0.35
     """... if the model is at least so sure of it (0..1)."""
+
+    def __post_init__(self) -> None:
+        """Raises :class:`ConfigError` for values that would exchange or drop what the model does not contradict."""
+        if not (self.sides >= 0 and self.distance > 0 and 0 <= self.confidence <= 1):
+            got = f"{self.sides}, {self.distance} and {self.confidence}"
+            raise ConfigError(f"sides, distance and confidence: expected >= 0, > 0 and 0 to 1, got {got}")
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,8 @@ def doubt(
 ) -> Doubt:
     """Compare labels with a prediction (J, 2) image px, NaN where there is none, and its confidence (J,) in 0..1.
 
-    Joints are canonical. What the model does not predict, or nobody labelled, is not doubted. Midpoints that the
-    data set's own joints (``source``) lack go with the joints that they were made from.
+    Joints are canonical. Joints that the model does not predict and unlabelled ones are not doubted. Midpoints that
+    the data set's own joints (``source``) lack are dropped with the joints that they were made from.
     """
     size = trunk_size(person)
     order = np.arange(len(CANONICAL))

@@ -1,10 +1,10 @@
-"""From joints in pixels to millimetres, for pictures whose people nobody has measured.
+"""From joints in pixels to millimetres, for pictures without measurements.
 
-A picture does not say how large a person is. Headstart takes a stature and scales the body to it, by its long bones:
+A picture does not show how large a person is. Headstart assumes a stature and scales the body to it by its long bones:
 the lengths of thighs, shanks, upper arms, forearms and trunk (mid-hips to mid-shoulders) are fractions of stature, from
 Drillis and Contini (1966) as in Winter, "Biomechanics and Motor Control of Human Movement" (2009), figure 4.1. Each
-bone counts by the confidence of its less certain end, and not at all if the network does not know both. Without a
-camera the picture is taken as weak perspective (x, y and z share one scale); with one, joints lie on their rays and the
+bone is weighted by the confidence of its less certain end, and left out if the network does not have both ends. Without
+a camera weak perspective is assumed (x, y and z have one scale). With a camera joints lie on their rays, and the
 distance follows from the stature.
 """
 
@@ -34,13 +34,13 @@ BONE_FRACTIONS: dict[tuple[str, str], float] = {
 }
 TRUNK_FRACTION = 0.288
 
-#: (joints whose middle is one end, those of the other) -> fraction; the trunk is among them.
+#: (joints whose mean is one end, joints of the other end) -> fraction, with the trunk.
 _BONES: dict[tuple[tuple[str, ...], tuple[str, ...]], float] = {
     **{((first,), (second,)): fraction for (first, second), fraction in BONE_FRACTIONS.items()},
     (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder")): TRUNK_FRACTION,
 }
 
-# Nothing lies nearer to the camera than this share of the pelvis' distance; a wild depth must not cross the lens.
+# No joint is nearer to the camera than this share of the pelvis' distance, however wrong its depth.
 _NEAREST = 0.05
 _PELVIS = Skeleton("pelvis", ("pelvis",))
 
@@ -57,10 +57,11 @@ class Lifted(NamedTuple):
 def lift(
     pixels: Values, confidence: Values, skeleton: Skeleton, height_mm: float, camera: Camera | None = None
 ) -> Lifted:
-    """Joints (J, 3), x, y and relative depth in image px, to mm for a person of that stature.
+    """Joints (J, 3), x, y and relative depth in image px, to mm for a person of ``height_mm``.
 
-    ``confidence`` (J,) in 0..1. A missing pelvis is the middle of the hips, or else of all joints. Depth in px is depth
-    in mm times the person's px per mm at the pelvis. Raises :class:`ConfigError` for a skeleton of no such bone.
+    ``confidence`` (J,) in 0..1. Depth in px is depth in mm times the person's px per mm at the pelvis. Without a pelvis
+    in the skeleton the origin is the middle of the hips, or else of all joints. Raises :class:`ConfigError` for a
+    skeleton without any of the long bones.
     """
     if camera is None:
         centred = pixels - pelvis_of(pixels, skeleton)
@@ -68,20 +69,20 @@ def lift(
     focal_length = (camera.fx + camera.fy) / 2
     # z over the pelvis' z: px per mm at the pelvis is the focal length over its distance.
     depth = np.maximum(1 + (pixels[:, 2] - pelvis_of(pixels, skeleton)[2]) / focal_length, _NEAREST)
-    # On the rays every length grows with the pelvis' distance, so that distance is a ratio, not a search.
+    # Lengths on the rays are proportional to the pelvis' distance, so one division gives that distance.
     unit = camera.unproject(pixels[:, :2], depth)
     absolute = unit * mm_per_unit(unit, confidence, skeleton, height_mm)
     return Lifted(absolute - pelvis_of(absolute, skeleton), absolute)
 
 
 def mm_per_unit(points: Values, confidence: Values, skeleton: Skeleton, height_mm: float) -> float:
-    """Factor that gives the body (J, 3) that stature: its bones should sum to their fractions of it."""
+    """Factor from the unit of ``points`` (J, 3) to mm: the weighted sum of its bones becomes that of ``height_mm``."""
     known = {ends: fraction for ends, fraction in _BONES.items() if {*ends[0], *ends[1]} <= {*skeleton.names}}
     if not known:
         raise ConfigError(f"joints {', '.join(skeleton.names)}: expected both ends of a limb, to scale it to a stature")
     ends = [(skeleton.indices(first), skeleton.indices(second)) for first, second in known]
     lengths = [np.linalg.norm(points[first].mean(0) - points[second].mean(0)) for first, second in ends]
-    # Where nothing is certain all bones count alike.
+    # If all confidences are about 0, bones are weighted equally.
     share = np.maximum([confidence[first + second].min() for first, second in ends], 1e-3)
     return height_mm * float(share @ np.array([*known.values()])) / max(float(share @ np.array(lengths)), 1e-9)
 

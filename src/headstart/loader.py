@@ -27,7 +27,7 @@ from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import CANONICAL, Skeleton
 from headstart.workers import end_with_parent
 
-#: People who are cropped sooner than a worker has imported torch.
+#: At most this many people are cropped sooner than a worker has imported torch.
 _FEW = 500
 
 
@@ -49,7 +49,11 @@ class Data:
 
 
 class CropDataset(Dataset[dict[str, NDArray[Any]]]):
-    """Crops and points for the model's joints; no state that changes, no randomness but the draw's own."""
+    """Crops and points for the model's joints. A sample depends on ``seed`` and its :class:`Draw` alone.
+
+    ``input_size`` (width, height) px of the crops; ``use_3d``: for each index, whether its 3D labels are used;
+    ``augment``: None for plain crops.
+    """
 
     def __init__(
         self,
@@ -109,9 +113,14 @@ def _no_pose() -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
 
 
 def _relative_pose(person: Annotation, crop: Crop) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
-    """Canonical joints (K, 3) mm relative to the pelvis and turned with the crop, which are known, crop px per mm."""
+    """Canonical joints (K, 3) mm relative to the pelvis and turned with the crop, which are known, crop px per mm.
+
+    Nothing is known of a person whose pelvis is unknown, or not in front of the camera.
+    """
     pelvis = CANONICAL.index("pelvis")
     if person.camera_xyz is None or not np.isfinite(person.camera_xyz[pelvis]).all():
+        return _no_pose()
+    if person.camera is not None and person.camera_xyz[pelvis, 2] <= 0:
         return _no_pose()
     known = np.asarray(np.isfinite(person.camera_xyz).all(1))
     relative = np.where(known[:, None], root_relative(person.camera_xyz, pelvis), 0.0)
@@ -125,6 +134,7 @@ def image_pixels_per_mm(person: Annotation) -> float:
     """Image px per mm at the pelvis: focal length over its depth; without a camera, fitted to the labelled joints.
 
     The fit is least squares of the 2D joints on x and y of the 3D ones (weak perspective); 0 where it has no data.
+    With a camera the pelvis must be in front of it.
     """
     xyz = person.camera_xyz
     if xyz is None:
@@ -142,20 +152,21 @@ def image_pixels_per_mm(person: Annotation) -> float:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Opened data sets with the sampler's arguments that follow from them."""
+    """Opened data sets."""
 
     indexes: list[AnnotationIndex]
     rows: list[NDArray[np.int64] | None]
+    """Of each index, those in use; None: all."""
     data: tuple[Data, ...]
 
     @property
     def sizes(self) -> list[int]:
-        """People in use, by data set."""
+        """Number of people in use of each data set."""
         return [len(index) if rows is None else len(rows) for index, rows in zip(self.indexes, self.rows)]
 
 
 def open_mixture(data: tuple[Data, ...], seed: int) -> Mixture:
-    """Open every data set; ``limit`` picks people at random by the seed.
+    """Open every data set; where there is a ``limit``, ``seed`` decides which people are in use.
 
     Raises :class:`DataError` for one without a single labelled joint in its pictures: nothing would be learnt from it.
     """
@@ -183,14 +194,14 @@ def collate(samples: list[dict[str, NDArray[Any]]]) -> Batch:
 def build_train_loader(
     dataset: CropDataset, sampler: MixtureSampler, workers: int, pin_memory: bool = False
 ) -> DataLoader[Batch]:
-    """Endless batches."""
+    """A loader of endless batches, those of ``sampler``, made by ``workers`` processes (0: by this one)."""
     return _loader(dataset, sampler, workers, pin_memory)
 
 
 class Batches:
-    """Endless batches whose processes end at :meth:`close`.
+    """Endless batches, whose loader processes end at :meth:`close`.
 
-    Nobody else ends them: they ignore SIGTERM, and while an exception travels up, its traceback keeps the iterator.
+    Nothing else ends them in time: they ignore SIGTERM, and the traceback of an exception keeps their iterator alive.
     """
 
     def __init__(self, loader: DataLoader[Batch]) -> None:
@@ -202,21 +213,21 @@ class Batches:
         return next(self._iterator)
 
     def close(self) -> None:
-        """End the loader's processes; a second time nothing happens."""
+        """End the loader's processes. May be called more than once."""
         self._iterator = None
 
 
 def build_eval_loader(
     dataset: CropDataset, rows: NDArray[np.int64], batch_size: int, workers: int, pin_memory: bool = False
 ) -> DataLoader[Batch]:
-    """Each of ``rows`` of the data set's first index once, in order, the last batch smaller."""
+    """A loader of ``rows`` of the first index, each once and in order; the last batch may be smaller."""
     draws = [Draw(0, int(row), 0, position) for position, row in enumerate(rows)]
     batches = [draws[i : i + batch_size] for i in range(0, len(draws), batch_size)]
     return _loader(dataset, batches, workers if _worth_workers(len(draws)) else 0, pin_memory)
 
 
 def _worth_workers(people: int) -> bool:
-    """Whether they can save time: what is not forked (on a Mac, on Windows) imports everything first, for seconds."""
+    """Whether workers save time: where they are not forked (Mac, Windows) they first spend seconds on imports."""
     return people > _FEW or multiprocessing.get_start_method() == "fork"
 
 
@@ -227,19 +238,19 @@ def _loader(dataset: CropDataset, batches: Any, workers: int, pin_memory: bool) 
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_begin_worker,
         prefetch_factor=4 if workers else None,
         # Its own generator: the loader must not draw from torch's global state, which is part of a checkpoint.
         generator=torch.Generator().manual_seed(0),
     )
 
 
-def _one_thread(_: int) -> None:
-    """Workers are the parallelism; OpenCV's own threads would fight them.
+def _begin_worker(_: int) -> None:
+    """Set up a loader process: one thread, deaf to signals, ends with the training process.
 
-    Signals to the whole process group (a scheduler's SIGTERM, Ctrl-C) are the training process's to handle: it saves a
-    checkpoint first and then ends its workers. If it is killed they end too: torch has them ask for their parent only,
-    which under forkserver (Python 3.14) is a process that they keep alive themselves.
+    A signal to the whole process group (a scheduler's SIGTERM, Ctrl-C) is handled by the training process, which saves
+    a checkpoint and then ends its workers. If it is killed, they end too; torch alone does not see to that under
+    forkserver (Python 3.14), as it watches their parent, which is another process there.
     """
     end_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,7 +1,7 @@
 """One process at a time in a folder: a lock that the system frees when its holder dies, however it dies.
 
-Who starts a process for the work can hold the lock for it: the child inherits it, and it lasts until both have ended.
-On Windows no child inherits a lock: it takes its own.
+A process can hold the lock for a child that it starts: the child inherits it, and it lasts until both have ended. On
+Windows a child inherits no lock and takes its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from headstart.errors import ConfigError
 
 logger = logging.getLogger("headstart")
 
-#: Seconds between two looks at a lock that another process holds.
+#: Seconds between two attempts to get a lock that another process holds.
 LOOK_AGAIN = 2.0
 
 # Names the folder whose lock the parent has taken for its child.
@@ -72,10 +72,10 @@ def try_lock(folder: Path) -> IO[Any] | None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, unless whoever started this process does; waits for another holder.
+    """Hold the folder's lock, unless the process that started this one holds it. Waits for another holder to end.
 
-    Raises as :func:`try_lock`, and in one of several processes that torchrun started without the lock: they would wait
-    for each other.
+    Raises as :func:`try_lock`, and in a process of a torchrun that does not hold the lock: its processes would wait for
+    each other.
     """
     shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if os.environ.get(_INHERITED) == str(folder):
@@ -99,7 +99,7 @@ def _wait_for(folder: Path) -> IO[Any]:
 
 
 def _end_with_parent() -> None:
-    """torchrun has inherited the lock, but does not pass it on: what it started must not outlive it."""
+    """End with torchrun, which has inherited the lock but does not pass it on to the processes that it starts."""
     threading.Thread(target=_exit_after, args=(os.getppid(),), daemon=True).start()
 
 
@@ -110,12 +110,12 @@ def _exit_after(parent: int) -> None:
 
 
 def inherited(folder: Path) -> dict[str, str]:
-    """What the environment of a process says for which the folder's lock is held."""
+    """Environment variables for a child for which the folder's lock is held."""
     return {_INHERITED: str(folder)} if INHERITABLE else {}
 
 
 def inherited_files(lock: IO[Any]) -> list[int]:
-    """What a process must keep open for which the lock is held."""
+    """File descriptors that a child for which ``lock`` is held must inherit."""
     return [lock.fileno()] if INHERITABLE else []
 
 
@@ -125,7 +125,7 @@ def is_held(folder: Path) -> bool:
         return False
     try:
         stream = try_lock(folder)
-    except PermissionError:  # somebody else's: where only who may write gets the lock, it looks held
+    except PermissionError:  # another user's; on NFS, which locks writable files only, it looks held
         return _is_held_by_another(folder)
     if stream is not None:
         stream.close()

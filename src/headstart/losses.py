@@ -50,8 +50,9 @@ def depth_smooth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tenso
 def depth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """L1 (B, J) between the depth map and the depth, in crop widths, averaged over the joint's Gaussian.
 
-    Depth is read where the heatmap puts the joint, not where its label is: here the depth around a label is right too.
-    Smooth L1 is half a square for all errors below a whole crop width, and fades as they shrink (LOG.md, 2026-11-26).
+    A prediction's depth is read where its heatmap puts the joint, so the depth map is trained around the label too.
+    Smooth L1 is half the square of all errors below a whole crop width: its gradient fades as they shrink (LOG.md,
+    2026-11-26).
     """
     nearness = _target_maps(targets)
     errors = (_depth_maps(output, "depth_l1") - targets.depth[..., None, None]).abs()
@@ -94,7 +95,7 @@ def bone_ratio(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
     """Geometric loss (B,): spread of bone lengths within each group, on samples without depth labels.
 
     A group gives sum (l - mean)^2 / (2 n) over its n labelled bones, lengths in crop widths: x and y from the labels,
-    depth from the prediction. Groups with fewer than two labelled bones say nothing.
+    depth from the prediction. Groups with fewer than two labelled bones are left out.
     """
     width = targets.map_size[1]
     pose = torch.cat([targets.keypoints / width, _predicted_depth(output, targets)[..., None]], -1)
@@ -132,12 +133,12 @@ LOSSES: dict[str, Loss] = {
     "integral_l1": integral_l1,
     "bone_ratio": bone_ratio,
 }
-#: Those that do not look at the Gaussians of the targets. For all others, a loss of your own too, they are made.
+#: Losses that do not read the heatmaps of the targets. For all others, also a loss of your own, these are made.
 WITHOUT_HEATMAPS = frozenset({"depth_smooth_l1", "integral_l1", "bone_ratio"})
 
 
 def need_heatmaps(names: Collection[str]) -> bool:
-    """Whether one of these losses looks at the Gaussians of the targets."""
+    """Whether one of these losses reads the heatmaps of the targets."""
     return not WITHOUT_HEATMAPS.issuperset(names)
 
 
@@ -151,8 +152,8 @@ def total(
 
     ``mean_over_processes`` averages a scalar over the processes of a distributed run. The label counts pass through
     it, so that the processes' gradients, which are averaged afterwards, equal those of one process with all samples.
-    A loss that no sample of the batch has labels for is 0 and has zero gradient. Raises :class:`ConfigError` for a
-    loss that does not exist, that the output does not fit, or whose values and weights differ in shape.
+    A loss is 0, with zero gradient, if no sample of the batch has labels for it. Raises :class:`ConfigError` for a
+    loss that does not exist, that does not fit the output, or whose values and weights differ in shape.
     """
     unknown = [name for name in weights if name not in LOSSES]
     if unknown:
@@ -171,9 +172,9 @@ def total(
 
 
 def _touch(output: PoseOutput) -> Tensor:
-    """0 with zero gradient to every output: processes that share gradients wait for each parameter's.
+    """A zero with zero gradient to every output: distributed training waits for the gradient of each parameter.
 
-    Sums of nothing, because 0 times a value that is infinite would be NaN.
+    Sums over no elements, because 0 times an infinite value would be NaN.
     """
     parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
     return torch.stack([part.flatten()[:0].float().sum() for part in parts]).sum()

@@ -1,4 +1,4 @@
-"""Memory that a process keeps for its next large arrays, instead of handing it back each time."""
+"""Memory that a process keeps for its next large arrays instead of returning it to the system each time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ _SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 2**2
 
 
 def keep_freed_memory() -> bool:
-    """Make the C library keep freed memory for this process; whether it could (glibc on Linux only).
+    """Make the C library keep freed memory for this process; returns whether it does (glibc on Linux only).
 
-    glibc maps every array above 32 MB (below, if it never freed one) afresh and unmaps it when it is freed, so that a
-    training step on a CPU, which makes hundreds of them, spends a tenth to a third of its time on the kernel
-    clearing pages (``benchmarks/kept_memory.py``). The process then keeps as much memory as it ever needed at once.
-    It cannot be undone; threads share one arena, because the others cannot hold arrays above 64 MB (malloc(3),
-    mallopt(3)).
+    By default glibc maps every large array anew (above 32 MB; smaller ones until one was freed) and unmaps it when it
+    is freed. A training step on a CPU makes hundreds of them, and a tenth to a third of its time goes into clearing
+    pages (``benchmarks/kept_memory.py``). The process then keeps as much memory as it ever needed at once. This cannot
+    be undone. Threads share one arena, because the others cannot hold arrays above 64 MB (malloc(3), mallopt(3)).
     """
     if not sys.platform.startswith("linux"):
         return False

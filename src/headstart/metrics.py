@@ -1,4 +1,4 @@
-"""Metrics: arrays in, one value per person and joint out; aggregation apart.
+"""Metrics: from arrays to one value per person and joint; aggregation is separate.
 
 Conventions, the same everywhere: N people, J joints. ``labelled`` (N, J) says which joints exist; coordinates of the
 others are never looked at, so they may hold anything, NaN too, and a label at (0, 0) counts like any other. A value

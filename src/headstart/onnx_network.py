@@ -1,8 +1,7 @@
-"""Networks as one self-describing ONNX file, run by ONNX Runtime; ``headstart export`` writes them.
+"""Runs networks that ``headstart export`` has written, each one self-describing ONNX file, in ONNX Runtime.
 
 The graph takes uint8 pictures and gives joints: normalising and decoding are inside, so it runs without Headstart and
-without PyTorch. Joints that are averaged with those of the mirrored picture, as scoring does, need the maps, which
-are outputs too, and PyTorch to decode them.
+without PyTorch. Only the flip test, which averages maps, decodes with PyTorch; for it the maps are outputs too.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 #: The input, and the outputs that every file has, in order.
 IMAGE = "image"
 JOINTS = ("keypoints", "depth", "confidence")
-#: What each means, for whoever opens the file without this package.
+#: What each means, for readers of the file without this package.
 MEANING = {
     "image": "uint8 RGB (B, 3, height, width), 0 to 255, not normalised: the part of the picture that has the input's"
     f" shape, the middle of the person's box in its middle, and just holds {PADDING:g} times the box; scaled, not"
@@ -42,11 +41,12 @@ MEANING = {
 
 _HEADER = "headstart"
 _FORMAT = 1
+_CUDA = "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported file is from the checkpoint in PyTorch, over joints of the pictures that were compared."""
+    """Differences of an exported file from the checkpoint in PyTorch, over the joints that were compared."""
 
     largest_px: float
     """Of the joints' places, input px."""
@@ -54,15 +54,15 @@ class Agreement:
     largest_depth_px: float
     """Of their depths, in input px too."""
     joints: int
-    """Joints that were compared: those that single precision can place at all (see export.agreement)."""
+    """Number of joints compared; those that single precision cannot place are left out (export.agreement)."""
     of_joints: int
-    """Joints in the pictures."""
+    """Number of joints in all pictures."""
     worst_joint: str
 
 
 @dataclass(frozen=True)
 class OnnxHeader:
-    """What a file says about itself (JSON under ``headstart`` in the model's ``metadata_props``)."""
+    """Header of a file: JSON under ``headstart`` in the model's ``metadata_props``."""
 
     skeleton: str
     """Name in skeleton.MODEL_SKELETONS."""
@@ -83,42 +83,44 @@ class OnnxHeader:
     git_sha: str
     """Commit that trained the checkpoint."""
     versions: dict[str, str]
-    """Of headstart, torch and onnxruntime at export."""
+    """Versions of headstart, torch and onnxruntime at export."""
     agreement: Agreement | None = None
-    """With the checkpoint in PyTorch, measured at export."""
+    """Agreement with the checkpoint in PyTorch, measured at export."""
     trained_joints: tuple[str, ...] | None = None
-    """Those of ``joints`` that some picture of the training had labelled; None: not recorded, taken for all."""
+    """The ``joints`` that were labelled in some picture of the training; None: not recorded, all are assumed."""
     format: int = _FORMAT
 
     def to_metadata(self) -> dict[str, str]:
-        """Text by key, for ``metadata_props``: the header, and in words what goes in and comes out."""
+        """Entries for ``metadata_props``: the header, and inputs and outputs in words."""
         names = {"joints": ", ".join(self.joints), "trained_joints": ", ".join(self.trained_joints or self.joints)}
         return {_HEADER: json.dumps(asdict(self)), **names, **MEANING}
 
 
 def trained_part(skeleton: Skeleton, trained: Sequence[str] | None) -> Skeleton:
-    """A skeleton without the joints that no picture of the training had labelled; None: not known, taken for all.
+    """The skeleton without the joints that were labelled in no picture of the training (None: not recorded, all stay).
 
-    Raises :class:`ConfigError` where none is left.
+    Raises :class:`ConfigError` if none is left.
     """
-    if trained is None or set(trained) >= set(skeleton.names):
+    if trained is None:
         return skeleton
-    if not trained:
+    known = tuple(name for name in skeleton.names if name in trained)
+    if not known:
         raise ConfigError(f"no joint of {skeleton.name} was labelled in what the model was trained on: train it first")
-    return Skeleton(skeleton.name, tuple(name for name in skeleton.names if name in trained))
+    return Skeleton(skeleton.name, known)
 
 
 class OnnxNetwork:
     """An exported file as a :class:`~headstart.records.PoseNetwork`, whose joints are those that were trained.
 
-    ``untrained`` names the others, whose places would be chance; ``codec`` and :meth:`forward` have them too.
+    ``untrained`` names the others, whose output is meaningless; ``codec`` and :meth:`forward` have them too.
     """
 
     def __init__(self, path: str | Path, *, threads: int | None = None, device: str | None = None) -> None:
-        """``threads`` of the CPU (all if not given); ``device`` "cuda" where onnxruntime-gpu is installed.
+        """``threads``: of the CPU, all by default. ``device``: "cpu" (the default), or with onnxruntime-gpu "cuda" or
+        "cuda:1".
 
-        Raises :class:`ConfigError` if onnxruntime is missing, :class:`DataError` for a file that ``headstart export``
-        did not write.
+        Raises :class:`ConfigError` if onnxruntime is missing or cannot use the device, :class:`DataError` for a file
+        that ``headstart export`` did not write.
 
         Threads may share one network. It can be pickled: the file is then opened anew, from the same path.
         """
@@ -133,16 +135,16 @@ class OnnxNetwork:
         self._maps = [name for name in ("heatmaps", "depth_maps", "coordinates") if name in given]
 
     def __getstate__(self) -> dict[str, Any]:
-        """How to open it again: a session of ONNX Runtime cannot be pickled."""
+        """What is needed to open the file again, as a session of ONNX Runtime cannot be pickled."""
         return {"path": self.path.absolute(), "threads": self.threads, "device": self.device}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the file where it was; raises as opening does."""
+        """Open the file again; raises as ``__init__`` does."""
         self.__init__(**state)  # type: ignore[misc]
 
     @property
     def codec(self) -> HeatmapCodec:
-        """Encoder and decoder that fit this network."""
+        """The encoder and decoder of this network."""
         from headstart.targets import HeatmapCodec
 
         whole = MODEL_SKELETONS[self.header.skeleton]
@@ -161,7 +163,7 @@ class OnnxNetwork:
         return CropJoints(*(getattr(decoded, name).numpy()[:, self.joints] for name in CropJoints._fields))
 
     def forward(self, image: Tensor) -> PoseOutput:
-        """Images (B, 3, H, W) -> output on the CPU: what ``evaluate.predict`` wants of a network."""
+        """Images (B, 3, H, W) uint8 -> maps or coordinates, on the CPU, as ``evaluate.predict`` needs them."""
         import torch
 
         names = [*self._maps, "confidence"] if "coordinates" in self._maps else self._maps
@@ -174,7 +176,7 @@ class OnnxNetwork:
 
 
 def require_onnxruntime() -> Any:
-    """The onnxruntime module; raises :class:`ConfigError` saying how to install it."""
+    """The onnxruntime module; raises :class:`ConfigError` with how to install it if it is missing."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -183,7 +185,7 @@ def require_onnxruntime() -> Any:
 
 
 def require_onnx() -> None:
-    """Raises :class:`ConfigError`, as :func:`require_onnxruntime`, where the package that writes models is missing."""
+    """Raise :class:`ConfigError` with how to install it if the package that writes ONNX models is missing."""
     if find_spec("onnx") is None:
         raise ConfigError("writing ONNX models needs: pip install 'headstart[onnx]'")
 
@@ -191,23 +193,33 @@ def require_onnx() -> None:
 def _open_session(path: Path, threads: int | None, device: str | None) -> Any:
     onnxruntime = require_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: optimiser remarks are not for users
+    options.log_severity_level = 3  # errors only: the optimiser's warnings do not concern users
     if threads is not None:
         options.intra_op_num_threads = threads
-    wanted = ["CPUExecutionProvider"]
-    if device is not None and device.partition(":")[0] not in ("cpu", "cuda"):
-        raise ConfigError(f"device {device!r}: expected cpu or cuda for an ONNX model")
-    if device is not None and device.startswith("cuda"):
-        wanted.insert(0, "CUDAExecutionProvider")
-    if missing := set(wanted) - set(onnxruntime.get_available_providers()):
-        raise ConfigError(f"device {device!r}: this onnxruntime has no {', '.join(missing)}; install onnxruntime-gpu")
+    kind, number = _parsed(device or "cpu")
+    if kind == "cuda" and _CUDA not in onnxruntime.get_available_providers():
+        raise ConfigError(f"device {device!r}: this onnxruntime has no {_CUDA}; install onnxruntime-gpu")
     expected = "an ONNX model written by headstart export"
     if not path.is_file():
         raise DataError(path, expected, found="no such file")
+    providers = [(_CUDA, {"device_id": number})] if kind == "cuda" else []
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
+        session = onnxruntime.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own errors share no base but this one
         raise DataError(path, expected, found=first_line(error)) from error
+    if kind == "cuda" and _CUDA not in session.get_providers():
+        raise ConfigError(
+            f"device {device!r}: onnxruntime cannot use it and would compute on the CPU; is CUDA complete?"
+        )
+    return session
+
+
+def _parsed(device: str) -> tuple[str, int]:
+    """``cuda:1`` as ("cuda", 1); without a number 0."""
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (number or "0").isdecimal():
+        raise ConfigError(f"device {device!r}: expected cpu, cuda or cuda:N for an ONNX model")
+    return kind, int(number or 0)
 
 
 def _read_header(path: Path, metadata: dict[str, str]) -> OnnxHeader:

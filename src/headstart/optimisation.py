@@ -22,12 +22,12 @@ class Optimiser:
     momentum: float = 0.9
     """SGD only."""
     clip_norm: float | None = 1.0
-    """Largest norm of the gradient of all parameters together; None: no clipping."""
+    """Largest norm of the gradient over all parameters together; None: no clipping."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate over a stage, as a factor of the optimiser's, by the share of the budget that is used up."""
+    """Factor of the optimiser's learning rate, as a function of the share of a stage's budget that is used up."""
 
     kind: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[float, ...] = ()
@@ -42,7 +42,7 @@ class Schedule:
             raise ConfigError(f"schedule: milestones and warmup are shares in 0..1, milestones ascending; got {self}")
 
     def factor_at(self, progress: float) -> float:
-        """Factor of the learning rate at ``progress`` in 0..1."""
+        """Factor of the learning rate at ``progress``, the share of the budget that is used up."""
         if progress < self.warmup:
             return progress / self.warmup
         if self.kind == "step":
@@ -53,7 +53,7 @@ class Schedule:
 
 
 def build_optimiser(config: Optimiser, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over all parameters; biases and norms (one-dimensional) are not decayed."""
+    """The optimiser of all parameters that are not frozen; biases and norms (one-dimensional) are not decayed."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -83,7 +83,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self, model: nn.Module, updates: int) -> None:
-        """Take in the model after its ``updates``-th step."""
+        """Average in the weights of the model, which has had ``updates`` steps."""
         decay = min(self.decay, (1 + updates) / (10 + updates))
         current = model.state_dict()
         floating = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
@@ -93,7 +93,7 @@ class AveragedWeights:
 
 
 def freeze_batch_norm(model: nn.Module) -> None:
-    """Batch norms use and keep their running statistics (call after ``train()``)."""
+    """Let batch norms use their running statistics and leave them unchanged (call after ``train()``)."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()

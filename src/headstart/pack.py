@@ -9,6 +9,7 @@ image.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -48,9 +49,11 @@ class PackConfig:
     rows_per_shard: int = 1000
 
     def __post_init__(self) -> None:
-        if self.size < 32 or self.margin < 1 or not 0 <= self.quality <= 100:
+        if self.size < 32 or not 1 <= self.margin < math.inf or not 0 <= self.quality <= 100:
             got = f"{self.size}, {self.margin} and {self.quality}"
             raise ConfigError(f"size, margin and quality: expected at least 32 px and 1, and 0 to 100, got {got}")
+        if self.rows_per_shard < 1:
+            raise ConfigError(f"rows_per_shard: expected at least 1, got {self.rows_per_shard}")
 
 
 def pack(
@@ -62,11 +65,12 @@ def pack(
     workers: int = 1,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
-    """Write every person of ``index`` to ``out``; shards that are there already are kept, so a killed pack resumes.
-    A shard is written again if a picture that it had to leave out can be read now.
+    """Write every person of ``index`` to ``out``; existing shards are kept, so that a killed pack resumes.
 
-    ``source`` (data set, split) goes into the manifest, which is returned. ``on_progress`` is told how many people have
-    been gone through. Raises :class:`DataError` if ``out`` was begun with other settings or labels, or if more than 1 %
+    A shard is written again if a picture that was left out of it can be read now.
+
+    ``source`` (data set, split) goes into the manifest, which is returned. ``on_progress`` is told how many people are
+    done. Raises :class:`DataError` if ``out`` was begun with other settings or labels, or if more than 1 %
     of the pictures cannot be read; fewer are left out and named.
     """
     if len(index) and index.content(0) is not None:
@@ -91,7 +95,7 @@ def pack(
 
 
 def packed_person(person: Annotation, config: PackConfig) -> tuple[Annotation, NDArray[np.uint8]]:
-    """The person as seen in the picture to be stored, and that picture (BGR).
+    """The annotation in pixels of the picture to be stored, and that picture (BGR).
 
     Raises :class:`DataError` if the image cannot be read.
     """
@@ -152,7 +156,7 @@ def _write_shard(
 
 
 def _left_out(shard: Path, index: AnnotationIndex, rows: range, config: PackConfig) -> list[str] | None:
-    """What :func:`_write_shard` returned for a shard that is there; None if one of those people can be read now."""
+    """What :func:`_write_shard` returned for an existing shard; None if one of those pictures can be read now."""
     there = set(AnnotationIndex([shard], shard.parent).column("key"))
     missing = [_pack_row(index, config, row) for row in rows if index[row].key not in there]
     if any("unreadable" not in row for row in missing):
@@ -172,7 +176,10 @@ def _pack_rows(index: AnnotationIndex, rows: range, config: PackConfig, workers:
         yield from map(work, rows)
         return
     with one_line_if_killed(), ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
-        yield from pool.map(work, rows, chunksize=50)
+        try:
+            yield from pool.map(work, rows, chunksize=50)
+        finally:  # after an error, such as a full disk, the rest of the shard is not made first
+            pool.shutdown(cancel_futures=True)
 
 
 def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str, Any]:
@@ -185,10 +192,10 @@ def _pack_row(index: AnnotationIndex, config: PackConfig, row: int) -> dict[str,
 
 
 def claim(path: Path, settings: dict[str, Any], later: tuple[str, ...] = ()) -> None:
-    """Remember what a folder is being filled with; who goes on with it must want the same.
+    """Write down the settings with which a folder is filled; a later run that fills it must have the same.
 
-    ``later``: settings that earlier versions did not write down, or as digests of another form; a folder of theirs is
-    gone on with. Raises :class:`DataError` for other settings and for a file that holds none.
+    ``later``: settings that earlier versions did not write, or wrote as digests of another form; they are then not
+    compared. Raises :class:`DataError` for other settings and for a file that holds none.
     """
     if _written_first(path, settings):
         return
@@ -209,7 +216,7 @@ def _without(settings: dict[str, Any], names: set[str]) -> dict[str, Any]:
 
 
 def _written_first(path: Path, settings: dict[str, Any]) -> bool:
-    """Write a file whole unless it is there; of several processes that try at once one does."""
+    """Write the whole file unless it exists, and say whether; of several processes that try at once one does."""
     own = path.with_name(f".{path.name}.{uuid4().hex}")
     write_json(own, settings, indent=None)
     try:

@@ -1,7 +1,7 @@
-"""Users' own pictures: from any file, array or PIL image to upright RGB, refused in one clear line where they are not.
+"""Users' own pictures: any file, array or PIL image as upright RGB; anything else is a :class:`DataError` of one line.
 
-A photograph's EXIF orientation is applied, so that pixels are those that viewers show; boxes and joints refer to them.
-(Labelled data sets count in stored pixels instead: images.py.) Transparent parts become white, 16 bits become 8.
+The EXIF orientation is applied, so that boxes and joints refer to the picture as viewers show it. (Labels of data sets
+refer to the stored pixels instead: images.py.) Transparent parts become white, 16 bits become 8.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -30,23 +32,23 @@ picture file as bytes, or a file opened in binary mode: see :func:`as_photo`."""
 
 #: Pixels beyond which a picture is refused before it is decoded: 120 megapixels, 360 MB as RGB.
 MAX_PIXELS = 120_000_000
-#: px; a person in less than this cannot be seen.
+#: px; nobody can be recognised in a smaller picture.
 MIN_SIDE = 8
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
 )
-#: Photographs too, but no decoder for them comes with the packages that are needed anyway.
+#: Photographs too, but none of the packages that Headstart needs decodes them.
 UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
 CONVERT = "HEIC and AVIF are not read: convert them to JPEG"
-# How their content begins, after four bytes, and which kinds of that family they are.
+# What their content begins with after four bytes, and then the kinds (brands) of that family that they are.
 _FAMILY, _UNREAD_KINDS = b"ftyp", (b"hei", b"hev", b"mif1", b"msf1", b"avi")
-# Formats that are decoded in process, by well-tried code; PIL would hand PostScript to an interpreter. JPEG includes
-# the files of several pictures that phones write.
+# Formats that are decoded within this process; for PostScript PIL would start an interpreter. JPEG includes the files
+# of several pictures that phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
-# What PIL raises for broken files, in ways too that it did not think of.
+# What PIL raises for broken files, on purpose or not.
 _BROKEN = (
     OSError,
     SyntaxError,
@@ -58,15 +60,42 @@ _BROKEN = (
     ArithmeticError,
     struct.error,
 )
-_ORIENTATION = 0x0112  # EXIF's tag; its values are below, from Exif 2.3, to those of PIL's Image.Transpose
+_ORIENTATION = 0x0112  # tag of EXIF; below, its values (Exif 2.3) -> those of PIL's Image.Transpose
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
+
+class _WithoutWarnings:
+    """Hides warnings while any thread is within.
+
+    ``warnings.catch_warnings`` alone is not safe among threads: where two overlap, the second one restores the filters
+    that the first had set, and warnings stay hidden for the rest of the program.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._within, self._filters = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._filters.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._filters.close()
+
+
+_without_warnings = _WithoutWarnings()
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
     """A picture file as upright RGB (H, W, 3) uint8; of several pictures in a file the first.
 
-    Raises :class:`DataError` for a file that is missing, is no picture, ends early, or has more than ``max_pixels``
-    (known from its header: nothing large is decoded).
+    Raises :class:`DataError` for a file that is missing, is no picture, ends early, or has more than ``max_pixels`` or
+    a side of less than 8 px (by its header, before it is decoded).
     """
     try:
         with Path(path).open("rb") as stream:
@@ -81,11 +110,10 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
 
     stream = BytesIO(content) if isinstance(content, bytes) else content
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL's own, lower limit on pixels; broken metadata
-            with Image.open(stream, formats=_FORMATS) as picture:
-                _check_size(picture.size, name, max_pixels)
-                return _upright_rgb(picture, name)
+        # PIL warns of broken metadata, and of pictures above a limit on pixels that is lower than ours.
+        with _without_warnings, Image.open(stream, formats=_FORMATS) as picture:
+            _check_size(picture.size, name, max_pixels)
+            return _upright_rgb(picture, name)
     except UnidentifiedImageError as error:
         found, fix = _what_else(stream, name)
         raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found, fix=fix) from error
@@ -96,12 +124,12 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
 
 
 def _what_else(stream: BinaryIO, name: str | Path) -> tuple[str, str | None]:
-    """What a file is that is no picture that can be read, and what to do about it."""
+    """What a file that cannot be read is, and what to do about it."""
     stream.seek(0)
     start = stream.read(12)
     if not start:
         return "an empty file", None
-    # By content too: telephones send HEIC under names that end in .jpg.
+    # By content too: phones send HEIC under names that end in .jpg.
     unread = start[4:8] == _FAMILY and start[8:].startswith(_UNREAD_KINDS)
     if unread or Path(name).suffix.lower() in UNREAD_SUFFIXES:
         return "HEIC or AVIF", CONVERT
@@ -109,13 +137,13 @@ def _what_else(stream: BinaryIO, name: str | Path) -> tuple[str, str | None]:
 
 
 def names_of(pictures: Sequence[PhotoLike]) -> list[str]:
-    """What messages call pictures: paths name themselves, others are counted."""
+    """Names of pictures for messages: paths, or for others ``picture 0`` and so on."""
     paths = [os.fsdecode(one) if isinstance(one, (str, os.PathLike)) else None for one in pictures]
     return [f"picture {number}" if path is None else path for number, path in enumerate(paths)]
 
 
 def as_photo(image: PhotoLike, name: str | Path = "picture") -> RGB:
-    """Anything that holds one picture as upright RGB (H, W, 3) uint8; raises :class:`DataError`.
+    """Any form of one picture as upright RGB (H, W, 3) uint8; raises :class:`DataError` as :func:`read_photo` does.
 
     A path (``str`` or any ``os.PathLike``); an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) of uint8 or uint16 in
     RGB order; a ``PIL.Image.Image``; a picture file's content as ``bytes``, or a file opened in binary mode.
@@ -136,13 +164,13 @@ def as_photo(image: PhotoLike, name: str | Path = "picture") -> RGB:
 
 
 def _is_pil(image: object) -> bool:
-    """Whether it is a PIL image, a subclass of other packages' own included; without PIL nobody can have made one."""
+    """Whether it is a PIL image or of a subclass; if PIL was never imported, there can be none."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(image, module.Image)
 
 
 def _content(file: Any, name: str | Path) -> BinaryIO | bytes:
-    """An open file as PIL reads it, from its start; one that cannot go back there (a download) is read whole."""
+    """An open file for PIL, which reads from its start; of one that cannot seek (a download) the content."""
     try:
         if not isinstance(file.read(0), bytes):
             raise DataError(name, "a file opened in binary mode", found="text", fix="Open it with mode 'rb'")
@@ -154,7 +182,7 @@ def _content(file: Any, name: str | Path) -> BinaryIO | bytes:
 def _loaded(image: Image, name: str | Path) -> RGB:
     try:
         return _upright_rgb(image, name)
-    # PIL reads a file's pixels only now, and knows modes that it cannot convert.
+    # PIL reads the pixels of a file only now, and has modes that it cannot convert.
     except _BROKEN as error:
         raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
 
@@ -181,9 +209,9 @@ def _upright_rgb(picture: Image, name: str | Path) -> RGB:
 
 
 def _turned(picture: Image) -> Image:
-    """As its EXIF orientation says, if that can be read.
+    """The picture upright, by its EXIF orientation if that can be read.
 
-    Not by PIL's ``exif_transpose``, which writes all of the EXIF anew: cameras write some that nobody can write again.
+    PIL's ``exif_transpose`` would also write the EXIF again, which fails for that of some cameras.
     """
     from PIL.Image import Transpose
 
@@ -197,9 +225,9 @@ def _turned(picture: Image) -> Image:
 
 
 def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint8 | np.uint16]:
-    """Grey pictures of more than 8 bits; PIL's own conversion would clip them at 255.
+    """Values of a grey picture of more than 8 bits; PIL's own conversion would clip them at 255.
 
-    Mode I has room for 32 bits and does not say how many are used: values of at most 255 are 8.
+    Mode I has 32 bits and does not say how many are used: with no value above 255 the picture is taken to have 8.
     """
     values = np.asarray(picture)
     if picture.mode == "F" or values.min() < 0 or values.max() > 65535:

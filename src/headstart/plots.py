@@ -1,7 +1,7 @@
-"""Figures as SVG strings: lines with bands, points with intervals, dots a row. Data in, no knowledge of studies.
+"""Figures as SVG strings, from arrays alone: lines with bands, points with error bars, rows of dots.
 
-One panel is one small SVG, so that a page can lay panels side by side or below each other and the writing keeps its
-size. Lines carry their names at their ends; colour, marker and dash all differ, so that no reader depends on colour.
+One panel is one small SVG, so that a page can place panels side by side or below each other and the text keeps its
+size. Lines have their names at their ends; colour, marker and dash all differ, so that no reader depends on colour.
 """
 
 from __future__ import annotations

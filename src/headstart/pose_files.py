@@ -1,6 +1,7 @@
-"""Predictions as files: JSON, CSV and NPZ. Written in one step, read back to the same predictions.
+"""Predictions as files: JSON, CSV and NPZ, each written in one step; JSON can be read back.
 
-Numbers are rounded to four decimals (px, mm, confidence): far below any error of a pose, and the files stay readable.
+Numbers are rounded to four decimals (px, mm, s, confidence): far below any error of a pose, and the files stay
+readable. The coefficients of a lens are kept in full: at the edge of a wide picture four decimals of them are px.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, first_line
 from headstart.records import Point3, Prediction
 from headstart.results import atomic_file, write_atomically
 
 _DECIMALS = 4
 _COLUMNS = ("image", "person")
-#: Of people of videos (video.TrackedPerson): column -> its type, and what people of pictures have in arrays.
+#: Columns for people of videos (video.TrackedPerson): name -> type, and the value for people of pictures in arrays.
 _TIME_COLUMNS: dict[str, tuple[type, float]] = {"frame": (int, -1), "time_s": (float, np.nan), "track": (int, -1)}
 _BOX_COLUMNS = ("score", "box_x_px", "box_y_px", "box_width_px", "box_height_px")
 _JOINT_COLUMNS = ("joint", "x_px", "y_px", "confidence", "x_mm", "y_mm", "z_mm")
 _CAMERA_COLUMNS = ("camera_x_mm", "camera_y_mm", "camera_z_mm")
 
 
-#: Names of standard output. A file that a shell has put there must not be replaced: it would get the rest of the lines.
+#: Names of standard output. Where a shell has redirected it to a file, that file is written to and not replaced.
 _STANDARD_OUTPUT = frozenset(map(Path, ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")))
 
 
@@ -44,8 +45,9 @@ def is_standard_output(path: str | Path | None) -> bool:
 class JsonPeople:
     """Writes a list of people entry by entry, so that an hour of video needs no more memory than a photo.
 
-    Use as a context manager: the file appears when it is whole, and not at all after an error. To standard output
-    (see :func:`is_standard_output`), as it is when this object is made, entries go one by one, in ASCII.
+    Use as a context manager: the file appears when it is complete, and not at all after an error. With a name of
+    standard output (:func:`is_standard_output`) entries go one by one, in ASCII, to what ``sys.stdout`` is when this
+    object is made. Raises :class:`ConfigError` if that is closed.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -63,9 +65,12 @@ class JsonPeople:
         return self
 
     def add(self, person: Prediction | Mapping[str, Any]) -> None:
-        """One person: see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
+        """Write one person, as :meth:`~headstart.records.Prediction.to_dict` gives it; mappings go in unchanged.
+
+        Raises :class:`ValueError` for NaN and infinity, which JSON does not have.
+        """
         plain = person.to_dict() if isinstance(person, Prediction) else person
-        # A terminal's encoding need not know the names of files; escaped they are the same JSON.
+        # A terminal may not be able to show all names of files; escaped they are the same JSON.
         line = json.dumps(_rounded(plain), allow_nan=False, ensure_ascii=self._output is not None)
         self._write(f"{',' if self.count else '['}\n{line}")
         self.count += 1
@@ -85,25 +90,28 @@ class JsonPeople:
 
 
 def write_json(path: str | Path, people: Iterable[Prediction | Mapping[str, Any]]) -> None:
-    """A list with one object a person, see :meth:`~headstart.records.Prediction.to_dict`; mappings as they are."""
+    """Write a list with one object per person; see :meth:`JsonPeople.add`."""
     with JsonPeople(path) as file:
         for one in people:
             file.add(one)
 
 
 def read_json(path: str | Path) -> list[Prediction]:
-    """What :func:`write_json` wrote; raises :class:`DataError` for anything else."""
+    """The people that :func:`write_json` wrote. Raises :class:`DataError` for anything else.
+
+    Smooth joints of videos and keys that callers have added are not read.
+    """
     try:
         return [_from_dict(one) for one in json.loads(Path(path).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(path, "predictions (.json) written by headstart", found=str(error)) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise DataError(path, "predictions (.json) written by headstart", found=first_line(error)) from error
 
 
 def write_csv(path: str | Path, people: Sequence[Prediction]) -> None:
-    """A table with one row a joint; the header names units. ``person`` counts the people of each picture from 0.
+    """Write a table with one row per joint; the header names units. ``person`` counts the people of a picture from 0.
 
-    Columns of when and who (frame, time_s, track: the same person in every frame of a video) and of positions relative
-    to the camera are there if any person has them, and empty for the others.
+    The columns frame, time_s and track (videos) and camera_x_mm, camera_y_mm and camera_z_mm are there if any person
+    has them, and are empty for people who do not.
     """
     timed = tuple(_TIME_COLUMNS) if any(map(_is_timed, people)) else ()
     camera = _CAMERA_COLUMNS if any(one.camera_xyz_mm is not None for one in people) else ()
@@ -125,12 +133,12 @@ def _is_timed(person: Prediction) -> bool:
 
 
 def _when_and_who(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Frame, time and track where they are numbers, as those of a video are; callers have keys of their own."""
+    """Frame, time_s and track if they are numbers; otherwise they are a caller's own keys."""
     return {name: kind(extra[name]) for name, (kind, _) in _TIME_COLUMNS.items() if isinstance(extra.get(name), Real)}
 
 
 def _joint_rows(person: Prediction, with_camera: bool) -> Iterator[list[Any]]:
-    """Name and numbers of each joint; empty positions before a camera that the person does not have."""
+    """Name and numbers of each joint; camera positions are empty for a person without them."""
     for joint, point in person.keypoints.items():
         row = [joint, *point, *person.xyz_mm[joint]]
         if with_camera:
@@ -139,10 +147,11 @@ def _joint_rows(person: Prediction, with_camera: bool) -> Iterator[list[Any]]:
 
 
 def write_npz(path: str | Path, people: Sequence[Prediction]) -> None:
-    """Arrays over P people with the same J joints, without pickles: image (P,), bbox_xywh_px (P, 4), score (P,),
+    """Write arrays of P people with the same J joints, without pickles: image (P,), bbox_xywh_px (P, 4), score (P,),
     joints (J,), keypoints_px (P, J, 3) x, y, confidence, xyz_mm (P, J, 3), and camera_xyz_mm (P, J, 3) if all have it.
-    With people of videos also frame (P,), time_s (P,) and track (P,), the same person in every frame; people of
-    pictures have -1, NaN and -1 there.
+
+    If there are people of videos, also frame (P,), time_s (P,) and track (P,); people of pictures have -1, NaN and -1
+    there. Raises :class:`ConfigError` where people have different joints.
     """
     joints = tuple(people[0].keypoints) if people else ()
     arrays: dict[str, NDArray[Any]] = {
@@ -165,12 +174,12 @@ def write_npz(path: str | Path, people: Sequence[Prediction]) -> None:
 
 
 def _encoded(text: str) -> bytes:
-    """UTF-8; the bytes of a file name that are none become ``\\udcXX``, which JSON reads back to the same name."""
+    """UTF-8. Bytes of a file name that are not UTF-8 become ``\\udcXX``, which JSON reads back as the same name."""
     return text.encode(errors="backslashreplace")
 
 
 def _array(poses: Sequence[dict[str, Point3]], joints: tuple[str, ...]) -> NDArray[np.float64]:
-    """(P, J, 3); raises :class:`ConfigError` where people have different joints."""
+    """Poses as (P, J, 3)."""
     if any(tuple(pose) != joints for pose in poses):
         raise ConfigError("people of several models in one .npz: their joints differ; write them apart")
     return np.array([list(pose.values()) for pose in poses], np.float64).reshape(len(poses), len(joints), 3)
@@ -191,7 +200,7 @@ def _from_dict(plain: Mapping[str, Any]) -> Prediction:
 
 
 def _extra(plain: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What else a prediction says about itself, and of a video when and who; keys of other callers are not read."""
+    """``extra`` of a prediction: height_mm, camera, frame, time_s and track where they have the form of ours."""
     if isinstance(plain.get("height_mm"), Real):
         yield "height_mm", float(plain["height_mm"])
     lens = plain.get("camera")
@@ -206,9 +215,9 @@ def _points(plain: Mapping[str, Sequence[float]]) -> Iterator[tuple[str, Point3]
 
 
 def _rounded(value: Any) -> Any:
-    """The same structure with its floats rounded."""
+    """The same structure with its floats rounded, except those of ``distortion``."""
     if isinstance(value, float):
         return round(value, _DECIMALS)
     if isinstance(value, Mapping):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: inner if key == "distortion" else _rounded(inner) for key, inner in value.items()}
     return [_rounded(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -1,8 +1,8 @@
-"""People found by the pose network alone, where no detector is at hand.
+"""Finds people with the pose network alone, for machines without a detector.
 
-The network looks at overlapping squares of several sizes. Where it is sure of most joints somebody is likely to be:
-there it looks again at the box around those joints, which moves onto the person. Slow (a hundred crops a picture) and
-much worse than a detector, but it needs nothing else; benchmarks/find_people.py measures it.
+The network looks at overlapping squares of several sizes. Where it is certain of most joints, it looks again at the box
+around those joints, which moves onto the person. This takes a hundred crops a picture and is much worse than a
+detector, but needs nothing else; benchmarks/find_people.py measures it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from headstart.tracking import overlaps
 
 #: Sides of the squares, as shares of the picture's longer side, and how far apart they lie, in sides.
 SIZES, STEP = (0.8, 0.55, 0.38, 0.26), 0.4
-#: Places that are looked at more closely.
+#: Number of places that are looked at again.
 PLACES = 12
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.4
@@ -29,7 +29,7 @@ class PoseSearch:
     """A :class:`~headstart.records.Detector` made of a pose network."""
 
     def __init__(self, network: PoseNetwork, *, threshold: float = 0.55, batch_size: int = 32) -> None:
-        """``threshold``: the least score (:func:`~headstart.closing_in.certainty`) of a person."""
+        """``threshold``: least score (:func:`~headstart.closing_in.certainty`). ``batch_size``: crops at once."""
         self.network, self.threshold, self.batch_size = network, threshold, batch_size
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
@@ -57,7 +57,7 @@ def squares(width: int, height: int) -> Iterator[Box]:
 
 
 def distinct(found: list[Detection]) -> list[Detection]:
-    """Best first, without those that overlap a better one."""
+    """Best first, without those that overlap a better one by more than SAME."""
     kept: list[Detection] = []
     for one in sorted(found, key=lambda one: -one.score):
         if not (overlaps([one.bbox_xywh], [other.bbox_xywh for other in kept]) > SAME).any():

@@ -1,4 +1,4 @@
-"""Predicted poses as they lie between a network and the scores: by key, in image pixels, on disk without pickles.
+"""Predicted poses, by key and in image pixels, and the .npz files (without pickles) that hold them.
 
 Another system's poses come in the same kind of file (:func:`read_predictions`; docs/scoring.md).
 """
@@ -63,18 +63,18 @@ class Predictions:
     @classmethod
     def load(cls, path: Path) -> Predictions:
         """Read back; raises :class:`DataError` for anything that :meth:`save` did not write."""
+        arrays = _arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(
-                    keys=[str(key) for key in file["keys"]],
-                    joints=tuple(str(joint) for joint in file["joints"]),
-                    keypoints=file["keypoints"],
-                    depth=file["depth"],
-                    confidence=file["confidence"],
-                    about=json.loads(str(file["about"])),
-                    xyz_mm=file.get("xyz_mm"),
-                )
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
+            return cls(
+                keys=[str(key) for key in arrays["keys"]],
+                joints=tuple(str(joint) for joint in arrays["joints"]),
+                keypoints=arrays["keypoints"],
+                depth=arrays["depth"],
+                confidence=arrays["confidence"],
+                about=json.loads(str(arrays["about"])),
+                xyz_mm=arrays.get("xyz_mm"),
+            )
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(path, "predictions (.npz) written by headstart", found=str(error)) from error
 
 
@@ -120,11 +120,20 @@ def _names(path: Path, arrays: Mapping[str, NDArray[Any]], name: str) -> list[st
     if name not in arrays or arrays[name].ndim != 1:
         found = f"one of shape {arrays[name].shape}" if name in arrays else ", ".join(arrays) or "nothing"
         raise DataError(path, f"an array {name} with a text for each", found=found)
-    names: list[str] = arrays[name].astype(str).tolist()
+    names = _texts(path, name, arrays[name])
     twice = [one for one, times in Counter(names).items() if times > 1]
     if twice:
         raise DataError(path, f"each of {name} once", record=twice[0], found=f"{len(twice)} more than once")
     return names
+
+
+def _texts(path: Path, name: str, values: NDArray[Any]) -> list[str]:
+    """Bytes are taken for UTF-8; numbers are written out."""
+    try:
+        texts = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values.astype(str)
+    except UnicodeDecodeError as error:
+        raise DataError(path, f"texts in UTF-8 in {name}", found=str(error)) from error
+    return [str(text) for text in texts]
 
 
 def _poses(
@@ -138,12 +147,14 @@ def _poses(
     if values.shape != shape or values.dtype.kind not in "fiu":
         expected = f"numbers of shape {shape} in {name}: {len(keys)} keys, {len(joints)} joints"
         raise DataError(path, expected, found=f"{values.dtype} of shape {values.shape}")
-    lost = np.argwhere(~np.isfinite(values))
+    with np.errstate(over="ignore"):  # what is too large for it becomes infinite, and is named below
+        in_float32 = values.astype(np.float32)
+    lost = np.argwhere(~np.isfinite(in_float32))
     if len(lost):
         person, joint = lost[0][:2]
         found = f"{values[tuple(lost[0])]} at {joints[joint]}, {len(lost)} such in all"
         raise DataError(path, f"finite numbers in {name}", record=keys[person], found=found)
-    return values.astype(np.float32)
+    return in_float32
 
 
 def _about(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What a run begins with: a checkpoint to go on from, devices and trackers, the network, and each stage's codec."""
+"""What a run begins with: the checkpoint to resume from, devices and trackers, the network, each stage's codec."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-# Before any process group: its functions keep the group of their import as a default argument, and so for good. A group
-# whose threads outlive the interpreter aborts the process.
+# Imported before there is a process group: its functions keep the group of that moment as a default argument, for good,
+# and a group whose threads outlive the interpreter aborts the process.
 import torch.distributed.nn
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -30,8 +31,8 @@ from headstart.checkpoint import (
     model_of,
     trained_joints,
 )
-from headstart.errors import ConfigError, first_few
-from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences, require_same
+from headstart.errors import ConfigError, DataError, first_few, first_line
+from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences, from_json, require_same
 from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
@@ -44,20 +45,55 @@ logger = logging.getLogger("headstart")
 
 
 def load_saved(last: Path, resolved: dict[str, Any], resume: bool) -> Checkpoint | None:
-    """What a resumed run goes on from, if there is any; raises :class:`ConfigError` where another run lies."""
+    """The checkpoint that a resumed run continues from, if there is one.
+
+    Raises :class:`ConfigError` where the folder holds another run, or one that cannot be continued.
+    """
     if resume and last.is_file():
         saved = load_checkpoint(last)
-        require_same(saved.header["config"], resolved, last)
+        require_same(_completed(saved.header["config"]), resolved, last)
         return saved
-    if last.exists() or (last.parent / "result.json").exists():
+    if last.exists():
         raise ConfigError(f"{last.parent} holds another run; give --resume to continue it or another --out")
+    if (last.parent / "result.json").exists():
+        raise ConfigError(f"{last.parent} holds another run, whose {last.name} is gone; give another --out")
     return None
 
 
+def read_config(path: Path) -> Experiment:
+    """The experiment of a run's ``config.json``.
+
+    Raises :class:`DataError` for a file that is none, and :class:`ConfigError` naming a field that is unknown, missing
+    or of another type.
+    """
+    expected = "the config.json of a run"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(path, expected, found=error.strerror) from error
+    except ValueError as error:
+        raise DataError(path, expected, found=first_line(error)) from error
+    try:
+        return from_json(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _completed(config: dict[str, Any]) -> dict[str, Any]:
+    """A saved configuration with the defaults of fields that its version did not have, if this one knows its fields."""
+    try:
+        return as_json(from_json(config))
+    except ConfigError:
+        return config
+
+
 def start_accelerator(experiment: Experiment, out: Path, resolved: dict[str, Any]) -> Accelerator:
-    """Devices and trackers, ready to train; the run's folder has its configuration."""
+    """Set up devices and trackers, and write ``config.json`` into the run's folder.
+
+    Raises :class:`ConfigError` for a tracker that is not installed, and as :func:`new_accelerator`.
+    """
     tracker = None if experiment.tracker == "none" else experiment.tracker
-    # accelerate leaves out a tracker that is not there without a word.
+    # accelerate silently leaves out a tracker that is not installed.
     if tracker and tracker not in [known.value for known in get_available_trackers()]:
         raise ConfigError(f"tracker: {tracker} is not installed: pip install {tracker}, or --tracker none")
     accelerator = new_accelerator(experiment.precision, tracker, out)
@@ -70,23 +106,32 @@ def start_accelerator(experiment: Experiment, out: Path, resolved: dict[str, Any
 
 
 def new_accelerator(precision: str, tracker: str | None = None, out: Path | None = None) -> Accelerator:
-    """Devices for a run, as if there had been none before it in this process."""
+    """Devices for a run, whatever earlier runs of this process used.
+
+    Raises :class:`ConfigError` for processes that would each train alone, all into one folder.
+    """
     AcceleratorState._reset_state(reset_partial_state=True)
     # Some backbones of the hub have parameters that features do not depend on.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=out, kwargs_handlers=[unused])
+    # accelerate silently leaves processes apart where it finds no GPU and was not told to use CPUs.
+    if (started := int(os.environ.get("WORLD_SIZE", "1"))) > accelerator.num_processes:
+        raise ConfigError(
+            f"{started} processes were started, but there is no GPU for them: set ACCELERATE_USE_CPU=true to train on"
+            " CPUs, or start one process"
+        )
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
 
 
 def device_name(device: torch.device) -> str:
-    """As results have it: the model of a GPU, else the kind of device."""
+    """A device as results name it: the model of a GPU, else the type of the device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def build_network(experiment: Experiment, saved: Checkpoint | None, last: Path, device: torch.device) -> PoseNet:
-    """The network with its first weights, those that ``last`` held where a run goes on, ready for the device."""
+    """The network on its device, with its first weights or those of ``saved``, which was read from ``last``."""
     network = _saved_network(experiment, saved, last) if saved else _first_network(experiment)
     network.to(device)
     if device.type == "cpu" and experiment.precision == "bf16":
@@ -103,7 +148,7 @@ def _saved_network(experiment: Experiment, saved: Checkpoint, last: Path) -> Pos
 
 
 def _first_network(experiment: Experiment) -> PoseNet:
-    """The network as a run begins with it: fresh, pre-trained, or with the weights of ``start_from``."""
+    """The network with its first weights: random, pre-trained, or those of ``start_from``."""
     if experiment.start_from is None:
         return PoseNet(experiment.model)
     start = find_checkpoint(Path(experiment.start_from))
@@ -118,9 +163,9 @@ def _first_network(experiment: Experiment) -> PoseNet:
 
 
 def _require_same_network(there: ModelConfig, experiment: Experiment, start: Path) -> None:
-    """Raises :class:`ConfigError` for a network that is not that of its first weights.
+    """Raises :class:`ConfigError` if ``there``, the network that ``start`` holds, is not the experiment's.
 
-    Sizes of crops and Gaussians are free: no weight depends on them. So is where weights before those came from.
+    The sizes of crops and Gaussians may differ, as no weight depends on them, and so may the origin of older weights.
     """
     free = ["weights", "input_size", "sigma", *(["head", "skeleton"] if experiment.start_with == "backbone" else [])]
     theirs, ours = (
@@ -135,10 +180,10 @@ def _require_same_network(there: ModelConfig, experiment: Experiment, start: Pat
 
 
 def continued_model(experiment: Experiment, last: Path | None) -> ModelConfig:
-    """The network that fits the weights of ``start_from``, or those of ``last`` where a run goes on.
+    """The network that fits the weights of ``start_from`` or, in a resumed run, those of its checkpoint ``last``.
 
-    With ``start_with`` "backbone" only that is theirs; head, joints and sizes are the experiment's. Raises
-    :class:`DataError` where there is no checkpoint.
+    With ``start_with`` "backbone" the backbone alone comes from ``start_from``; head, joints and sizes are the
+    experiment's. Raises :class:`DataError` where there is no checkpoint.
     """
     if experiment.start_from is None:
         return experiment.model
@@ -150,7 +195,7 @@ def continued_model(experiment: Experiment, last: Path | None) -> ModelConfig:
 
 
 def joints_trained_before(experiment: Experiment, saved: Checkpoint | None, skeleton: Skeleton) -> set[str]:
-    """Joints that the first weights have learnt: in the run that goes on, or where they come from with their head."""
+    """Joints that the network was trained on before: by the resumed run, or by ``start_from`` if its head is kept."""
     if saved:
         return set(trained_joints(saved.header, skeleton))
     if experiment.start_from is None or experiment.start_with == "backbone":
@@ -159,7 +204,7 @@ def joints_trained_before(experiment: Experiment, saved: Checkpoint | None, skel
 
 
 def labelled_joints(mixture: Mixture) -> set[str]:
-    """Canonical joints that a picture of the mixture has labelled, with their mirrored ones, as crops are mirrored."""
+    """Canonical joints that a picture of the mixture has labelled, and their mirror images, as crops are mirrored."""
     seen: set[str] = set()
     for data, index, rows in zip(mixture.data, mixture.indexes, mixture.rows):
         if data.weight > 0:
@@ -171,11 +216,10 @@ def labelled_joints(mixture: Mixture) -> set[str]:
 def label_digests(
     mixtures: Mapping[int, Mixture], experiment: Experiment, saved: Checkpoint | None, last: Path
 ) -> list[list[str]]:
-    """Digests of the labels of each stage's data sets, in their order; of stages that are over those of ``saved``.
+    """Digests of the labels of each stage's data sets, in order; for stages that are over, those of ``saved``.
 
-    Where data lie does not matter to a run that goes on, but one line says if they have moved. Raises
-    :class:`ConfigError` for a data set whose labels are not those that the run began with; an earlier version's digests
-    do not tell.
+    A resumed run may find its data in other folders, which is logged. Raises :class:`ConfigError` for a data set whose
+    labels are not those that the run began with; digests of an earlier version's form are not compared.
     """
     before = saved.header.get("labels", []) if saved else []
     digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
@@ -205,7 +249,7 @@ def _forms(digests: list[list[str]]) -> set[str]:
 
 
 def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool) -> None:
-    """``there`` and ``here``: configurations; ``compared``: whether the labels were."""
+    """Log data sets that lie elsewhere than in the saved run. ``compared``: whether their labels were compared."""
     if moved := list(differences(_roots(there), _roots(here), "stages")):
         known = "their labels are the same" if compared else "the checkpoint does not say which labels they had"
         logger.info("data have moved, %s: %s", known, first_few(moved, DIFFERENCES))
@@ -216,7 +260,10 @@ def _roots(config: dict[str, Any]) -> list[Any]:
 
 
 def stage_codec(network: PoseNet, stage: Stage) -> HeatmapCodec:
-    """The network's codec at the size of the stage's crops; the Gaussians cover the same part of the person."""
+    """The network's codec at the size of the stage's crops; Gaussians cover the same part of a person.
+
+    Raises :class:`ConfigError` for a size that is not a multiple of the backbone's stride.
+    """
     size, stride = stage.input_size, network.backbone.levels[-1].stride
     if size is None:
         return network.codec

@@ -1,16 +1,19 @@
-"""Where a run is and how far its stage goes, how fast it is, what it has cost so far, and what trackers hear of it."""
+"""Where a run is, where its stage ends, how fast it trains, what it has cost so far, and what trackers are sent."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from torch import Tensor
+
 from headstart.budget import Budget
 from headstart.experiment import Stage
-from headstart.protocols import METRICS, PROTOCOLS
+from headstart.losses import LOSSES
+from headstart.protocols import METRICS, PROTOCOLS, is_own, protocol
 from headstart.results import StageCost
 
 
@@ -22,24 +25,24 @@ class Progress:
     step: int = 0
     """Steps done in this stage."""
     seconds: float = 0.0
-    """Spent training in this stage."""
+    """Spent training in this stage, without validations and checkpoints."""
     updates: int = 0
     """Steps done in all stages."""
     best: float | None = None
     best_of: str = ""
-    """What scored it: the first validation of the experiment."""
+    """What gave that score: the first validation of the experiment."""
     unreadable: list[str] = field(default_factory=list)
     costs: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self, stage: Stage, batch_size: int) -> dict[str, Any]:
-        """How every row of the history begins."""
+        """The first entries of every row of the history."""
         return {"stage": stage.name, "step": self.step, "samples": self.step * batch_size}
 
     def end_stage(
         self, stage: Stage, people: list[int], labels: list[str], batch_size: int, flops_per_sample: float
     ) -> None:
-        """Note what the stage has cost, on whom and which labels, and stand at the beginning of the next one."""
+        """Add the stage's cost, people and labels (of each of its data sets), and go to the start of the next stage."""
         samples = self.step * batch_size
         cost = StageCost(stage.name, self.step, samples, samples * flops_per_sample, self.seconds, people, labels)
         self.costs.append(asdict(cost))
@@ -56,7 +59,7 @@ class Goal:
 
     @classmethod
     def of(cls, budget: Budget, batch_size: int, epoch_length: int, flops_per_sample: float) -> Goal:
-        """The goal that spends a budget; whole steps, unless it is in seconds."""
+        """The goal of a budget, rounded to whole steps unless it is in seconds."""
         steps = budget.steps(batch_size, epoch_length, flops_per_sample)
         if steps is not None:
             return cls(steps * batch_size, "images", batch_size)
@@ -73,7 +76,7 @@ class Goal:
         return progress.seconds if self.timed else progress.step * self.batch_size
 
     def share(self, progress: Progress) -> float:
-        """The same as a share of ``total``."""
+        """The share of ``total`` that is done; above 1 where more was done than it says now."""
         return self.at(progress) / self.total
 
     def reached(self, progress: Progress) -> bool:
@@ -82,25 +85,49 @@ class Goal:
 
 
 class Meter:
-    """Speed of training since it was last read, and how much of that time went into waiting for data."""
+    """Speed of training since it was last read, and how much of that time went into waiting for data.
 
-    def __init__(self, samples: int) -> None:
-        self.samples, self.began, self.waited = samples, time.perf_counter(), 0.0
+    ``samples`` and ``seconds`` of training are those of the stage so far.
+    """
+
+    def __init__(self, samples: int, seconds: float) -> None:
+        self.samples, self.seconds, self.waited = samples, seconds, 0.0
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around what waits for data."""
+        """Count the time inside this context as waiting for data."""
         began = time.perf_counter()
         yield
         self.waited += time.perf_counter() - began
 
-    def read(self, samples: int) -> tuple[float, float]:
-        """Samples a second and the share of waiting since the last time, now that ``samples`` are done."""
-        now = time.perf_counter()
-        elapsed = max(now - self.began, 1e-9)
+    def read(self, samples: int, seconds: float) -> tuple[float, float]:
+        """Samples a second, and the share of the time spent waiting, since the last reading."""
+        elapsed = max(seconds - self.seconds, 1e-9)
         rate, waiting = (samples - self.samples) / elapsed, self.waited / elapsed
-        self.samples, self.began, self.waited = samples, now, 0.0
+        self.samples, self.seconds, self.waited = samples, seconds, 0.0
         return rate, waiting
+
+
+class Averages:
+    """Means of scalars over the steps since they were last read; a resumed run begins with none.
+
+    The sums stay on their device, so adding to them does not wait for it.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Count one step; each one has the same names."""
+        self.sums = {name: value + self.sums[name] if self.steps else value for name, value in values.items()}
+        self.steps += 1
+
+    def read(self) -> dict[str, Tensor]:
+        """The mean of each, as new tensors."""
+        means = {name: total / self.steps for name, total in self.sums.items()}
+        self.sums, self.steps = {}, 0
+        return means
 
 
 #: Units of losses, by name; squares of errors in maps have none.
@@ -114,14 +141,18 @@ _LOSS_UNITS = {
 
 
 def scalars(row: dict[str, Any], units: bool = False) -> dict[str, float]:
-    """What trackers can plot; names are grouped by stage, and end in their unit with ``units``: ``[mm]``."""
+    """The numbers of a row, for a tracker: ``2d/depth_l1``, by stage, but scores as ``val/h36m_standard``.
+
+    With ``units`` names end in one, and those of scores in their metric: ``val/h36m_standard MPJPE [mm]``.
+    """
     numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "step"}
-    return {f"{row['stage']}/{_tag(name) if units else name}": float(value) for name, value in numbers.items()}
+    return {_tag(name, row["stage"], units): float(value) for name, value in numbers.items()}
 
 
-def _tag(name: str) -> str:
-    """A loss, or the protocol of a score with its metric, and the unit: ``synthetic_wild MPJPE [mm]``."""
-    if name in PROTOCOLS:
-        facts = METRICS[PROTOCOLS[name].metric]
-        return f"{name} {facts.title} [{facts.unit}]"
-    return f"{name} [{_LOSS_UNITS[name]}]" if name in _LOSS_UNITS else name
+def _tag(name: str, stage: str, units: bool) -> str:
+    """A loss, or a score by its name of :func:`~headstart.validation.names_of`, as a tracker shows it."""
+    scored_by = name.partition(" ")[0]
+    if scored_by in PROTOCOLS or (is_own(scored_by) and name not in LOSSES):
+        facts = METRICS[protocol(scored_by).metric]
+        return f"val/{name} {facts.title} [{facts.unit}]" if units else f"val/{name}"
+    return f"{stage}/{name} [{_LOSS_UNITS[name]}]" if units and name in _LOSS_UNITS else f"{stage}/{name}"

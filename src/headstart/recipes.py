@@ -1,26 +1,30 @@
 """Recipes: named functions that return a whole Experiment. Each says its claim, command, cost and measured result.
 
-Backbones are ResNet-50 with random weights, which need no network, but in ``ship`` and ``finetune``; ``--model.weights
-microsoft/resnet-50`` takes ImageNet's from the hub, ``--model.backbone efficientnet_lite0 --model.weights pip`` those
-of a package.
+The backbone is a ResNet-50 with random weights, for which nothing is fetched, except in ``ship`` and ``finetune``.
+``--model.weights microsoft/resnet-50`` takes ImageNet weights from the hub, ``--model.backbone efficientnet_lite0
+--model.weights pip`` those of a package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from traceback import extract_tb
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import SHIPPED
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, HeadstartError, first_line, shortened
 from headstart.experiment import Experiment, Stage, Validation
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, model_skeleton
 from headstart.optimisation import Optimiser, Schedule
+from headstart.preparation import read_config
 from headstart.protocols import protocol
 from headstart.sources import Sources
+from headstart.user_modules import file_of, user_module
 
 
 def zhou2017(sources: Sources) -> Experiment:
@@ -186,7 +190,7 @@ def ship(sources: Sources) -> Experiment:
 def finetune(sources: Sources) -> Experiment:
     """The model that ships, trained further on your own data.
 
-    Claim: what a photo collection or a studio of your own has that ours had not, in minutes to hours. Command:
+    Claim: learns what your photographs or your studio have and our data lacked, in minutes to hours. Command:
     ``headstart train finetune --two-d coco --three-d synthetic_wild synthetic_occluded --root coco=DIR ... --out
     runs/mine``, then ``headstart predict --model runs/mine``; either list may be empty, but without 3D data depth is
     unlearnt (``studio`` from 82 to 92 mm within 1,280 samples). Cost: 48,000 samples of 256 px, two hours of one CPU
@@ -206,7 +210,7 @@ def finetune(sources: Sources) -> Experiment:
 
 
 def _ship_data(sources: Sources, share_2d: float) -> tuple[Data, ...]:
-    """Photographs with their 2D labels, and synthetic people with both."""
+    """Photographs with their 2D labels, and synthetic people with 2D and 3D labels."""
     return (*sources.data(sources.two_d, share_2d, use_3d=False), *sources.data(sources.three_d, 1 - share_2d))
 
 
@@ -218,14 +222,49 @@ RECIPES: dict[str, Callable[[Sources], Experiment]] = {
 
 
 def build(name: str, sources: Sources) -> Experiment:
-    """The experiment of a recipe; raises :class:`ConfigError` naming the recipes there are, or a stage without data."""
-    if name not in RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
-    experiment = RECIPES[name](sources)
+    """The experiment of a recipe, of a user's ``package.module:function``, or of a run's ``config.json``.
+
+    ``sources`` do not change the last. Raises :class:`ConfigError` for an unknown recipe (naming those there are), a
+    function that is no recipe, and a stage without data; for a file as :func:`~headstart.preparation.read_config`.
+    """
+    if name.endswith(".json"):
+        return read_config(Path(name))
+    if name not in RECIPES and ":" not in name:
+        ways = "or name module:function of your own, or the config.json of a run"
+        raise ConfigError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}; {ways}")
+    experiment = RECIPES[name](sources) if name in RECIPES else _own(name, sources)
     for stage in experiment.stages:
         if not stage.data:
             raise ConfigError(f"recipe {name}, stage {stage.name}: no data; name some with --two-d or --three-d")
     return experiment
+
+
+def _own(name: str, sources: Sources) -> Experiment:
+    """The experiment of a user's ``package.module:function``."""
+    module_name, _, function = name.partition(":")
+    module = user_module(module_name, f"recipe {name!r}")
+    where = f"recipe {name!r}: {file_of(module)}"
+    expected = f"expected a function {function} that takes Sources and returns an Experiment; docs/python.md"
+    recipe = getattr(module, function, None)
+    if not callable(recipe):
+        raise ConfigError(f"{where}: {expected}; found {shortened(repr(recipe))}")
+    try:
+        experiment = recipe(sources)
+    except HeadstartError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"{where}, {_line(error, file_of(module))}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(experiment, Experiment):
+        raise ConfigError(f"{where}: {expected}; it returned {shortened(repr(experiment))}")
+    return experiment
+
+
+def _line(error: Exception, file: str) -> str:
+    """The last line of a file that an error passed."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
+    return f"line {lines[-1]}" if lines else "when called"
 
 
 # Of the training split of Xiao et al. 2018. A published epoch has each of them once, and in stages 2 and 3 one of
@@ -237,7 +276,7 @@ _WARM_COSINE = Schedule("cosine", warmup=0.02)
 
 
 def _has_joints(model: ModelConfig, check: Validation) -> bool:
-    """Whether a model predicts all that a protocol scores (``h36m_zhou2017`` reads MPII's joints)."""
+    """Whether a model predicts all joints that a protocol scores (``h36m_zhou2017`` reads MPII's)."""
     return check.protocol == "h36m_zhou2017" or set(protocol(check.protocol).joints) <= set(model_skeleton(model).names)
 
 

@@ -1,4 +1,4 @@
-"""The records that travel between rooms. Frozen; shapes and units on every field. See geometry.py for axes."""
+"""Records that modules exchange: frozen, shapes and units on every field. See geometry.py for axes."""
 
 from __future__ import annotations
 

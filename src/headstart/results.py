@@ -24,6 +24,8 @@ class Scores:
     """One metric under one protocol."""
 
     protocol: str
+    """Its name, which says so where it is not scored on its own data: ``lsp_pck on my_data.office val``. Scores of one
+    run have different names."""
     description: str
     """Full sentence: data set, split, subset, joints, root, alignment, scale rule, metric."""
     metric: str
@@ -38,6 +40,10 @@ class Scores:
     """The same metric over a part of the joints, e.g. ``visible`` and ``occluded``."""
     others: dict[str, float] = field(default_factory=dict)
     """Companion metrics of the same predictions, e.g. ``pa_mpjpe_mm``."""
+    dataset: str = ""
+    """Data set that was scored; "": not recorded (earlier versions)."""
+    split: str = ""
+    """Split of it."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, which knows no NaN: None stands for it."""
@@ -45,8 +51,9 @@ class Scores:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Scores:
-        """Back from :meth:`to_dict`, or from a file with NaN in it, as earlier versions wrote."""
-        return cls(**_with_nan(plain))
+        """Back from :meth:`to_dict`, or from a file of an earlier version (with NaN) or of a later one (with more)."""
+        known = {f.name for f in fields(cls)}
+        return cls(**_with_nan({name: value for name, value in plain.items() if name in known}))
 
 
 @dataclass(frozen=True)
@@ -78,18 +85,19 @@ class RunResult:
     stages: list[StageCost]
     scores: list[Scores]
     history: list[dict[str, Any]] = field(default_factory=list)
-    """One row per log interval: stage, step, samples, flops, losses; validation rows carry metric values."""
+    """One row per log interval: stage, step, samples, flops, losses; validation rows carry metric values, by the name
+    that each has in ``scores``."""
     versions: dict[str, str] = field(default_factory=dict)
     unreadable_images: list[str] = field(default_factory=list)
     processes: int | None = None
-    """That shared the training; None: not recorded."""
+    """Processes that shared the training; None: not recorded."""
     test_labels: dict[str, str] = field(default_factory=dict)
-    """Protocol -> digest of the labels of the split that it scores; empty: not recorded."""
+    """Protocol, by its name in ``scores`` -> digest of the labels that it scores; empty: not recorded."""
     scored_later: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Protocol that came to the study's tests when the run had ended -> ``git_sha`` and ``device`` of its scoring."""
+    """Protocol that was added to the study's tests after the run -> ``git_sha`` and ``device`` of its scoring."""
 
     def not_scored(self, tests: Iterable[str]) -> list[str]:
-        """Those of the protocols that it has no score under."""
+        """Those of the protocols under which it has no score."""
         scored = {score.protocol for score in self.scores}
         return [name for name in tests if name not in scored]
 
@@ -162,15 +170,15 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def form_of(digest: str) -> str:
-    """What stands before a digest's colon: those of one form can be compared. "" for those of earlier versions."""
+    """The part of a digest before its colon: digests of one form can be compared. "" for those of earlier versions."""
     return digest.rpartition(":")[0]
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """The same for content that comes piece by piece: ``path`` is replaced when the block ends without an exception.
+    """:func:`write_atomically` piece by piece: ``path`` is replaced when the block ends without an exception.
 
-    A device or a pipe (``/dev/null``, ``>(jq .)``) is written to as it is: nothing of it can be replaced.
+    A device or a pipe (``/dev/null``, ``>(jq .)``), which cannot be replaced, is written to directly.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         with path.open("wb") as stream:

@@ -1,14 +1,15 @@
-"""What stops a run that has gone wrong: too many unreadable pictures, numbers that are not finite."""
+"""What stops a run that has gone wrong: unreadable pictures, numbers that are not finite, too little memory."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-from headstart.errors import TrainingError
+from headstart.errors import TrainingError, first_line
 from headstart.experiment import Stage
 from headstart.loader import Mixture
 from headstart.models.pose_net import PoseNet
@@ -23,8 +24,10 @@ UNREADABLE_LIMIT, UNREADABLE_SAMPLES = 0.01, 500
 
 
 def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture) -> None:
-    """Count and name pictures that this process could not read; more than 1 % of its samples, in all stages so far,
-    stops the run."""
+    """Record the pictures of a batch that could not be read, and name each once.
+
+    Raises :class:`TrainingError` if they are more than 1 % of the samples of this process in all stages so far.
+    """
     if bool(batch.readable.all()):
         return
     for dataset, row in zip(batch.dataset[~batch.readable].tolist(), batch.row[~batch.readable].tolist()):
@@ -48,9 +51,10 @@ def require_finite(
     sampler: MixtureSampler,
     mixture: Mixture,
 ) -> None:
-    """Raises :class:`TrainingError` naming the first step whose loss is not finite, and what it was made of.
+    """Raises :class:`TrainingError` naming the first step whose loss is not finite, and some of its samples.
 
-    The weights are looked at too: the last step may have spoilt them, which no loss has shown yet.
+    ``pending``: the losses of the last steps. The weights are checked too: the last step may have made them infinite,
+    which only the next loss would show.
     """
     position, what = first_not_finite(pending) if pending else None, "loss is"
     if position is None:
@@ -65,8 +69,23 @@ def require_finite(
     )
 
 
-def first_not_finite(losses: Iterable[Tensor]) -> int | None:
-    """Position of the first loss that is NaN or infinite; one transfer from the device."""
-    values = torch.stack(list(losses))
+def first_not_finite(numbers: Iterable[Tensor]) -> int | None:
+    """Position of the first of some scalar tensors that is NaN or infinite; one transfer from the device."""
+    values = torch.stack(list(numbers))
     bad = (~torch.isfinite(values)).nonzero()
     return int(bad[0]) if len(bad) else None
+
+
+@contextmanager
+def one_line_if_out_of_memory() -> Iterator[None]:
+    """Raises :class:`TrainingError` where the GPU's memory is full, or the system has killed a loader process."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        fix = "Begin anew with a smaller --batch-size or --precision bf16"
+        raise TrainingError(f"{first_line(error)} {fix}") from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        fix = "If memory was full (in a container, /dev/shm), go on with --resume and fewer --workers"
+        raise TrainingError(f"{first_line(error)} {fix}") from error

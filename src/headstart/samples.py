@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.checkpoint import load_model
-from headstart.errors import DataError
+from headstart.errors import DataError, first_line
 from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
 from headstart.geometry import Crop, root_relative
@@ -33,7 +33,7 @@ def write_samples(
 ) -> None:
     """Predict the same few people of each protocol's test set, and write one .npz without pickles.
 
-    With ``add`` what ``path`` holds already stays, and only protocols that it lacks come behind.
+    With ``add`` the protocols in ``path`` are kept, and only those that it lacks are predicted and appended.
 
     Arrays, N people, J joints: ``jpegs`` (bytes of files, one after another) and ``offsets`` (N + 1,); ``keys``,
     ``protocol`` (N,); ``joints`` (J,); ``label_2d``, ``predicted_2d`` (N, J, 2) crop px; ``label_visible`` (N, J) of
@@ -68,8 +68,10 @@ def _parts_of(path: Path) -> dict[str, Any]:
         ends = arrays.pop("offsets")
         del arrays["joints"]
         return {**arrays, "jpegs": np.split(arrays["jpegs"], ends[1:-1])}
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(path, "samples of a cell", found=str(error), fix="Remove it, and run this again") from error
+    except (OSError, EOFError, TypeError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(
+            path, "samples of a cell", found=first_line(error), fix="Remove it and run this again"
+        ) from error
 
 
 def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:

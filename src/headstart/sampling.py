@@ -25,17 +25,20 @@ class Draw:
 
 
 def evenly_spread(length: int, count: int) -> NDArray[np.int64]:
-    """``count`` positions from the first to the last of ``length``; all of them where there are no more."""
+    """``count`` positions, evenly spread from 0 to ``length - 1``; all of them if ``count`` is not smaller."""
     return np.linspace(0, length - 1, min(count, length)).round().astype(np.int64)
 
 
 class MixtureSampler(Sampler[list[Draw]]):
     """An endless stream of batches from several data sets, shared out among processes.
 
-    ``sizes`` people in each data set; ``weights`` their shares of an epoch, which has as many samples as all data sets
-    have people. Every data set is walked through in a new random order each time round, so each of its people comes
-    up once before any comes up twice. ``start_step`` batches are passed over: a resumed run sees the same stream.
-    ``rows`` restricts a data set to some of its people.
+    ``sizes``: people in use of each data set. ``weights``: their shares of an epoch, which has as many samples as there
+    are people. Each data set is passed through in a new random order each time, so every person comes up once before
+    any comes up twice. ``batch_size``: samples of a step over all ``processes``, of which this one is number ``rank``.
+    ``start_step`` batches are skipped: a resumed run sees the same stream. ``rows`` restricts a data set to some of its
+    people.
+
+    Raises :class:`ConfigError` for a batch that cannot be shared evenly, and for a mixture with nothing to draw.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class MixtureSampler(Sampler[list[Draw]]):
         return [draws[i] for i in order]
 
     def batch(self, step: int) -> list[Draw]:
-        """The draws of one step, of all processes; for messages that name what a step contained."""
+        """The draws of one step of all processes, for messages that name its samples."""
         whole = copy(self)
         whole.start_step, whole.rank, whole.processes = step, 0, 1
         return next(iter(whole))
@@ -97,15 +100,16 @@ class MixtureSampler(Sampler[list[Draw]]):
             counts = np.maximum(np.floor(owed), 0).astype(np.int64)
             missing = self.epoch_length - int(counts.sum())
             most_owed = np.argsort(counts - owed, kind="stable")
-            if missing < 0:  # data sets of less than one draw an epoch are ahead: others wait
+            if missing < 0:  # a data set is ahead of its share and cannot give draws back, so others draw one less
                 most_owed = most_owed[::-1][counts[most_owed[::-1]] > 0]
             counts[most_owed[: abs(missing)]] += np.sign(missing)
             self._totals.append(self._totals[-1] + counts)
         return self._totals[epochs]
 
     def _rows(self, dataset: int, size: int, begin: int, end: int) -> list[int]:
+        """Rows of the draws ``begin`` to ``end - 1`` of a data set; a lap is once through all of it."""
         rows: list[int] = []
-        for lap in range(begin // size, -(-end // size) if end > begin else begin // size):
+        for lap in range(begin // size, -(-end // size)):
             order = np.random.default_rng([self.seed, dataset, lap, 1]).permutation(size)
             rows += order[max(begin - lap * size, 0) : end - lap * size].tolist()
         allowed = self.rows[dataset] if self.rows is not None else None

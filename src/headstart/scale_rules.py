@@ -1,6 +1,6 @@
 """From predicted pixels to mm by the true depth of the pelvis (Sun et al. 2018; see protocols.METRICS).
 
-That uses labels, for scores alone; a picture without labels is lifted in lifting.py.
+This needs labels and is for scores only; lifting.py does it for pictures without labels.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _PELVIS = CANONICAL.index("pelvis")
 
 
 def lift_with_labels(predictions: Predictions, people: Sequence[Annotation]) -> NDArray[np.float64]:
-    """Predicted poses (N, J, 3) in mm, camera axes, to be taken relative to the root; NaN for who has no 3D label.
+    """Predicted poses (N, J, 3) in mm, camera axes, to be taken relative to the root; NaN for people without 3D labels.
 
-    Raises :class:`DataError` for somebody in 3D of whom neither a camera nor the picture says how large they are in it.
+    Raises :class:`DataError` for somebody with 3D labels whose scale neither a camera nor 2D labels give.
     """
     pixels = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1).astype(np.float64)
     return np.stack([_back_project(pose, person) for pose, person in zip(pixels, people)])
 
 
 def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.float64]:
-    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis; NaN where that is.
+    """One pose (J, 3) from image px and depth px to camera mm at the true depth of the pelvis; NaN if that is NaN.
 
-    Without a camera (some distributions have none) by the label's own px per mm, as in weak perspective.
+    Without a camera (some distributions have none) by the labels' px per mm, as in weak perspective.
     """
     if person.camera_xyz is None:
         return np.full_like(pose, np.nan)
@@ -46,20 +46,20 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
 
 
 def xyz_labels(people: Sequence[Annotation]) -> NDArray[np.float64]:
-    """3D labels (N, canonical joints, 3) in mm, camera axes; NaN for who has none."""
+    """3D labels (N, canonical joints, 3) in mm, camera axes; NaN for people without."""
     nothing = np.full((len(CANONICAL), 3), np.nan)
     return np.array([nothing if one.camera_xyz is None else one.camera_xyz for one in people], np.float64)
 
 
 def labels_give_scale(xyz: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whose (N,) labels ``xyz`` (N, canonical joints, 3) mm have a pelvis.
+    """Whether (N,) labels ``xyz`` (N, canonical joints, 3) mm have a pelvis.
 
-    The others have no pose in mm, for which the model is not to blame: no metric may count them.
+    People without one get no pose in mm, through no fault of the model; metrics must leave them out.
     """
     return np.asarray(np.isfinite(xyz[:, _PELVIS]).all(-1))
 
 
 def have_scale(people: Sequence[Annotation]) -> bool:
-    """Whether it is known of everybody in 3D how large they are in the picture, or could be with a pelvis labelled."""
+    """Whether a camera or 2D labels give the scale of everybody with 3D labels (the pelvis may still be missing)."""
     without = (one for one in people if one.camera_xyz is not None and one.camera is None)
     return all(image_pixels_per_mm(one) > 0 for one in without)

@@ -1,6 +1,6 @@
-"""A model on disk, or predictions of any system, to scores under a protocol.
+"""Scores of a model on disk, or of the predictions of any system, under a protocol.
 
-With a model come the predictions and a picture of them on the side.
+Of a model, the predictions and a picture of them can be written too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.checkpoint import find_checkpoint, load_model
+from headstart.coco_results import require_coco, write_coco_results
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
@@ -50,6 +51,7 @@ def evaluate_checkpoint(
     limit: int | None = None,
     predictions_path: str | Path | None = None,
     picture_path: str | Path | None = None,
+    coco_results_path: str | Path | None = None,
 ) -> Scores:
     """Predict and score; the arguments are those of ``headstart eval``.
 
@@ -63,6 +65,8 @@ def evaluate_checkpoint(
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
     network = _load(path)
+    if coco_results_path:
+        require_coco(wanted, index, network[1].skeleton.names, limit)
     rehearse_scoring(index, wanted, rows, network[1].skeleton.names)
     predictions = _predict(
         network,
@@ -79,6 +83,8 @@ def evaluate_checkpoint(
     predictions = replace(predictions, about={**predictions.about, **about})
     if predictions_path:
         predictions.save(Path(predictions_path))
+    if coco_results_path:
+        write_coco_results(Path(coco_results_path), predictions, Path(root), wanted.split)
     if picture_path:
         write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
     return score(predictions, index, wanted, rows)
@@ -132,7 +138,7 @@ def _require_same_split(path: Path, made: Predictions, wanted: Protocol) -> None
 
 
 def _require_no_others(path: Path, made: Predictions, index: AnnotationIndex) -> None:
-    """Whoever is predicted must be one of the split's people: another key is a mistake in all of them."""
+    """Every key must be that of one of the split's people: an unknown one means that all keys may be wrong."""
     keys = set(index.column("key"))
     unknown = [key for key in made.keys if key not in keys]
     if unknown:

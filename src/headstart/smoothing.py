@@ -8,8 +8,8 @@ Systems", CHI 2012. A first-order low-pass filter, whose cutoff frequency grows 
     cutoff   = min_cutoff + beta * |speed|
     x_smooth = alpha(cutoff) * x + (1 - alpha(cutoff)) * x_smooth_last
 
-It is causal: a smooth frame never depends on later ones, and comes late. Of a whole recording :func:`both_ways` takes
-the lag away.
+It is causal: a smooth frame does not depend on later ones, and lags. For a whole recording :func:`both_ways` filters
+without lag.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class OneEuro:
     """Parameters of the filter, for a signal in any unit u."""
 
     min_cutoff_hz: float = 1.0
-    """Cutoff of a signal at rest: lower is steadier and slower."""
+    """Cutoff of a signal at rest: a lower one smooths more and lags more."""
     beta: float = 1.0
     """Hz of cutoff gained per u/s of speed: higher follows fast movement with less lag."""
     derivative_cutoff_hz: float = 1.0
@@ -46,7 +46,7 @@ class OneEuro:
 
 
 class OneEuroFilter:
-    """Filters an array of one shape, sample by sample, each coordinate for itself."""
+    """Filters arrays of one shape, sample by sample, each coordinate independently."""
 
     def __init__(self, parameters: OneEuro | None = None) -> None:
         self.parameters = parameters or OneEuro()
@@ -55,7 +55,7 @@ class OneEuroFilter:
         self._time_s = 0.0
 
     def __call__(self, sample: Array, time_s: float) -> Array:
-        """The smooth value at ``time_s``; the first sample is its own. Times that do not grow return the last value."""
+        """The smooth value at ``time_s``; the first is the sample itself. If time does not grow, the last value."""
         if self._value is None or self._speed is None:
             self._value, self._speed, self._time_s = sample, np.zeros_like(sample), time_s
             return sample
@@ -73,15 +73,15 @@ def weight(cutoff_hz: Array | float, elapsed_s: float) -> Array | float:
     return 1.0 / (1.0 + 1.0 / (2 * math.pi * cutoff_hz * elapsed_s))
 
 
-#: Seconds by which a recording goes on at its ends: three time constants of the slowest default.
+#: Seconds by which a recording is extended at both ends: three time constants of the slowest default.
 _BEYOND_S = 1.0
 
 
 def both_ways(samples: Array, frames_per_second: float, parameters: OneEuro) -> Array:
-    """A whole recording ``samples`` (N, ...), evenly spaced, filtered forwards and then backwards.
+    """A whole recording ``samples`` (N, ...), N > 0, evenly spaced, filtered forwards and then backwards.
 
-    What the first way brings late the second brings early: the result lags behind nothing, and shakes less than after
-    one way. Beyond its ends the recording goes on turned by half a turn about them, so that even movement stays even.
+    The lags of the two passes cancel, and the result is smoother than after one. At its ends the recording is extended
+    by its point reflection, so that movement of constant speed stays unchanged.
     """
     beyond = math.ceil(_BEYOND_S * frames_per_second)
     whole = np.pad(samples, [(beyond, beyond)] + [(0, 0)] * (samples.ndim - 1), "reflect", reflect_type="odd")
@@ -113,8 +113,8 @@ Points = dict[str, Point3]
 class PoseSmoother:
     """Smooths one person's joints by name.
 
-    A joint not seen for ``forget_s`` seconds starts anew, unless it was seen in the frame just before: ``before_s``,
-    where that frame's time is known.
+    The filter of a joint that was not seen for ``forget_s`` seconds starts again, unless the joint was in the frame
+    before (at ``before_s``, if known).
     """
 
     keypoints: OneEuro = KEYPOINTS
@@ -122,15 +122,15 @@ class PoseSmoother:
     path: OneEuro = PATH
     forget_s: float = 0.5
     before_s: float = math.inf
-    """Time of the frame before the one that comes next, whoever was in it."""
+    """Time of the frame before the one that is smoothed next, with this person or without."""
     _filters: dict[tuple[str, str], OneEuroFilter] = field(default_factory=dict)
     _seen: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def smooth_keypoints(self, points: Points, box_side: float, time_s: float) -> Points:
-        """Joint -> (x, y, confidence) in image px; the confidence passes. ``box_side``: px, unit of speed."""
+        """Joint -> (x, y, confidence) in image px; confidence is unchanged. ``box_side`` px is the unit of speed."""
         smooth = {}
         for name, (x, y, confidence) in points.items():
-            # The unit of a track must not change under way: positions would jump. Speed alone is measured in it.
+            # Only beta is scaled: positions in a unit that changes from frame to frame would jump.
             parameters = OneEuro(
                 self.keypoints.min_cutoff_hz,
                 self.keypoints.beta / max(box_side, 1.0),
@@ -145,7 +145,7 @@ class PoseSmoother:
         return {name: self._metres("3d", name, self.xyz, point, time_s) for name, point in points.items()}
 
     def smooth_path(self, pelvis: Point3, time_s: float) -> Point3:
-        """Where the person is: the pelvis (x, y, z) mm, camera at the origin."""
+        """Position of the pelvis (x, y, z) mm, camera at the origin."""
         return self._metres("path", "pelvis", self.path, pelvis, time_s)
 
     def _metres(self, kind: str, name: str, parameters: OneEuro, point: Point3, time_s: float) -> Point3:

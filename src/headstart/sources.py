@@ -13,7 +13,7 @@ from headstart.loader import Data
 
 #: Data set -> the split that training uses, where it is not "train".
 TRAIN_SPLIT = {"coco": "train2017"}
-#: Data set -> the protocol that scores it; one that is not here says so itself (:func:`headstart.datasets.validation`).
+#: Data set -> the protocol that scores it; users' adapters define theirs (:func:`headstart.datasets.validation`).
 PROTOCOL_OF = {
     "mpii": "mpii_pckh",
     "lsp": "lsp_pck",
@@ -29,7 +29,7 @@ PROTOCOL_OF = {
     "synthetic_studio": "synthetic_studio",
     "synthetic_occluded": "synthetic_occluded",
 }
-#: Where 3D labels are learnt, those are what is scored.
+#: The same for a data set whose 3D labels are trained on, where that is another protocol.
 PROTOCOL_3D_OF = {"synthetic_wild": "synthetic_wild"}
 
 
@@ -47,10 +47,15 @@ class Sources:
     """Data sets that have no split to score: they are trained on alone."""
 
     def __post_init__(self) -> None:
-        """Raises :class:`ConfigError` for an ``unscored`` data set that is not one of those drawn from."""
+        """Raises :class:`ConfigError` for ``unscored`` data sets that are not drawn from, and for unknown ``roots``."""
         if others := [name for name in self.unscored if name not in (*self.two_d, *self.three_d)]:
             named = ", ".join((*self.two_d, *self.three_d))
             raise ConfigError(f"--unscored {' '.join(others)}: expected data sets that are trained on: {named}")
+        if others := [name for name in self.roots if not datasets.is_known(name)]:
+            known = ", ".join(datasets.DATASETS)
+            raise ConfigError(
+                f"--root {others[0]}=DIR: expected a data set ({known}) or a module such as my_data.office"
+            )
 
     def data(self, names: tuple[str, ...], share: float = 1.0, use_3d: bool = True) -> tuple[Data, ...]:
         """Training splits of the data sets, ``share`` of the draws divided among them equally."""

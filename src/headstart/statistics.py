@@ -2,14 +2,16 @@
 
 A study has few seeds, so the limits of each figure matter and are stated beside it:
 
-* The **t interval** takes the values of the seeds as normal. It is wide for few seeds, and honestly so.
-* The **bootstrap interval** (percentile) resamples the seeds and cannot leave the range seen: of three, too narrow.
-* Tests are **paired** (the same seed in both arms makes a pair) or **Welch's** (seeds are unrelated, variances are each
-  arm's own). A study says which before its cells are run (:data:`SignificanceTest`).
-* A **permutation test** stands beside either. Of pairs it flips signs and assumes nothing but symmetry; with n seeds
-  its p cannot fall below ``2 / 2**n`` (0.25 for 3). Without pairs it deals all values to the two arms in every way
-  (0.1).
-* A table of many comparisons is corrected by **Holm's** step-down method, which holds the chance of any false finding.
+* The **t interval** assumes that the values of the seeds are normal. It is wide for few seeds.
+* The **bootstrap interval** (percentile) resamples the seeds and stays within their range: too narrow for few seeds.
+* Tests are **paired** (the two cells of a seed are a pair) or **Welch's** (seeds are unrelated, each arm has a variance
+  of its own). A study says which before its cells are run (:data:`SignificanceTest`).
+* A **permutation test** is given beside either. With pairs it flips signs, and assumes that differences are symmetric
+  about 0 if the arms are equal; with n seeds its p cannot fall below ``2 / 2**n`` (0.25 for 3). Without pairs it
+  assigns all values to the two arms in every way, and assumes one distribution for both if they are equal; its p
+  cannot fall below 2 over the number of ways (0.1 for 3 seeds an arm).
+* A table of many comparisons is corrected by **Holm's** step-down method, which bounds the probability of any false
+  finding.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from headstart.results import Better
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
-#: So many patterns of a permutation test are all tried; of more, 100,000 are drawn.
+#: A permutation test tries all of up to so many patterns; of more, it draws 100,000.
 _EXACT_UP_TO, _DRAWN = 2**16, 100_000
 
 SignificanceTest = Literal["paired", "welch"]
@@ -81,7 +83,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class PairedDifference(Summary):
-    """First minus second, seed by seed; the interval is not corrected for many comparisons."""
+    """First minus second, seed by seed. The interval is not corrected for multiple comparisons."""
 
     @cached_property
     def p(self) -> float:
@@ -96,7 +98,7 @@ class PairedDifference(Summary):
 
 @dataclass(frozen=True)
 class WelchDifference:
-    """Mean of the first arm minus that of the second, seeds unrelated; the interval is not corrected either."""
+    """Mean of the first arm minus that of the second, seeds unrelated. The interval is not corrected either."""
 
     first: Summary
     second: Summary
@@ -122,7 +124,7 @@ class WelchDifference:
 
     @cached_property
     def bootstrap(self) -> Interval:
-        """Percentile bootstrap, 95 %, each arm drawn by itself: too narrow for few seeds."""
+        """Percentile bootstrap, 95 %, each arm resampled by itself: too narrow for few seeds."""
         return bootstrap_interval(self.first.values, less=self.second.values)
 
     @cached_property
@@ -132,7 +134,7 @@ class WelchDifference:
 
     @cached_property
     def permutation_p(self) -> float:
-        """Two-sided test over all ways to deal the values to the two arms."""
+        """Two-sided test over all ways to assign the values to the two arms."""
         return permutation_p(self.first.values, self.second.values)
 
     @property
@@ -164,7 +166,7 @@ def t_interval(values: ArrayLike) -> Interval:
 def bootstrap_interval(values: ArrayLike, resamples: int = 10_000, less: ArrayLike | None = None) -> Interval:
     """95 % percentile bootstrap of the mean of (n,), the same at every call; NaN for n = 1.
 
-    With ``less`` (m,) of the difference between the two means, each drawn by itself.
+    With ``less`` (m,), of the mean of ``values`` minus that of ``less``, each resampled by itself.
     """
     arms = [_finite(arm) for arm in (values, less) if arm is not None]
     if min(map(len, arms)) < 2:
@@ -207,7 +209,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
 
 
 def permutation_p(first: ArrayLike, second: ArrayLike) -> float:
-    """Share of the ways to deal all values to arms of (n,) and (m,) whose means lie at least as far apart as here."""
+    """Share of the ways to assign all values to arms of (n,) and (m,) whose means are at least as far apart as here."""
     ours, theirs = _finite(first), _finite(second)
     numbers = np.concatenate([ours, theirs])
     numbers -= numbers.mean()  # then the sum of one arm tells how far apart the means are
@@ -221,7 +223,7 @@ def permutation_p(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def least_permutation_p(seeds: int, test: SignificanceTest) -> float:
-    """Below this no permutation test of so many seeds an arm can fall."""
+    """The least p that a permutation test of so many seeds an arm can have."""
     return 2 / (2**seeds if test == "paired" else comb(2 * seeds, seeds))
 
 
@@ -237,12 +239,12 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def is_better(mean_difference: float, better: Better) -> bool:
-    """Whether a difference (first minus second) speaks for the first."""
+    """Whether a difference (first minus second) is in favour of the first."""
     return mean_difference < 0 if better == "lower" else mean_difference > 0
 
 
 def sentence(difference: Difference, unit: str, p_adjusted: float, comparisons: int = 1) -> str:
-    """What a difference says, in words: its direction, size, interval, seeds and p; or that it says nothing.
+    """A difference in words: direction, size, interval, seeds and p; whether it is significant.
 
     For example ``lower by 12.3 mm (95 % interval 5.0 to 19.6, n = 3 seeds, p = 0.01 after Holm over 4)``.
     """

@@ -1,4 +1,4 @@
-"""A study: one model trained in several ways at the same cost, over seeds. Here is what a study is made of.
+"""What a study is made of: arms, cells and grids. A study trains one model in several ways at the same cost.
 
 A study is typed Python: a file ``studies/NAME/study.py`` that sets ``STUDY = Study(...)``. Cells that are compared
 share everything but their arm: model, 3D data, loss weights, optimiser, augmentation, evaluation, and the total of
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import traceback
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,24 +23,34 @@ from headstart.errors import ConfigError, HeadstartError, first_line, shortened
 from headstart.losses import LOSSES
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
-from headstart.protocols import PROTOCOLS
+from headstart.protocols import unknown_protocols
 from headstart.statistics import SignificanceTest
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to spend the budget."""
+    """A way to spend the budget: a first stage on 2D data or none, then the main stage, which has 3D data."""
 
     description: str
     pretrains: bool
     """A first stage on 2D data alone takes ``share_2d`` of the budget."""
     mixes: bool
-    """The other stage draws 2D and 3D data one to one; else 3D data alone."""
+    """The main stage draws 2D and 3D data; else 3D data alone."""
+    share_of_2d_in_mixture: float = 0.5
+    """Wherever 2D and 3D data are mixed, this share of the samples is 2D."""
+    freeze_stride: int | None = None
+    """:attr:`Stage.freeze_stride` after the first stage (32: a whole ResNet). Steps cost less, so there are more."""
+    learning_rate_factor: float = 1.0
+    """Times the study's learning rate, after the first stage."""
+
+    def __post_init__(self) -> None:
+        """Raises :class:`ConfigError` for values that cannot be trained with."""
+        if not 0 < self.share_of_2d_in_mixture < 1 or not self.learning_rate_factor > 0:
+            raise ConfigError(f"expected share_of_2d_in_mixture above 0 and below 1, a factor above 0; got {self}")
 
 
-#: Name -> arm. Every arm can end in a geometric stage: 2D and 3D data one to one at a tenth of the rate, with the
-#: geometric loss on what has no depth labels. Without 2D data there is none such: 3D alone with the stage is what the
-#: lower rate does by itself.
+#: Name -> arm. Every arm can end in a geometric stage: 2D and 3D data at a tenth of the learning rate, with the
+#: geometric loss on samples without depth labels (3D alone has none: there it shows what the lower rate does).
 ARMS = {
     "3d_alone": Arm("3D data alone, from the start to the end", pretrains=False, mixes=False),
     "2d_then_3d": Arm("2D data first, then 3D data alone", pretrains=True, mixes=False),
@@ -102,26 +113,26 @@ class Study:
     question: str
     models: Mapping[str, ModelConfig]
     samples: Mapping[str, int]
-    """Model -> training samples that one cell sees; times FLOPs a sample that is the budget of every arm."""
+    """Model -> training samples that one cell sees; times FLOPs per sample that is the budget of every arm."""
     grids: tuple[Grid, ...]
     tests: tuple[str, ...]
-    """Protocols that score every cell at its end and along its way."""
+    """Protocols that score every cell, at its end and while it trains."""
     baseline: str = "3d_alone"
     main: str = "2d_then_3d"
     """The arm that the report sets against the baseline first."""
     significance_test: SignificanceTest = "paired"
-    """The t-test that arms are compared by: paired by seed, or Welch's, which finds more where the two arms of a seed
-    hardly correlate. To be chosen before anything is run."""
+    """The t-test that compares arms: paired by seed, or Welch's, which has more power where the two arms of a seed
+    hardly correlate. Choose it before the first cell is run."""
     roots: Mapping[str, str] = field(default_factory=dict)
     """Data set -> folder, where it is not data/NAME."""
     splits: Mapping[str, str] = field(default_factory=dict)
     """Data set -> training split, where it is not the usual one."""
     losses: Mapping[str, float] = field(default_factory=lambda: {"heatmap_cross_entropy": 1.0, "depth_smooth_l1": 20.0})
-    """Of every stage of every arm: what a 2D sample has no label for weighs nothing."""
+    """Of every stage of every arm. A sample without a depth label has weight 0 in the losses of depth."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=lambda: Schedule("cosine", warmup=0.05))
     geometric_share: float = 0.1
-    """Of the budget, taken from the last stage, where a cell has the geometric stage."""
+    """Share of the budget that the geometric stage of a cell takes from the stage before it."""
     geometric_loss: float = 0.1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     batch_size: int = 32
@@ -130,18 +141,20 @@ class Study:
     channels_last: bool = True
     workers: int = 1
     curve_points: int = 8
-    """Validations along a cell's way."""
+    """Validations while a cell trains."""
     curve_people: int = 100
-    """People of each test that a point of the curves is made of."""
+    """People of each test that are scored at each of these validations."""
     sheets: tuple[str, ...] = ()
-    """Protocols of which pictures are kept for the report; only sets whose pictures may be passed on."""
+    """Protocols whose pictures are kept for the report: only of data sets that may be redistributed."""
+    arms: Mapping[str, Arm] = field(default_factory=lambda: ARMS)
+    """Name -> arm, for the grids. ``{**ARMS, "mine": Arm(...)}`` adds one."""
 
 
 def load_study(name: str) -> Study:
     """``studies/NAME/study.py`` below the working directory, or a path to such a file or its folder.
 
-    Raises :class:`ConfigError`, with the line, for what goes wrong in it, if there is none or it sets no ``STUDY``, and
-    for a study that names what does not exist.
+    Raises :class:`ConfigError` if there is no such file or it sets no ``STUDY``, for an exception raised in it (with
+    its line), and for a study with unknown names.
     """
     if Path(name).suffix == ".py" and Path(name).name != "study.py":
         raise ConfigError(
@@ -155,7 +168,7 @@ def load_study(name: str) -> Study:
         raise ConfigError(f"{path}: expected STUDY = Study(...), found {study!r}")
     try:
         problem = next(_problems(study), None)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         problem = f"a field is not of the type that it has in Study: {first_line(error)}"
     if problem:
         raise ConfigError(f"{path}: {problem}")
@@ -189,48 +202,25 @@ def study_folder(name: str) -> Path:
 
 def cells(study: Study) -> list[Cell]:
     """All cells, each once, the first seeds first: a study that is stopped early is still balanced."""
-    every = itertools.chain.from_iterable(_grid_cells(grid) for grid in study.grids)
+    every = itertools.chain.from_iterable(_grid_cells(grid, study.arms) for grid in study.grids)
     return sorted(dict.fromkeys(every), key=lambda cell: cell.seed)
 
 
-def _grid_cells(grid: Grid) -> Iterable[Cell]:
-    axes = (
-        grid.seeds,
-        grid.backbones,
-        grid.three_d,
-        grid.three_d_limits,
-        grid.arms,
-        grid.two_d,
-        grid.shares_2d,
-        grid.geometric,
-        grid.budgets,
-    )
-    for seed, backbone, three_d, limit, name, two_d, share, geometric, budget in itertools.product(*axes):
-        if name not in ARMS:
-            raise ConfigError(f"arm {name!r}: expected one of {', '.join(ARMS)}")
-        arm = ARMS[name]
+def _grid_cells(grid: Grid, arms: Mapping[str, Arm]) -> Iterable[Cell]:
+    axes = ("seeds", "backbones", "three_d", "three_d_limits", "arms", "two_d", "shares_2d", "geometric", "budgets")
+    every = itertools.product(*(getattr(grid, axis) for axis in axes))
+    for seed, backbone, three_d, limit, name, two_d, share, geometric, budget in every:
+        if name not in arms:
+            raise ConfigError(f"arm {name!r}: expected one of {', '.join(arms)}")
+        arm = arms[name]
         uses_2d = arm.pretrains or arm.mixes
         # Arms that do not use an axis collapse along it: 3D alone is one run, whatever the 2D set.
         own_2d, own_share = two_d if uses_2d else None, share if arm.pretrains else 0.0
         yield Cell(name, backbone, own_2d, three_d, seed, geometric, own_share, limit, budget)
 
 
-def model_of(study: Study, cell: Cell) -> ModelConfig:
-    """The network of a cell; raises :class:`ConfigError` naming the models there are."""
-    if cell.backbone not in study.models:
-        raise ConfigError(f"backbone {cell.backbone!r}: expected one of {', '.join(study.models)}")
-    return study.models[cell.backbone]
-
-
-def samples_of(study: Study, cell: Cell) -> int:
-    """Training samples that a cell sees; raises :class:`ConfigError` for a budget that is not above 0."""
-    if not 0 < cell.budget < float("inf"):
-        raise ConfigError(f"cell {cell.name}: expected a budget above 0, got {cell.budget}")
-    return round(study.samples[cell.backbone] * cell.budget)
-
-
 def _problems(study: Study) -> Iterator[str]:
-    """What is wrong, field by field, for a message: it must not end a study after hours, nor be passed over."""
+    """What is wrong with the fields of a study, which would otherwise end it after hours, or pass unnoticed."""
     # The form first: a string in place of a tuple would be taken letter by letter.
     yield from _malformed(study, ("grids", "tests", "sheets"))
     for grid in study.grids:
@@ -241,9 +231,11 @@ def _problems(study: Study) -> Iterator[str]:
         if not isinstance(model, ModelConfig):
             yield f"models: expected ModelConfig(...) for {name}, got {model!r}"
         yield from _not_offered(model.head, f"model {name}, head, ")
+    yield from (f"arms: expected Arm(...) for {n}, got {a!r}" for n, a in study.arms.items() if not isinstance(a, Arm))
     for part, of in (("", study), ("optimiser, ", study.optimiser), ("schedule, ", study.schedule)):
         yield from _not_offered(of, part)
     yield from _unknown_names(study)
+    yield from _unsuitable_names(study)
     yield from (f"samples: expected above 0 for {name}, got {n!r}" for name, n in study.samples.items() if not n > 0)
     for name in ("batch_size", "curve_points", "curve_people"):
         if getattr(study, name) < 1:
@@ -267,15 +259,24 @@ def _not_offered(of: object, part: str) -> Iterator[str]:
             yield f"{part}{name}: expected one of {choices}, got {getattr(of, name)!r}"
 
 
+def _unsuitable_names(study: Study) -> Iterator[str]:
+    """Names of models and arms that cannot be part of a folder's name, and cells that would share a folder."""
+    for part, names in (("models", study.models), ("arms", study.arms)):
+        yield from (f"{part}: expected names without / and \\, got {name!r}" for name in names if {*name} & {*"/\\"})
+    for name, count in Counter(cell.name for cell in cells(study)).items():
+        if count > 1:
+            yield f"grids: {count} cells would be named {name}: expected shares and budgets that differ in six digits"
+
+
 def _unknown_names(study: Study) -> Iterator[str]:
     for grid in study.grids:
-        yield from unknown("arms", grid.arms, ARMS, "arms")
+        yield from unknown("arms", grid.arms, study.arms, "arms")
         yield from unknown("backbones", grid.backbones, study.models, "its models")
         yield from unknown("backbones", grid.backbones, study.samples, "models that have samples")
         yield from unknown_data_sets("two_d", grid.two_d)
         yield from unknown_data_sets("three_d", grid.three_d)
     yield from unknown("samples", study.samples, study.models, "its models")
-    yield from unknown("tests", study.tests, PROTOCOLS, "protocols")
+    yield from (f"tests: {problem}" for problem in unknown_protocols(study.tests))
     yield from unknown("losses", study.losses, LOSSES, "losses")
     used = dict.fromkeys(arm for grid in study.grids for arm in grid.arms)
     for part in ("baseline", "main"):

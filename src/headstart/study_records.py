@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, DataError
 from headstart.results import RunResult, write_json
-from headstart.study import ARMS, Cell, Study, cells, model_of
-from headstart.study_plan import budget_flops, flops_per_sample
+from headstart.study import ARMS, Arm, Cell, Study, cells
+from headstart.study_plan import budget_flops, flops_per_sample, model_of
 
 
 def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
-    """What stands in ``cell.json`` beside a result: enough for a report that never imports torch."""
+    """Content of ``cell.json``, which lies beside a result."""
     about = {name: value for name, value in asdict(cell).items() if name != "budget"}  # budget_flops says it
     return {
         "study": study.name,
@@ -32,30 +33,40 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
 
 
 def _settings_digest(study: Study) -> str:
-    """Of all that the cells of a study share, so that results of different settings never stand in one table."""
+    """Digest of what all cells of a study share: results of different settings are never compared."""
     shared = [asdict(study.optimiser), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
     rest = [study.batch_size, study.average_decay, study.geometric_share, study.geometric_loss, study.precision]
     return hashlib.sha256(json.dumps([*shared, *rest], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _plan_digest(study: Study, cell: Cell) -> str:
-    """Of what else decides a cell's numbers: its whole network and its first weights, splits, tests. Not of folders."""
+    """Digest of what else decides a cell's numbers: network, initial weights, splits and tests; not folders."""
     splits = {name: study.splits[name] for name in (cell.two_d or "", cell.three_d) if name in study.splits}
     plan: list[Any] = [asdict(model_of(study, cell)), splits, study.tests]
-    if cell.geometric and cell.two_d and not ARMS[cell.arm].mixes:
-        plan.append("2D data in the geometric stage")  # of which it once had none
+    arm = study.arms[cell.arm]
+    if cell.geometric and cell.two_d and not arm.mixes:
+        plan.append("2D data in the geometric stage")  # which had none in earlier versions
+    # Of an arm of this package, earlier versions recorded only the name.
+    if cell.arm not in ARMS or _behaviour(arm) != _behaviour(ARMS[cell.arm]):
+        plan.append(_behaviour(arm))
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _behaviour(arm: Arm) -> dict[str, Any]:
+    """The fields of an arm that differ from their defaults, so that fields added later change no digest of before."""
+    defaults = {one.name: one.default for one in fields(Arm)}
+    return {name: one for name, one in asdict(arm).items() if name != "description" and one != defaults[name]}
+
+
 def study_record(study: Study) -> dict[str, Any]:
-    """What stands in ``study.json``."""
+    """Content of ``study.json``, but for its date."""
     planned = cells(study)
     used = {cell.arm for cell in planned}
     return {
         "name": study.name,
         "title": study.title,
         "question": study.question,
-        "arms": {name: arm.description for name, arm in ARMS.items() if name in used},
+        "arms": {name: arm.description for name, arm in study.arms.items() if name in used},
         "baseline": study.baseline,
         "main": study.main,
         "significance_test": study.significance_test,
@@ -67,11 +78,26 @@ def study_record(study: Study) -> dict[str, Any]:
     }
 
 
-def claim(work: Path, study: Study, cell: Cell) -> None:
-    """Remember which plan's run lies in a working folder, so that its numbers are filed under no other.
+def write_study_record(path: Path, study: Study) -> None:
+    """Bring ``study.json`` up to date. Its ``created`` is the day on which the plan became what it is.
 
-    Tests may have come to the study since. Raises :class:`ConfigError` where the run of another plan lies there, or one
-    that does not say whose it is.
+    Raises :class:`ConfigError` as :func:`require_chosen_before`, :class:`DataError` for a file that is no JSON object.
+    """
+    require_chosen_before(path, study)
+    record, saved = study_record(study), _read(path) if path.is_file() else {}
+    # What an earlier version did not write down makes no other plan.
+    same = all(record.get(name) == value for name, value in saved.items() if name != "created")
+    today = time.strftime("%Y-%m-%d")
+    record["created"] = saved.get("created", today) if same else today
+    if record != saved:
+        write_json(path, record)
+
+
+def claim(work: Path, study: Study, cell: Cell) -> None:
+    """Record in a working folder which plan its run belongs to, so that its result is never filed under another.
+
+    Tests may have been added to the study since. Raises :class:`ConfigError` if the folder holds the run of another
+    plan, or one without a record.
     """
     path = work / "cell.json"
     # On a cluster of several processes the first writes, and the others may come before it.
@@ -95,10 +121,9 @@ def finished(results: Path, study: Study, cell: Cell) -> RunResult | None:
 
 
 def filed(results: Path, study: Study, cell: Cell) -> RunResult | None:
-    """The result of a cell that was trained; tests that came to the study since may be missing in it.
+    """The result of a cell if it is trained; scores under tests that were added to the study since may be missing.
 
-    Raises :class:`ConfigError` if what lies there was made by another plan, or scored under other tests than the
-    study's: its numbers belong to another study.
+    Raises :class:`ConfigError` if the result was made by another plan, or scored under other tests than the study's.
     """
     folder = results / cell.name
     if not (folder / "result.json").is_file():
@@ -123,12 +148,12 @@ def filed(results: Path, study: Study, cell: Cell) -> RunResult | None:
 
 
 def _with_tests_of(study: Study, cell: Cell, before: Sequence[str]) -> dict[str, Any]:
-    """The record that a cell had under the tests ``before``, if all that the study has done to these is add others."""
+    """The record of a cell with the tests ``before`` if the study has all of them, else with the study's tests."""
     return cell_record(replace(study, tests=tuple(before)) if set(before) <= set(study.tests) else study, cell)
 
 
 def require_chosen_before(path: Path, study: Study) -> None:
-    """Raises :class:`ConfigError` if ``study.json`` says that there are results already for another test."""
+    """Raises :class:`ConfigError` if there are results, and ``study.json`` names another significance test."""
     results = path.parent / "results"
     if not path.is_file() or not any(results.glob("*/result.json")):
         return
@@ -141,7 +166,7 @@ def require_chosen_before(path: Path, study: Study) -> None:
 
 
 def _differing(saved: Mapping[str, Any], record: Mapping[str, Any], names: Collection[str]) -> list[str]:
-    """Which of ``names`` a saved record has otherwise; tests alone where the plan differs and they do."""
+    """Those of ``names`` whose saved value differs; not the digest ``plan`` where the tests in it explain that."""
     different = [name for name, value in record.items() if name in names and saved.get(name) != value]
     if "plan" in different and saved.get("tests", record["tests"]) != record["tests"]:
         return [*(name for name in different if name not in ("plan", "tests")), "tests"]
@@ -162,12 +187,12 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 _DIGESTS = {
     "settings": "its losses, optimiser, schedule, augmentation, batch size or the like",
-    "plan": "its network, first weights, splits or tests",
+    "plan": "its network, first weights, arm, splits or tests",
 }
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Raises :class:`DataError` for what is no JSON object."""
+    """Raises :class:`DataError` for a file that is no JSON object."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:

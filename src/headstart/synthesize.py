@@ -1,9 +1,9 @@
 """Generate a synthetic data set in the packed form that training reads: shards of pictures beside their labels.
 
-A folder ``synthetic_DOMAIN-SPLIT/`` is what ``headstart pack`` writes for a real data set (pack.py), with two columns
-more: ``state`` (22,), ``synth.labels.State`` of each canonical joint, and ``mask``, a PNG of the person's pixels. The
-bytes depend on domain, split, seed, count, size and :data:`GENERATOR` alone, not on the number of workers; whole shards
-survive a kill.
+A folder ``synthetic_DOMAIN-SPLIT/`` is what ``headstart pack`` writes for a real data set (pack.py), with two more
+columns: ``state`` (22,), ``synth.labels.State`` of each canonical joint, and ``mask``, a PNG of the person's pixels.
+The bytes depend only on domain, split, seed, count, size and :data:`GENERATOR`, not on the number of workers. A run
+that was killed keeps its complete shards.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ SCHEMA = PACKED_SCHEMA.append(pa.field("state", pa.list_(pa.field("item", pa.uin
     pa.field("mask", pa.binary())
 )
 
-#: Raised whenever the same seed gives other pictures or labels, so that no pack is begun by one generator and ended by
-#: another. 2: knees lie lower (synth/body.py). 3: boxes of joints, more contrast, barer limbs, more compact poses.
-#: 4: no T-pose of the calibration, pictures made small and large again stay on their labels.
+#: Version of the generator: increased whenever the same seed gives other pictures or labels, so that a pack is never
+#: continued by another version. 2: knees lie lower (synth/body.py). 3: boxes around joints, more contrast, barer limbs,
+#: more compact poses. 4: no T-poses from calibration; pictures that are reduced and enlarged stay aligned with labels.
 GENERATOR = 4
 
 _ROWS_PER_SHARD = 500
@@ -59,7 +59,7 @@ class SynthConfig:
 
 
 def dataset_name(domain: str) -> str:
-    """Name of a domain's data set: a study uses one domain for 2D and another for 3D."""
+    """Name of a domain's data set, such as ``synthetic_wild``."""
     return f"synthetic_{domain}"
 
 
@@ -70,10 +70,11 @@ def synthesize(
     workers: int = 1,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Write ``config.count`` pictures below ``out`` and return their folder; shards that are there already are kept.
+    """Write ``config.count`` pictures below ``out`` and return their folder; complete shards in it are kept.
 
-    ``on_progress`` is told how many there are. Raises :class:`ConfigError` for an unknown domain or split and
-    :class:`DataError` if the folder was begun with other settings or by another version of the generator.
+    ``on_progress`` is called with the number of pictures so far. Raises :class:`ConfigError` for an unknown domain or
+    split and for numbers out of range, and :class:`DataError` if the folder was begun with other settings or by another
+    version of the generator.
     """
     _check(config)
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
@@ -85,9 +86,8 @@ def synthesize(
             shard = folder / f"shard-{number:05d}.arrow"
             rows = range(start, min(start + _ROWS_PER_SHARD, config.count))
             if not _is_whole(shard, len(rows), metadata):
-                work = apply(partial(make_row, config), rows)
-                made = _counted(work, start, on_progress)
-                write_index(shard, made, SCHEMA, metadata)
+                made = apply(partial(make_row, config), rows)
+                write_index(shard, _counted(made, start, on_progress), SCHEMA, metadata)
             shards.append(shard.name)
             on_progress(rows.stop)
     manifest = {**settings, "shards": shards, "unreadable": []}
@@ -96,7 +96,7 @@ def synthesize(
 
 
 def _is_whole(shard: Path, rows: int, settings: dict[str, str]) -> bool:
-    """Whether a shard is there with all its rows; one that a power cut damaged is made again.
+    """Whether a shard exists and has all its rows; a damaged one does not.
 
     Raises :class:`DataError` for a shard that was made with other settings.
     """
@@ -106,7 +106,7 @@ def _is_whole(shard: Path, rows: int, settings: dict[str, str]) -> bool:
         with pa.memory_map(str(shard)) as source, pa.ipc.open_file(source) as reader:
             count = sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
             found = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
-    except (OSError, pa.ArrowInvalid):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):
         return False
     if different := {name: found.get(name) for name, value in settings.items() if found.get(name) != value}:
         raise DataError(shard, f"a shard of the settings {settings}", found=f"{different}", fix="Choose another --out")
@@ -123,7 +123,7 @@ def make_row(config: SynthConfig, index: int) -> dict[str, Any]:
 
 
 def to_annotation(made: SyntheticImage) -> Annotation:
-    """The person as any data set gives one: joints outside the picture keep their 3D and lose their 2D label."""
+    """The person as an :class:`Annotation`: joints outside the picture have a 3D position but no 2D label."""
     from headstart.synth.labels import State
 
     outside = made.states == State.OUT_OF_FRAME
@@ -173,15 +173,18 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterator[dict[str, Any]]]]:
     if workers <= 1:
         yield map
         return
-    # Read by the numerical libraries when a worker imports them: threads of several workers would fight for cores.
+    # Numerical libraries read these when a worker imports them: with several threads each, workers would compete.
     added = {name: "1" for name in THREAD_VARIABLES if name not in os.environ}
     os.environ.update(added)
     context = multiprocessing.get_context("spawn")
     try:
         with one_line_if_killed(), ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-            yield partial(pool.map, chunksize=8)
+            try:
+                yield partial(pool.map, chunksize=8)
+            finally:  # after an error, such as a full disk, the rest of the shard is not made first
+                pool.shutdown(cancel_futures=True)
     finally:
-        for name in added:  # the caller's own threads are not meant
+        for name in added:  # the calling process keeps its own number of threads
             os.environ.pop(name, None)
 
 

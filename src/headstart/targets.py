@@ -1,6 +1,6 @@
 """Joints to targets and maps back to joints: one object, so that the round trip can be tested.
 
-Everything is batched on whatever device the points are on; nothing here is made in the loader.
+Everything is batched, on the device of the points, and done by the training process, not by the loader's.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class HeatmapCodec:
         return (map_pixels + 0.5) * self.stride - 0.5
 
     def encode(self, batch: Batch, heatmaps: bool = True) -> Targets:
-        """Targets of a batch. Joints outside the map get weight 0: a cut-off Gaussian is not a label.
+        """Targets of a batch; without ``heatmaps`` these are None. Joints outside the map get weight 0.
 
-        Targets are finite where there is no label, whatever the batch holds there: weight 0 makes a loss 0, but in
-        its gradient 0 * NaN would be NaN.
+        Targets are finite also where there is no label, whatever the batch holds there: weight 0 makes a loss 0, but
+        in its gradient 0 * NaN would be NaN.
         """
         points = self.to_map(torch.where(batch.weight_2d[..., None] > 0, batch.keypoints, 0.0))
         height, width = self.map_size
@@ -78,12 +78,12 @@ class HeatmapCodec:
         return torch.exp(-((map_axis(length, centres) - centres[..., None]) ** 2) / (2 * self.sigma**2))
 
     def decode(self, output: PoseOutput, decoding: Decoding = "subpixel") -> Decoded:
-        """Joints of an output.
+        """Joints of an output, with the depth that is read there.
 
-        ``subpixel`` takes the point whose Gaussian agrees best with the whole map, as a prediction wavers from cell to
-        cell where its Gaussian does not (:meth:`_agreement`; compare Zhang et al. 2020, "Distribution-aware coordinate
-        representation", 3.2), and fits a parabola to the logarithm around it, which is exact for a Gaussian;
-        ``argmax`` takes the maximum's own pixel (Zhou et al. 2017) and reads the depth there.
+        ``subpixel`` takes the pixel whose Gaussian agrees best with the whole map, as single pixels of a prediction are
+        noisy (:meth:`_agreement`; compare Zhang et al. 2020, "Distribution-aware coordinate representation", 3.2), and
+        fits a parabola to the logarithm of the agreement around it, which is exact for a Gaussian. ``argmax`` takes the
+        pixel of the map's maximum (Zhou et al. 2017).
         """
         if output.coordinates is not None:
             assert output.confidence is not None
@@ -113,8 +113,9 @@ class HeatmapCodec:
     def _agreement(self, values: Tensor) -> Tensor:
         """Maps (B, J, h, w) of the cosine, up to a factor, between a map and the Gaussian around each of its pixels.
 
-        That is the map smoothed by the Gaussian, and over the Gaussian's norm inside the map: without it, joints near
-        the border would come out too far inside. The maximum is 1 (0 of an empty map), near which logarithms are exact.
+        This is the map smoothed by the Gaussian and divided by the Gaussian's norm inside the map; without the norm,
+        joints near the border would come out too far inside. The maximum is 1 (0 of an empty map), so that logarithms
+        around it are exact.
         """
         height, width = values.shape[-2:]
         smooth = self._unit_gaussians(height, values) @ values @ self._unit_gaussians(width, values).T
@@ -126,7 +127,7 @@ class HeatmapCodec:
 
 
 def _as_values(heatmaps: Tensor, is_logits: bool) -> Tensor:
-    """Maps that are nowhere negative: the logits' probabilities, or values from 0 up."""
+    """Maps without negative values: the probabilities of logits, or values cut off below 0."""
     return heatmaps.flatten(2).softmax(-1).view_as(heatmaps) if is_logits else heatmaps.clamp(min=0)
 
 
@@ -140,7 +141,7 @@ def peak_pixels(heatmaps: Tensor) -> Tensor:
 def read_maps(maps: Tensor, points: Tensor) -> Tensor:
     """Values (B, J) of maps (B, J, h, w) at sub-pixel points (B, J, 2), bilinear, clamped to the border.
 
-    One gather of the four neighbours, so that the gradient is one dense tensor and every device can do it.
+    One gather of the four neighbours: its gradient is one dense tensor, and every device supports it.
     """
     height, width = maps.shape[-2:]
     x, y = points[..., 0].clamp(0, width - 1), points[..., 1].clamp(0, height - 1)
@@ -162,7 +163,10 @@ def read_maps(maps: Tensor, points: Tensor) -> Tensor:
 
 
 def mirror_output(output: PoseOutput, skeleton: Skeleton, map_width: int) -> PoseOutput:
-    """The output for mirrored images, brought back: maps and coordinates mirrored, left and right exchanged."""
+    """An output for mirrored images, as one for the images: maps and coordinates mirrored, left and right exchanged.
+
+    ``map_width``: px of the maps (of those that coordinates are in, for an integral head).
+    """
     order = list(skeleton.flip_index)
     coordinates = output.coordinates
     if coordinates is not None:
@@ -198,9 +202,9 @@ def map_axis(length: int, like: Tensor) -> Tensor:
 
 
 def _parabola_offset(heatmaps: Tensor, peaks: Tensor) -> Tensor:
-    """Offset (B, J, 2) from the maximum to the top of the parabola through it and its neighbours, within half a pixel.
+    """Offset (B, J, 2) px from the maximum to the top of the parabola through it and its neighbours, at most half a px.
 
-    In the logarithm, floored so that an empty map gives no offset. Zero at the border.
+    The parabola is fitted to the logarithm, floored so that an empty map gives no offset. Zero at the border.
     """
     height, width = heatmaps.shape[-2:]
     flat = heatmaps.clamp(min=1e-10).log().flatten(2)

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: people are joined by the overlap of their boxes, and go on as they went."""
+"""Tracking: people are matched from frame to frame by the overlap of their boxes, at constant velocity."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def overlaps(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]
     return np.where(together > 0, shared / np.where(together > 0, together, 1.0), 0.0)
 
 
-# Seconds over which a track's velocity is averaged: a stride swings the box about the body once in half a second.
+# Seconds over which a track's velocity is averaged: with each stride, half a second, the box swings to and fro.
 _STEADY_S = 0.4
 
 
@@ -33,7 +33,7 @@ class Track:
     """One person over time."""
 
     number: int
-    """1, 2, 3 ... in the order of first appearance; never used again."""
+    """1, 2, 3 ... in the order of first appearance; numbers are not used again."""
     box: Box
     seen_s: float
     """Time of the last frame with this person."""
@@ -41,13 +41,13 @@ class Track:
     """Of the middle of the box, px a second, averaged."""
 
     def expected(self, time_s: float) -> Box:
-        """The box at ``time_s`` if the person goes on as before."""
+        """The box at ``time_s`` at constant velocity."""
         x, y, width, height = self.box
         elapsed = time_s - self.seen_s
         return x + self.velocity[0] * elapsed, y + self.velocity[1] * elapsed, width, height
 
     def move(self, box: Box, time_s: float, alone: bool) -> None:
-        """To where the person is now; the box of somebody who is not ``alone`` says little about velocity."""
+        """Set the box; update the velocity only if the person is ``alone``, as boxes that overlap are less exact."""
         elapsed = time_s - self.seen_s
         if alone and elapsed > 0:
             share = elapsed / (elapsed + _STEADY_S)
@@ -65,14 +65,13 @@ def _middle(box: Box) -> tuple[float, float]:
 class Tracker:
     """Gives each box of a frame the number of its track, by the matching with the largest sum of overlaps.
 
-    A box is compared with where a track's person should be by now, going on as before: so people who cross keep their
-    numbers. Who is not there has perhaps stood still: boxes left over are compared with where tracks were last seen.
-    A track that finds no box waits for ``patience_s`` seconds, and then ends; at least until the next frame, however
-    long that takes.
+    Boxes are first matched with the boxes that tracks should have by now at constant velocity, so that people who cross
+    keep their numbers. Boxes and tracks that are left are matched by where the tracks were last seen: the person may
+    have stopped. A track without a box is kept for ``patience_s`` seconds, and at least until the next frame.
     """
 
     min_overlap: float = 0.3
-    """Boxes that overlap less are never the same person (0..1)."""
+    """Least overlap (0..1) of a box and its track."""
     patience_s: float = 1.0
     tracks: list[Track] = field(default_factory=list)
     before_s: float = -math.inf
@@ -80,11 +79,11 @@ class Tracker:
     _count: int = 0
 
     def assign(self, boxes: Sequence[Box], time_s: float) -> list[int]:
-        """The track's number for each box, in their order; boxes of nobody known start a track.
+        """The number of each box's track, in the order of the boxes; a box without a match starts a new track.
 
-        To be called for every frame, ``boxes`` may be empty; ``time_s`` never falls.
+        Call it for every frame, also without boxes. ``time_s`` must not decrease.
         """
-        # Frames may be further apart than anybody's patience: who was there a frame ago has not been missed yet.
+        # Frames may be further apart than ``patience_s``; tracks of the last frame are kept all the same.
         oldest_s = min(time_s - self.patience_s, self.before_s)
         self.tracks = [track for track in self.tracks if track.seen_s >= oldest_s]
         self.before_s = time_s
@@ -101,11 +100,11 @@ class Tracker:
     def _matched(
         self, tracks: Sequence[Track], boxes: Mapping[int, Box], where: Callable[[Track], Box]
     ) -> dict[int, Track]:
-        """Number of a box -> its track, of those that overlap enough."""
+        """Number of a box -> its track, for pairs that overlap enough."""
         if not (tracks and boxes):
             return {}
         overlap = overlaps([where(track) for track in tracks], list(boxes.values()))
-        # Pairs below the threshold must not push out good ones: they are worth nothing.
+        # Pairs below the threshold count 0, so that they do not displace good ones.
         enough = overlap >= self.min_overlap
         rows, columns = linear_sum_assignment(np.where(enough, overlap, 0.0), maximize=True)
         numbers = list(boxes)

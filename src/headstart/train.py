@@ -43,10 +43,10 @@ from headstart.preparation import (
     stage_codec,
     start_accelerator,
 )
-from headstart.progress import Goal, Meter, Progress, scalars
+from headstart.progress import Averages, Goal, Meter, Progress, scalars
 from headstart.records import Batch
 from headstart.results import RunResult, StageCost
-from headstart.safeguards import note_unreadable, require_finite
+from headstart.safeguards import note_unreadable, one_line_if_out_of_memory, require_finite
 from headstart.sampling import MixtureSampler
 from headstart.validation import is_better, rehearse, rehearse_stages, scored_labels, validate
 
@@ -61,8 +61,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     bit, to those of a run that was never stopped. SIGTERM and SIGINT save a checkpoint first.
 
     Raises :class:`ConfigError` for a configuration that cannot run or differs from the one to be resumed,
-    :class:`TrainingError` for a loss that is not finite, a full disk or too many unreadable images (the last good
-    checkpoint stays), and :class:`Interrupted` after a signal.
+    :class:`TrainingError` for a loss that is not finite, a full disk, too little memory or too many unreadable images
+    (the last good checkpoint stays), and :class:`Interrupted` after a signal.
     """
     out = Path(out)
     last, best = out / "last.safetensors", out / "best.safetensors"
@@ -82,7 +82,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
 
     codecs = [stage_codec(network, stage) for stage in experiment.stages]
-    # All data, losses and scores of all stages are tried now: what is missing must not end a run after hours.
+    # Try the data, losses and scores of all stages now, so that nothing that is missing ends a run after hours.
     mixtures = {
         number: open_mixture(stage.data, experiment.seed)
         for number, stage in enumerate(experiment.stages)
@@ -97,7 +97,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         progress.best = None  # of another protocol, or other people
 
     def checkpoint(path: Path, everything: bool) -> None:
-        """Best keeps weights only; last keeps all that a resumed run needs."""
+        """Save all that a resumed run needs, or the weights alone (averaged, if they are)."""
         tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()} if everything else {}
         kept = average.tensors if average else network.state_dict()
         tensors |= {f"ema.{name}": tensor for name, tensor in kept.items()} if average or not everything else {}
@@ -115,11 +115,11 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         save_checkpoint(path, tensors, header)
 
     def record(row: dict[str, Any]) -> None:
-        """One more row of the history, for trackers too."""
+        """Add a row to the history and send it to the tracker."""
         progress.history.append(row)
         accelerator.log(scalars(row, units=experiment.tracker == "tensorboard"), step=progress.updates)
 
-    with signals() as interrupted, ExitStack() as cleanup:
+    with signals() as interrupted, ExitStack() as cleanup, one_line_if_out_of_memory():
         for number, mixture in mixtures.items():
             stage, codec = experiment.stages[number], codecs[number]
             trained |= labelled_joints(mixture)
@@ -156,7 +156,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
             }
             needs_maps = losses.need_heatmaps(stage.losses)
             pending: list[torch.Tensor] = []
-            meter = Meter(progress.step * experiment.batch_size)
+            meter = Meter(progress.step * experiment.batch_size, progress.seconds)
+            averages = Averages()
 
             with ProgressDisplay(stage.name, goal.total, goal.unit, goal.at(progress)) as display:
                 while (done := goal.share(progress)) < 1:
@@ -181,6 +182,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                         accelerator.clip_grad_norm_(model.parameters(), stage.optimiser.clip_norm)
                     prepared.step()
                     pending.append(loss.detach())
+                    averages.add({"loss": loss.detach(), **parts})
                     progress.step += 1
                     progress.updates += 1
                     if average:
@@ -189,16 +191,17 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                     due = {name for name, interval in every.items() if progress.step % interval == 0}
                     stopping = interrupted()
                     if goal.timed or goal.reached(progress) or due or stopping:
-                        loss.item()  # the clock is read when the device has done what it was given, not before
-                    progress.seconds += time.perf_counter() - began
+                        loss.item()  # wait for the device before the clock is read
+                    elapsed = time.perf_counter() - began
                     if goal.timed:
-                        # Every process must stop at the same step: the mean of their clocks decides.
-                        clock = torch.tensor(progress.seconds, device=device)
-                        progress.seconds = float(accelerator.reduce(clock, "mean"))
+                        # Every process must stop at the same step, so the mean of their clocks decides: of the step, as
+                        # the sum in single precision (a GPU of a Mac has no other) would stand still after a day.
+                        elapsed = float(accelerator.reduce(torch.tensor(elapsed, device=device), "mean"))
+                    progress.seconds += elapsed
                     if finished := goal.reached(progress):
                         due = set(every)
                     if processes > 1:
-                        # They must also agree on a signal, which reaches each at a step of its own.
+                        # They must also agree to stop: a signal reaches each of them at another step.
                         asked = torch.tensor(stopping, device=device).int()
                         stopping = "log" in due and bool(accelerator.reduce(asked))
 
@@ -207,8 +210,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                         pending.clear()
                     if "log" in due:
                         row = progress.row(stage, experiment.batch_size)
-                        rate, waiting = meter.read(row["samples"])
-                        means = accelerator.reduce({"loss": loss.detach(), **parts}, "mean")
+                        rate, waiting = meter.read(row["samples"], progress.seconds)
+                        means = accelerator.reduce(averages.read(), "mean")
                         row |= {
                             "flops": row["samples"] * flops_per_sample,
                             **{name: value.item() for name, value in means.items()},
@@ -220,11 +223,9 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                         display.update(goal.at(progress), f"loss {row['loss']:.4g} {rate:.0f} images/s")
                     if "validate" in due and experiment.validation:
                         scores = validate(experiment, network, codec, average, accelerator, final=False)
-                        values = {one.protocol: one.value for one in scores}
-                        record(progress.row(stage, experiment.batch_size) | values)
-                        logger.info(
-                            "%s: %s", stage.name, ", ".join(f"{s.protocol} {s.value:.2f} {s.unit}" for s in scores)
-                        )
+                        record(progress.row(stage, experiment.batch_size) | {one.protocol: one.value for one in scores})
+                        said = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores)
+                        logger.info("%s: %s", stage.name, said)
                         if is_better(scores[0], progress.best):
                             progress.best, progress.best_of = scores[0].value, first_check
                             if main:
@@ -242,7 +243,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                 layer.requires_grad_(True)
             # A wrapped model that outlives its process group deadlocks: the group's threads wait for Python's lock.
             model, prepared = accelerator.free_memory(model, prepared)
-            network.zero_grad(set_to_none=True)  # or those of layers that the next stage freezes count when it clips
+            # Gradients of layers that the next stage freezes would count when it clips.
+            network.zero_grad(set_to_none=True)
 
     scores = validate(experiment, network, network.codec, average, accelerator, final=True)
     result = RunResult(
@@ -266,7 +268,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
 
 
 def _set_modes(model: nn.Module, stage: Stage, frozen: list[nn.Module]) -> None:
-    """All layers train, but for what the stage freezes."""
+    """Put all layers into training mode, except those that the stage freezes."""
     model.train()
     if stage.freeze_batch_norm:
         freeze_batch_norm(model)

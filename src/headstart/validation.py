@@ -1,8 +1,9 @@
-"""Scores while training and at its end, by the same code that scores a checkpoint."""
+"""Scores during and after training, by the same code that scores a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,26 +27,29 @@ from headstart.sampling import evenly_spread
 from headstart.skeleton import Skeleton
 from headstart.targets import HeatmapCodec
 
-#: People whose labels are looked at before.
+#: At most this many people are scored in a rehearsal.
 _REHEARSED = 1000
 
 
 def rehearse(experiment: Experiment, skeleton: Skeleton) -> None:
-    """Score made-up poses: what a validation lacks (data, labels, joints of the model) shows now, not after hours."""
-    for one in experiment.validation:
+    """Score made-up poses under every validation, so that missing data, labels or joints are reported before training.
+
+    Raises :class:`ConfigError` or :class:`DataError` for what is missing. ``skeleton``: the model's joints.
+    """
+    for title, one in zip(names_of(experiment.validation), experiment.validation):
         try:
             wanted, index = _open(one)
         except DataError as error:
             name = one.dataset or protocol(one.protocol).dataset
             fix = f"Where {name} has no such split it is trained on with --unscored {name}"
-            raise ConfigError(f"{one.protocol} cannot be scored: {error}. {fix}") from error
+            raise ConfigError(f"{title} cannot be scored: {error}. {fix}") from error
         rehearse_scoring(index, wanted, protocol_rows(index, wanted, one.limit), skeleton.names)
 
 
 def rehearse_scoring(
     index: AnnotationIndex, wanted: Protocol, rows: NDArray[np.int64], joints: tuple[str, ...]
 ) -> None:
-    """Score made-up poses of at most a thousand of the people, evenly spread; raises what scoring would."""
+    """Score made-up poses (of ``joints``) of at most a thousand of ``rows``, evenly spread; raises as scoring does."""
     some = rows[evenly_spread(len(rows), _REHEARSED)]
     poses = np.random.default_rng(0).normal(size=(len(some), len(joints), 3)).astype(np.float32)
     keys, sure = index.column("key")[some].tolist(), np.ones(poses.shape[:2], np.float32)
@@ -55,9 +59,10 @@ def rehearse_scoring(
 
 @torch.no_grad()
 def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[HeatmapCodec]) -> None:
-    """Losses of every stage on black pictures, and the layers that it freezes: a wrong one shows now, not after hours.
+    """Compute the losses of every stage on black pictures, and freeze its layers, so that errors come before training.
 
-    ``codecs``: one a stage. The network stays as it is, but in eval mode. Raises :class:`ConfigError` naming the stage.
+    ``codecs``: one for each stage. Leaves the network unchanged, but in eval mode. Raises :class:`ConfigError` naming
+    the stage.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -97,7 +102,12 @@ def validate(
     accelerator: Accelerator,
     final: bool,
 ) -> list[Scores]:
-    """Scores under every protocol of the experiment, with the averaged weights, the people shared among processes."""
+    """Scores under every validation of the experiment, named by :func:`names_of`; the processes share the people.
+
+    The averaged weights are scored, if there are any.
+
+    ``final``: everybody, with the protocol's own flip test; else at most ``limit`` people, with the experiment's.
+    """
     network.eval()
     trained = {name: tensor.clone() for name, tensor in network.state_dict().items()} if average else {}
     if average:
@@ -105,35 +115,53 @@ def validate(
     for buffer in network.buffers():  # statistics of batch norm are each process's own until its next step
         broadcast(buffer)
     scores = []
-    for one in experiment.validation:
+    for title, one in zip(names_of(experiment.validation), experiment.validation):
         wanted, index = _open(one)
         rows = protocol_rows(index, wanted, None if final else one.limit)
-        with accelerator.autocast():
-            mine = predict(
-                network,
-                codec,
-                index,
-                rows[accelerator.process_index :: accelerator.num_processes],
-                device=accelerator.device,
-                batch_size=experiment.batch_size,
-                workers=experiment.workers,
-                flip_test=wanted.flip_test if final else experiment.flip_test,
-                decode=wanted.decode,
-            )
-        scores.append(score(join_predictions(gather_object([mine])), index, wanted, rows))
+        own = rows[accelerator.process_index :: accelerator.num_processes]
+        parts = []
+        if len(own):  # some have none where there are fewer people than processes
+            with accelerator.autocast():
+                mine = predict(
+                    network,
+                    codec,
+                    index,
+                    own,
+                    device=accelerator.device,
+                    batch_size=experiment.batch_size,
+                    workers=experiment.workers,
+                    flip_test=wanted.flip_test if final else experiment.flip_test,
+                    decode=wanted.decode,
+                )
+            parts.append(mine)
+        found = score(join_predictions(gather_object(parts)), index, wanted, rows)
+        scores.append(replace(found, protocol=title))
     if average:
         network.load_state_dict(trained)
     return scores
 
 
 def scored_labels(experiment: Experiment) -> dict[str, str]:
-    """Protocol -> digest of the labels of the split that it scores."""
-    return {one.protocol: _open(one)[1].digest() for one in experiment.validation}
+    """Validation (by :func:`names_of`) -> digest of the labels that it scores."""
+    return {name: _open(one)[1].digest() for name, one in zip(names_of(experiment.validation), experiment.validation)}
+
+
+def names_of(validations: Sequence[Validation]) -> list[str]:
+    """A name for each: that of its protocol for its data (:func:`~headstart.evaluate.aim`).
+
+    ``lsp_pck (validation.1)`` where an earlier one has the same name, so that they differ in their folders alone.
+    """
+    names = [_wanted(one).name for one in validations]
+    return [f"{name} (validation.{number})" if name in names[:number] else name for number, name in enumerate(names)]
 
 
 def _open(one: Validation) -> tuple[Protocol, AnnotationIndex]:
-    wanted = aim(protocol(one.protocol), one.dataset, one.split)
+    wanted = _wanted(one)
     return wanted, open_index(wanted.dataset, one.root, wanted.split)
+
+
+def _wanted(one: Validation) -> Protocol:
+    return aim(protocol(one.protocol), one.dataset, one.split)
 
 
 def is_better(score: Scores, best: float | None) -> bool:

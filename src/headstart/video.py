@@ -1,7 +1,7 @@
-"""People in a video: who is where in every frame, with joints as estimated and joints smoothed over time.
+"""People in a video: tracked from frame to frame, with joints as estimated and joints smoothed over time.
 
-With a detector people are found in every frame (or every few); between detections, and without a detector, each box
-follows the joints of the frame before. Nothing but the current frame is kept, however long the video is.
+A detector looks for people in every frame, or every few. Between detections, and without a detector, each person's box
+is the one around the joints of the frame before. Only the current frame is kept in memory.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother, bot
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
 
-#: Room around the joints of one frame for those of the next: half of it lies on each side.
+#: Margin (see :func:`joints_box`) around the joints of one frame, in which those of the next are looked for.
 FOLLOW_MARGIN = 1.25
 
 
@@ -31,20 +32,20 @@ class VideoOptions:
     """How people are followed and smoothed."""
 
     detect_every: int = 1
-    """With a detector: frames from one detection to the next."""
+    """With a detector: it looks at every ``detect_every``-th frame."""
     lost_below: float = 0.2
-    """Without a detector: median confidence of the joints below which a person counts as lost, and the whole frame is
-    searched again."""
+    """A person whose joints have a lower median confidence is lost: the box is not followed. Without a detector the
+    next frame is then taken as a whole."""
     min_overlap: float = 0.3
-    """Boxes of consecutive frames that overlap less (intersection over union) are never the same person."""
+    """Least overlap (intersection over union) of a person's boxes in consecutive frames."""
     patience_s: float = 1.0
-    """Seconds that a track waits for its person to be found again."""
+    """Seconds that a track is kept for its person to be found again."""
     keypoints: OneEuro = KEYPOINTS
     """Smoothing in the picture; speeds in sides of the box per second."""
     xyz: OneEuro = XYZ
     """Smoothing of 3D joints; speeds in metres per second."""
     path: OneEuro = PATH
-    """With a camera: smoothing of where a person is before it; speeds in metres per second."""
+    """With a camera: smoothing of the person's position; speeds in metres per second."""
 
     def __post_init__(self) -> None:
         if self.detect_every < 1:
@@ -61,7 +62,7 @@ class TrackedPerson:
     time_s: float
     """Seconds since the first frame."""
     track: int
-    """1, 2, 3 ...: the same person in every frame."""
+    """Number of the person, 1, 2, 3 ..., the same in every frame."""
     keypoints_smooth: dict[str, Point3]
     """Joint name -> x, y in image px after the One-Euro filter, and the confidence as estimated."""
     xyz_mm_smooth: dict[str, Point3]
@@ -72,9 +73,9 @@ class TrackedPerson:
     """Frames per second that the video's header gives; None where it is not known."""
 
     def frame_prediction(self) -> Prediction:
-        """The prediction with its frame in its name (``clip.mp4#12``), for tables and arrays.
+        """The prediction for tables and arrays, with the frame in its name (``clip.mp4#12``).
 
-        Its ``extra`` says frame, time_s and track.
+        Its ``extra`` has frame, time_s and track.
         """
         when = {"frame": self.frame, "time_s": self.time_s, "track": self.track}
         return replace(
@@ -82,9 +83,9 @@ class TrackedPerson:
         )
 
     def smooth_prediction(self) -> Prediction:
-        """The prediction with its smooth joints; with a camera they move along the smooth path.
+        """The prediction with its smooth joints; with a camera they lie around the smooth position of the pelvis.
 
-        For animations, when all frames are there, :func:`smooth_motion` is better.
+        For a whole recording :func:`smooth_motion` is better.
         """
         absolute = None
         if self.pelvis_mm_smooth is not None:
@@ -95,7 +96,7 @@ class TrackedPerson:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The prediction's, and frame, time_s, track, joints2d_smooth, joints3d_mm_smooth: plain data for JSON."""
+        """Plain data for JSON: the prediction's, and frame, time_s, track, joints2d_smooth and joints3d_mm_smooth."""
         return self.prediction.to_dict() | {
             "frame": self.frame,
             "time_s": round(self.time_s, 6),
@@ -115,11 +116,17 @@ def predict_video(
 ) -> Iterator[list[TrackedPerson]]:
     """The people of each frame of a video file or camera (``webcam:0``), frame by frame.
 
-    ``overlay``: a video to write, the smooth poses drawn over the frames, with the same times. It is finished when
-    the frames end, when the caller stops asking, and when the source turns out to be cut off: then :class:`DataError`
-    follows, and what came before it is good. Any other error leaves no file. Where the overlay cannot be written the
-    people go on all the same, and its :class:`DataError` follows them. Ctrl-C ends a camera, not a program.
+    ``overlay``: a video to write, with the smooth poses drawn over the frames, at the same times. It is complete when
+    the frames end, when the caller closes the iterator, and when the source turns out to be cut off; after any other
+    error there is no file. ``camera``: adds positions relative to the camera.
+
+    Raises :class:`DataError` for a source that is no video or is cut off: after the people of the frames before, which
+    are good. Where the overlay cannot be written, its :class:`DataError` comes after the people of all frames. Raises
+    :class:`ConfigError` for an overlay that would replace its source or has no name of a video. Ctrl-C while a camera
+    is read ends the iterator without an exception.
     """
+    if overlay is not None and realpath(overlay) == realpath(source):
+        raise ConfigError(f"overlay {overlay}: would replace the video that is read; name another file")
     failed: DataError | None = None
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
@@ -152,8 +159,8 @@ def smooth_motion(
 ) -> list[Prediction]:
     """One person's motion, evenly spaced as :func:`headstart.animation.evenly` gives it, with smooth 3D joints.
 
-    They are smoothed forwards and backwards, so that they lag behind nothing. With a camera in every frame they move
-    along a path that is smoothed likewise; without, the camera's joints are None. Keypoints stay as they are.
+    They are smoothed forwards and backwards, so without lag. If every frame has camera positions, the person's path is
+    smoothed in the same way; otherwise ``camera_xyz_mm`` becomes None. Keypoints are not changed.
     """
     if not people:
         return []
@@ -171,7 +178,7 @@ def smooth_motion(
 
 
 def count_frames(source: str | Path) -> int:
-    """How many frames the video's header promises; 0 where it does not say, as for cameras."""
+    """Number of frames by the video's header; 0 if it does not say, and for cameras."""
     reader = VideoReader(source)
     if reader.live:
         return 0
@@ -189,19 +196,19 @@ class _Follower:
     rate: float | None = None
     """The video's frames per second."""
     boxes: list[Box] = field(default_factory=list)
-    """Where people should be in the next frame; empty: look anew."""
+    """Where to look for people in the next frame; empty: nobody is followed."""
     smoothers: dict[int, PoseSmoother] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tracker = Tracker(self.options.min_overlap, self.options.patience_s)
 
     def people(self, frame: Frame, name: str) -> list[TrackedPerson]:
-        """Everybody in the next frame."""
+        """The people of ``frame``, the next one."""
         detects = self.estimator.detector is not None and frame.number % self.options.detect_every == 0
         found = self._found(frame, name, detects)
         self.boxes = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
         before_s = self.tracker.before_s
-        # Where people cover each other both may get the joints of one; a detector's boxes stay apart.
+        # Where one person covers another, both may get the same joints; a detector's boxes stay apart.
         where = [one.bbox_xywh if detects else joints_box(one) or one.bbox_xywh for one in found]
         numbers = self.tracker.assign(where, frame.time_s)
         known = {track.number for track in self.tracker.tracks}
@@ -217,7 +224,7 @@ class _Follower:
         return self.estimator.estimate([frame.image], [boxes], self.camera, names=[name])[0]
 
     def _next_box(self, person: Prediction, image: RGB) -> Box | None:
-        """Where to look for the person next; None if they are lost."""
+        """The box in which to look for the person in the next frame; None if they are lost."""
         box = joints_box(person, FOLLOW_MARGIN)
         if box is None or np.median([point[2] for point in person.keypoints.values()]) < self.options.lost_below:
             return None
@@ -227,7 +234,7 @@ class _Follower:
         return box if inside else None
 
     def _smoothed(self, person: Prediction, frame: Frame, track: int, before_s: float) -> TrackedPerson:
-        """``before_s``: time of the frame just before."""
+        """``before_s``: time of the frame before."""
         options, time_s = self.options, frame.time_s
         smoother = self.smoothers.setdefault(track, PoseSmoother(options.keypoints, options.xyz, options.path))
         smoother.before_s = before_s
@@ -240,7 +247,7 @@ class _Follower:
 
 
 def _pelvis_before_camera(person: Prediction) -> Point3 | None:
-    """The origin of the relative joints (x, y, z) mm in camera axes: a pelvis need not be among them."""
+    """Position (x, y, z) mm of the pelvis relative to the camera, by any joint, as a model may lack the pelvis."""
     if person.camera_xyz_mm is None:
         return None
     joint = next(iter(person.xyz_mm))
@@ -249,9 +256,10 @@ def _pelvis_before_camera(person: Prediction) -> Point3 | None:
 
 
 def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
-    """The box around a person's joints, ``margin`` times their extent; None where they fall together.
+    """The box around a person's joints, None if they extend over less than 1 px.
 
-    Joints count from the centre of the first pixel, boxes from its edge: half a pixel lies between.
+    Each side is farther out by (margin - 1) / 2 times the longer side of the tight box. Joints are in pixel centres and
+    boxes in pixel edges, half a pixel apart (geometry.py).
     """
     points = np.array([point[:2] for point in person.keypoints.values()]) + 0.5
     if len(points) == 0 or not np.isfinite(points).all():
@@ -260,7 +268,7 @@ def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
     side = float((high - low).max())
     if side < 1:
         return None
-    # A standing person's joints are narrow: what is added is the same on all sides.
+    # The same on all sides, because the joints of somebody who stands are narrow.
     room = (margin - 1) / 2 * side
     x, y = (low - room).tolist()
     w, h = (high - low + 2 * room).tolist()
@@ -268,7 +276,7 @@ def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
 
 
 def draw_frame(image: RGB, people: Sequence[TrackedPerson]) -> RGB:
-    """A copy of an RGB frame with everybody's smooth pose, and the number of their track where there are several."""
+    """A copy of an RGB frame with the smooth pose of each person and, if there are several, the numbers of tracks."""
     canvas = image.copy()
     for person in people:
         draw_skeleton(canvas, replace(person.prediction, keypoints=person.keypoints_smooth))

@@ -1,8 +1,7 @@
-"""Users' videos: upright frames with their times from any file or camera, and videos with the same times out (PyAV).
+"""Users' videos, read and written with PyAV: upright frames with their times from a file or camera, and back.
 
-One frame is in memory at a time, however long the video is. Frames that phones store lying down are turned, and pixels
-that camcorders store narrow are widened, as players do. Times are kept, not counted: variable frame rates come out as
-they went in.
+One frame is in memory at a time. As in players, frames are rotated as the file says and non-square pixels are made
+square. Each frame keeps its own time, so variable frame rates are preserved.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Frame:
 class VideoReader:
     """The frames of a video in order. Use as a context manager.
 
-    Raises :class:`DataError` for what is no video, has no frames, or ends before its own header says.
+    Raises :class:`DataError` for a file that is no video, has no frames, or is shorter than its header says.
     """
 
     def __init__(self, source: str | Path) -> None:
@@ -82,7 +81,7 @@ class VideoReader:
         aspect = float(self._stream.sample_aspect_ratio or 1)
         self._pixel_width = aspect if 0.25 <= aspect <= 4 else 1.0  # broken files say anything
         self.expected = self._expected()
-        """Number of frames that the header promises; 0 where it does not say."""
+        """Number of frames by the header; 0 if it does not say."""
         return self
 
     def __exit__(
@@ -97,7 +96,7 @@ class VideoReader:
         for picture in self._pictures():
             stamp = number / float(self.rate) if picture.time is None else picture.time
             first = stamp if first is None else first
-            # Broken files repeat times or run backwards; frames stay apart all the same.
+            # In broken files times may repeat or fall; here they always grow.
             time_s = stamp - first if number == 0 or stamp - first > time_s else time_s + 1 / float(self.rate)
             yield Frame(number, time_s, _upright(picture, self._pixel_width))
             number += 1
@@ -119,12 +118,12 @@ class VideoReader:
             raise DataError(self.source, "a picture", record=f"frame {number}", found=reason) from error
 
     def _promised_s(self) -> float:
-        """Seconds of pictures by the header; 0 where it does not say."""
+        """Duration of the pictures by the header, s; 0 if it does not say."""
         if self.live:
             return 0.0
         if self._stream.duration is not None and self._stream.time_base is not None:
             return float(self._stream.duration * self._stream.time_base)
-        # The container's own length is that of its longest stream: sound may go on.
+        # The container's duration is that of its longest stream, which may be the sound.
         alone = len(self._container.streams) == 1 and self._container.duration is not None
         return float(self._container.duration or 0) / 1e6 if alone else 0.0
 
@@ -132,7 +131,7 @@ class VideoReader:
         return 0 if self.live else self._stream.frames or round(self._promised_s() * self.rate)
 
     def _check_end(self, count: int, shown_s: float) -> None:
-        """``shown_s``: seconds from the first frame to the end of the last, which may be held for long."""
+        """``shown_s``: from the first frame to the end of the last, which may be shown for long."""
         promised = self._promised_s()
         if promised - shown_s > max(0.5, 0.05 * promised):
             found = f"its end after {count} frames ({shown_s:.1f} s)"
@@ -142,9 +141,9 @@ class VideoReader:
 class VideoWriter:
     """Writes RGB frames to an H.264 file (MPEG-4 where PyAV has no H.264 encoder), each at its own time.
 
-    Use as a context manager: the file appears when all is written, and not at all after an error. Frames of odd sizes
-    gain a last row or column. Raises :class:`ConfigError` for a file name whose format is unknown, :class:`DataError`
-    where the encoder refuses frames (of such a size) or cannot write; then no file is left either.
+    Use as a context manager: the file appears when it is complete, and not at all after an error. Of frames with an odd
+    width or height the last column or row is repeated. Raises :class:`ConfigError` for a file name of unknown format,
+    :class:`DataError` if the encoder refuses frames (for their size) or the file cannot be written.
     """
 
     def __init__(self, path: Path, rate: Fraction = _DEFAULT_RATE) -> None:
@@ -156,12 +155,12 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Not after the file itself, whose name may be as long as names can be.
+        # A folder, as a longer name for a temporary file could be too long.
         self._temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".headstart.")) / self.path.name
         return self
 
     def write(self, image: RGB, time_s: float) -> None:
-        """Add a frame (H, W, 3) to be shown at ``time_s``; all are of the first one's size."""
+        """Add a frame (H, W, 3) to be shown at ``time_s``; all frames have the size of the first."""
         import av
 
         even = np.pad(image, ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0)), mode="edge")
@@ -184,7 +183,7 @@ class VideoWriter:
             self._temporary.parent.rmdir()
 
     def _close(self, whole: bool) -> None:
-        """End the file; put it in its place if it is whole, else it is of no use to anybody."""
+        """Finish the file and put it in its place; if it is not ``whole``, only close it."""
         import av
 
         if not whole:
@@ -198,7 +197,7 @@ class VideoWriter:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """FFmpeg's errors as one line that names the file and the size of the frames."""
+        """FFmpeg's errors as a :class:`DataError` that names the file and the size of the frames."""
         import av
 
         try:
@@ -249,12 +248,12 @@ def _open(source: str, live: bool) -> InputContainer:
 
 
 def _held_s(picture: VideoFrame) -> float:
-    """How long a frame is shown, where the file says so (and PyAV, which does from 14.4 on); else 0."""
+    """How long a frame is shown, s; 0 if the file does not say, or PyAV does not (before 14.4)."""
     return float((getattr(picture, "duration", 0) or 0) * (picture.time_base or 0))
 
 
 def _upright(picture: VideoFrame, pixel_width: float) -> RGB:
-    """As players show it: pixels that are stored ``pixel_width`` times as wide as high become square."""
+    """The picture as players show it. ``pixel_width``: width of the stored pixels over their height."""
     width = max(round(picture.width * pixel_width), 1)
     image = picture.to_ndarray(format="rgb24", width=width, height=picture.height)
     # The display matrix turns counterclockwise, as numpy does.

@@ -1,4 +1,4 @@
-"""Worker processes that do not outlive the process that they work for, however it ends."""
+"""Worker processes that do not outlive the process that started them, however it ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def end_with_parent() -> None:
-    """To be called in a worker: it then exits as soon as its parent has, even if that was killed.
+    """Called in a worker: let it exit as soon as its parent has ended, even if that was killed.
 
-    A pool's workers hold both ends of their queues, so nothing else tells them that nobody will ever ask again.
+    The workers of a pool hold both ends of their queues, so they would wait for the next task for ever.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -28,7 +28,7 @@ def end_with_parent() -> None:
 
 @contextmanager
 def one_line_if_killed() -> Iterator[None]:
-    """Raises :class:`ConfigError` where a worker of a pool was killed, as by a system that is out of memory."""
+    """Raises :class:`ConfigError` if a worker of a pool was killed, for example by a system that is out of memory."""
     try:
         yield
     except BrokenProcessPool as error:

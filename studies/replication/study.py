@@ -1,10 +1,10 @@
 """The main question of ``pretraining`` again, with what that study lacked: more seeds, and more compute.
 
-``pretraining`` had three seeds a cell, 12,000 samples and the first synthetic people; its intervals on the domain of the
-3D labels were 50 to 100 mm wide, and it chose no test before it ran. Here are six new seeds, twice the compute, real
-photographs as the 2D data, today's synthetic people and decoding, and Welch's test, chosen before the first cell: arms
-share a seed's first weights but not the order of its samples, so that pairs hardly correlate (CONTRIBUTING.md). Data,
-for two CPU cores and an hour and a half:
+``pretraining`` had three seeds a cell, 12,000 samples and the first synthetic people. Its intervals on the domain of
+the 3D labels were 50 to 100 mm wide, and it chose no test before it ran. Here are six new seeds, twice the compute,
+real photographs as the 2D data, today's synthetic people and decoding, and Welch's test, chosen before the first cell:
+arms share a seed's first weights but not the order of its samples, so that pairs hardly correlate (CONTRIBUTING.md).
+Data, for two CPU cores and an hour:
 
     headstart synth studio --split train --count 3000 --out data/synthetic
     for domain in wild studio occluded; do headstart synth $domain --split test --count 400 --out data/synthetic; done
@@ -24,8 +24,8 @@ STUDY = Study(
     name="replication",
     title="2D pre-training at equal compute, again: six seeds, twice the compute",
     question=(
-        "3D labels come from one synthetic studio, 2D labels from real photographs. Is the 3D error lower if half of the"
-        " same training FLOPs goes to 2D first, and if 2D then stays in to the end?"
+        "3D labels come from one synthetic studio, 2D labels from real photographs. Is the 3D error lower if half of"
+        " the same training FLOPs goes to 2D first, and if 2D then stays in to the end?"
     ),
     models={"lite0": ModelConfig("efficientnet_lite0", "pip", _HEAD, input_size=(64, 64), sigma=1.0)},
     samples={"lite0": 24_000},

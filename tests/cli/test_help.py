@@ -67,7 +67,8 @@ def test_a_verb_is_found_before_anything_else_is_parsed() -> None:
 
 def test_recipes_say_claim_command_cost_and_measure_on_lines_of_their_own() -> None:
     shown = succeeds("show", "recipes")
-    recipes = [block.splitlines() for block in shown.strip().split("\n\n")]
+    *recipes, others = [block.splitlines() for block in shown.strip().split("\n\n")]
+    assert others[0] == "Other recipes"
     assert len(recipes) == shown.count("    Measured: ")
     for name, about, *rest in recipes:
         assert not name.startswith(" ")

@@ -47,7 +47,7 @@ def test_other_results_have_another_working_folder(folder: Path) -> None:
     assert _folders(plan, given).work == Path("fast").absolute()
 
 
-def test_a_cell_of_a_job_array_writes_study_json_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cell_of_a_job_array_keeps_study_json_up_to_date(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = load_study("tiny")
     task = StudyArguments("cell", "tiny", cells(plan)[0].name)
     study(task)
@@ -55,9 +55,11 @@ def test_a_cell_of_a_job_array_writes_study_json_once(folder: Path, capsys: pyte
     written = json.loads((folder / "study.json").read_text())
     assert written.pop("created")
     assert written == study_record(plan)
-    (folder / "study.json").write_text("{}")
+    # Arms came to the study: the report must not take the cells of before for all that there are.
+    old = {**study_record(plan), "planned_cells": 3, "created": "2026-01-02"}
+    (folder / "study.json").write_text(json.dumps(old))
     study(task)
-    assert (folder / "study.json").read_text() == "{}"
+    assert json.loads((folder / "study.json").read_text())["planned_cells"] == len(cells(plan))
 
 
 def test_mistakes_are_one_line_and_exit_code_2(
@@ -74,6 +76,16 @@ def test_mistakes_are_one_line_and_exit_code_2(
         return line
 
     assert said("--root", "h36=/data").startswith("headstart: --root: expected data sets (mpii, ")
+    for rate in ("0", "-1e12", "nan", "inf"):
+        assert said("--flops-per-second", rate).startswith("headstart: --flops-per-second: expected above 0, got ")
+    assert said("--seeds", "0", "7") == "headstart: --seeds: expected seeds of the study (0, 1), got 7"
+    assert said("--only", "*seed7").startswith(
+        "headstart: --only *seed7: no cell (of these --seeds) fits; headstart study plan"
+    )
+    # `run` would train the whole study.
+    assert said("nano-3d_alone-h36m-seed0").startswith(
+        "headstart: study plan takes no cell; give: study cell tiny nano"
+    )
     for broken, message in (("1 / 0", ", line 4: ZeroDivisionError: division by zero"), ("x = (", ", line 4: '(' was")):
         (folder / "study.py").write_text(f"{STUDY}{broken}\n")
         assert f"studies/tiny/study.py{message}" in said()

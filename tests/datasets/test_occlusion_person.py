@@ -174,7 +174,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=match) as caught:
             read(tmp_path)
         assert f"{path}, record 1" in str(caught.value)
-    for wrong in ({}, [], [1]):
+    for wrong in ({}, [], [1], 5):
         path = write(tmp_path, wrong)
         with pytest.raises(DataError, match=r"unrealcv_validation\.pkl"):
             read(tmp_path)

@@ -50,11 +50,11 @@ _VERBS: dict[str, Any] = {
 def main() -> None:
     """Entry point.
 
-    Exit code 0; 2 for bad input or configuration; 130 when a signal stopped a run; 141 when nobody reads on.
+    Exit code 0; 2 for bad input or configuration; 130 if a signal stopped a run; 141 if the reader of the output ended.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO)
-    if isinstance(sys.stdout, TextIOWrapper):  # names of files are not always what a terminal can show
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal may be unable to show the name of a file
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]
     if arguments == ["--version"]:
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    """Do what the verb says; without one, tyro lists those there are and ends it."""
+    """Run the verb; without a known one, tyro prints the list of verbs or an error, and exits."""
     name = arguments[0] if arguments else ""
     if name == "train":
         train(arguments[1:])
@@ -96,7 +96,7 @@ def _unbroken(docstring: str) -> str:
 
 
 def _summary(verb: Any) -> Callable[[], None]:
-    """What stands for a verb in the list of verbs: something that has the first paragraph of its docstring."""
+    """A function that has the first paragraph of a verb's docstring, for the list of verbs."""
 
     def listed() -> None: ...
 
@@ -105,9 +105,9 @@ def _summary(verb: Any) -> Callable[[], None]:
 
 
 def _end_if_nobody_reads() -> None:
-    """Exit where it is the output's pipe that broke (`headstart eval ... | head -1`), not that of a worker, say."""
+    """Exit if the broken pipe is the output's (`headstart eval ... | head -1`), not for example that of a worker."""
     try:
-        print(flush=True)  # what failed before may be gone from the buffer, so that to flush it would tell nothing
+        print(flush=True)  # not just a flush: what failed before may have left the buffer empty
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
-        sys.exit(141)  # as the shell says of those that SIGPIPE ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes what is left at exit
+        sys.exit(141)  # as the shell reports a process that SIGPIPE ended

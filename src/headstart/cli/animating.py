@@ -1,4 +1,4 @@
-"""``headstart predict --bvh --trc``: each person of a video as an animation."""
+"""``headstart predict --bvh --trc``: one animation for each person of a video."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _ROUNDING_S = 0.0015
 
 @dataclass
 class Animations:
-    """What is kept of a video's people until their files are written: their joints, no pictures."""
+    """Keeps the people of a video, without pictures, until their files are written."""
 
     bvh: bool
     trc: bool
     options: VideoOptions | None = None
-    """How they are smoothed."""
+    """Parameters of the smoothing."""
     tracks: dict[int, list[TrackedPerson]] = field(default_factory=dict)
     """Number of a person -> their frames, ascending."""
 
     def add(self, person: TrackedPerson) -> None:
-        """One person of one frame."""
+        """Add one person of one frame, if animations are wanted."""
         if self.bvh or self.trc:
             self.tracks.setdefault(person.track, []).append(person)
 
     def write(self, stem: Path) -> dict[Path, float]:
-        """STEM_personN.bvh and .trc at the video's rate, none of who is in a single frame; path -> s when it begins."""
+        """Write STEM_personN.bvh and .trc for each person with at least two frames; path -> its first time, s."""
         from headstart.animation import evenly, write_bvh, write_trc
         from headstart.video import smooth_motion
 
         written: dict[Path, float] = {}
         moving = {number: frames for number, frames in sorted(self.tracks.items()) if len(frames) > 1}
-        # One rate for all of a video, or its people would not fit together: that of who is in most frames.
+        # One rate for all people of a video, so that they fit together: by the person with most frames.
         rate = _rate(max(moving.values(), key=len)) if moving else 0.0
         for number, frames in moving.items():
             times = [one.time_s for one in frames]
@@ -56,11 +56,11 @@ class Animations:
 
 
 def _rate(frames: Sequence[TrackedPerson]) -> float:
-    """Frames per second for a person's frames (two or more, ascending): the header's where they come at that rate.
+    """Frames per second of a person's frames (two or more, ascending): the header's if their times agree with it.
 
-    MKV and WebM count in whole ms: most intervals of 30 frames a second are 33 ms, which would make it 30.3; the mean
-    has no such error. Where frames come unevenly, a few of them dropped, the mean is the rate of none of them: the
-    usual one is taken, or that of the header where whole ms cannot tell the two apart.
+    Evenly spaced frames have the rate of their mean interval; the median would be wrong in MKV and WebM, whose times
+    are whole ms: at 30 frames per second most intervals are 33 ms, which is 30.3 per second. Where frames were dropped,
+    the mean is wrong, and the rate is that of the median interval, or the header's if whole ms cannot tell them apart.
     """
     first, last = frames[0], frames[-1]
     header, count = first.video_rate, last.frame - first.frame

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from headstart.cli.placeholders import DataSet, Folder, OptionalFile, Split
+from headstart.errors import ConfigError
 
 
 def clean(
@@ -49,15 +50,19 @@ def clean(
     from headstart.label_doubts import DoubtConfig
     from headstart.predictions import Predictions
 
+    if batch_size < 1 or workers < 0:
+        raise ConfigError(f"--batch-size and --workers: expected at least 1 and 0, got {batch_size} and {workers}")
+    config = DoubtConfig(sides, distance, confidence)
     source, folder = packed_split(name, root, split), out / f"{name}-{split}"
     if predictions is not None:
         opinion = Predictions.load(predictions)
     else:
         opinion = opinions(source, model or shipped_weights(), folder, batch_size, workers)
-    found = cleaned(source, folder, opinion, DoubtConfig(sides, distance, confidence))
+    found = cleaned(source, folder, opinion, config)
     print(
         f"{folder}: {found.people:,} people, {found.doubted:,} changed; sides of arms exchanged for"
         f" {found.arms_exchanged:,}, of legs for {found.legs_exchanged:,}; {found.joints_dropped:,} of"
         f" {found.joints:,} labelled joints dropped"
     )
-    print(f"{folder / 'doubts.png'}: look at it before you train")
+    if found.doubted:
+        print(f"{folder / 'doubts.png'}: look at it before you train")

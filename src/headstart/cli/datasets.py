@@ -192,7 +192,7 @@ def synth(
         domain: wild, studio or occluded.
         split: train, val or test; they share no body, recording, scene, texture or camera.
         count: pictures.
-        seed: another seed, other pictures.
+        seed: of the random numbers; another seed gives other pictures.
         size: side of the pictures in px.
         workers: processes; the bytes do not depend on it.
         out: folder in which synthetic_DOMAIN-SPLIT/ is written.

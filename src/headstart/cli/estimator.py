@@ -1,4 +1,4 @@
-"""The estimator that ``headstart predict`` and ``headstart serve`` use, from what their options say."""
+"""Builds the estimator of ``headstart predict`` and ``headstart serve`` from their options."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def build_estimator(
     height_mm: float,
     boxes: str = "give --boxes",
 ) -> PoseEstimator:
-    """The estimator of ``model`` with the detector that ``detector`` means, see :func:`find_people`."""
+    """The estimator of ``model`` with the detector that ``detector`` names; see :func:`find_people`."""
     from headstart.predict import PoseEstimator
 
     estimator = PoseEstimator.from_pretrained(
         model, device=device, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm
     )
     _say_what_is_unknown(estimator.network)
-    estimator.detector = find_people(detector, estimator.network, device, boxes)
+    estimator.detector = find_people(detector, estimator.network, device, boxes, batch_size)
     return estimator
 
 
 def _say_what_is_unknown(network: PoseNetwork) -> None:
-    """One line about joints that the model never learnt, if there are any."""
+    """Print a line about joints that no picture of the training had labelled, if there are any."""
     from headstart.predict import untrained_joints
 
     if not (untrained := untrained_joints(network)):
@@ -45,17 +45,20 @@ def _say_what_is_unknown(network: PoseNetwork) -> None:
     )
 
 
-def find_people(source: str, network: PoseNetwork, device: str | None, boxes: str) -> Detector | None:
-    """The detector that ``source`` means: hub id, folder, "search" (the pose network itself), "none", or "auto".
+def find_people(
+    source: str, network: PoseNetwork, device: str | None, boxes: str, batch_size: int = 32
+) -> Detector | None:
+    """The detector that ``source`` names: hub id, folder, "search" (the pose network itself), "none", or "auto".
 
-    For "auto" without one on this machine it is None, and a line says what can be done; ``boxes``: how they are given.
+    "auto" gives None where no detector is on this machine, and prints what can be done about it. ``boxes``: how the
+    user can give boxes, for that message. ``batch_size``: crops at once while searching.
     """
     if source == "none":
         return None
     if source == "search":
         from headstart.pose_search import PoseSearch
 
-        return PoseSearch(network)
+        return PoseSearch(network, batch_size=batch_size)
     from headstart.detect import DEFAULT_DETECTOR, TransformersDetector, find_detector
 
     if source != "auto":

@@ -24,17 +24,17 @@ def export(
     split: OptionalSplit = None,
     count: int = 200,
 ) -> None:
-    """Write a checkpoint as one ONNX file: pictures in, joints out; checked against PyTorch before it is left.
+    """Write a checkpoint as one ONNX file, pictures in and joints out, after a check against PyTorch.
 
-    docs/onnx.md says how to cut its crops and what to make of its outputs, without Headstart.
+    docs/onnx.md shows how to cut crops for it and how to read its outputs without Headstart.
 
     Args:
         checkpoint: file, or folder of a run (its last weights); the model that ships if not given.
         out: file to write, e.g. model.onnx.
         format: onnx.
-        precision: fp16 halves the file, int8 up to quarters it (deconvolutions stay in fp32: it halves the model that
-            ships); measure what they lose: headstart eval model.onnx.
-        calibrate: data set on whose people int8 measures its ranges, and on which the file is compared with PyTorch.
+        precision: fp16 halves the file; int8 makes it up to four times smaller (twice for the model that ships, as
+            deconvolutions stay in fp32). Measure what they lose with headstart eval model.onnx.
+        calibrate: data set whose people int8 measures its ranges on and the file is compared with PyTorch on.
         root: folder of that data set, or a packed one.
         split: its split (that for training if not given).
         count: how many of its people.
@@ -45,7 +45,7 @@ def export(
         raise ConfigError(f"--count: expected 1 or more people, got {count}")
     if out.is_dir():
         raise ConfigError(f"--out {out}: expected a file to write, found a folder")
-    if out.suffix != ".onnx":  # by which all else knows such a file, and no checkpoint is written over
+    if out.suffix != ".onnx":  # --model and eval tell the file by it, and no checkpoint can be overwritten
         raise ConfigError(f"--out {out}: expected a name that ends in .onnx")
     from headstart.checkpoint import shipped_weights
     from headstart.export import crops_of, export_onnx

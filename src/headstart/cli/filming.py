@@ -24,7 +24,7 @@ def predict_one_video(
     options: VideoOptions,
     outcome: Outcome,
 ) -> None:
-    """One video: frames as they come; what came before a fault is kept."""
+    """Predict one video frame by frame; people from before an error are kept."""
     from headstart.video import predict_video
     from headstart.video_files import is_camera
 
@@ -58,7 +58,7 @@ def predict_one_video(
 
 
 def _with_progress(name: str, video: Iterator[list[TrackedPerson]]) -> Iterator[list[TrackedPerson]]:
-    """The same frames, with a display of how far they are where the video says how many it has."""
+    """The same frames, with a progress display if the header has their number."""
     from headstart.display import ProgressDisplay
     from headstart.video import count_frames
 

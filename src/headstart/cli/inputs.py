@@ -1,4 +1,4 @@
-"""The files that the inputs of ``headstart predict`` mean."""
+"""Finds the files that the inputs of ``headstart predict`` name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from pathlib import Path
 from headstart.cli.outcome import Outcome
 from headstart.errors import DataError
 
-# Files that are looked at below a folder without pictures of its own: somebody may have named all of a disk.
+# Most files that are looked at below a folder without pictures of its own, which may be a whole disk.
 _ENOUGH = 10_000
 
 
 def files_of(inputs: Sequence[str], outcome: Outcome) -> list[str]:
-    """Files that inputs mean, each once; folders give their pictures and videos by name, globs what they match."""
+    """The files of all inputs, each once: pictures and videos of folders, in order of their names; matches of globs.
+
+    Inputs without files are failures of ``outcome``.
+    """
     files: dict[str, str] = {}
     for one in inputs:
         try:
@@ -34,7 +37,7 @@ def files_of(inputs: Sequence[str], outcome: Outcome) -> list[str]:
 
 def _meant(one: str) -> list[str]:
     path = Path(one)
-    if not one:  # Path("") would be the working folder; it is a variable of the shell that is not set
+    if not one:  # an unset variable of the shell; Path("") would be the working folder
         found = []
     elif path.is_dir():
         found = _inside(path)
@@ -48,7 +51,7 @@ def _meant(one: str) -> list[str]:
 
 
 def _inside(folder: Path) -> list[str]:
-    """Hidden files are left out, as globs do: a Mac puts ``._photo.jpg`` beside each photo on a foreign disk."""
+    """Pictures and videos in a folder, without hidden ones: a Mac adds ``._photo.jpg`` to each photo on other disks."""
     from headstart.photos import CONVERT, PHOTO_SUFFIXES, UNREAD_SUFFIXES
     from headstart.video_files import VIDEO_SUFFIXES
 
@@ -68,7 +71,7 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 
 
 def _deeper(folder: Path) -> str | None:
-    """How to name the pictures in folders of this folder, where there are any."""
+    """A hint how to name the pictures in folders of this folder, if there are any."""
     from headstart.photos import PHOTO_SUFFIXES
 
     found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in PHOTO_SUFFIXES)
@@ -80,7 +83,7 @@ def _deeper(folder: Path) -> str | None:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Files in a folder's folders, but for hidden ones; what cannot be looked at is passed over."""
+    """Files in a folder and all its folders, without hidden ones and those that cannot be listed."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in files if not name.startswith("."))

@@ -1,4 +1,4 @@
-"""What ``headstart predict`` has done so far, over all its inputs."""
+"""Collects the results of ``headstart predict`` over all its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """Counts, people, and the names that outputs have taken."""
+    """Counts, people, and names of outputs in use."""
 
     outputs: Outputs = field(default_factory=Outputs)
     count: int = 0
@@ -35,7 +35,7 @@ class Outcome:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Within, the JSON is open to those who are added; at the end table and arrays follow, and what is where."""
+        """Keep the JSON open for :meth:`add`; at the end write table and arrays, and print where everything is."""
         from headstart.pose_files import JsonPeople, is_standard_output
 
         json = self.outputs.json
@@ -48,7 +48,7 @@ class Outcome:
             self._say_where()
 
     def add(self, person: Prediction | TrackedPerson) -> None:
-        """One person more: for the count, the JSON and, if those were asked for, table and arrays."""
+        """Count a person, write them to the JSON, and keep them for table and arrays if those are wanted."""
         from headstart.records import Prediction
 
         self.count += 1
@@ -58,17 +58,17 @@ class Outcome:
             self._people.append(person if isinstance(person, Prediction) else person.frame_prediction())
 
     def fail(self, error: HeadstartError) -> None:
-        """Say what is wrong with one input; the others go on."""
+        """Count and print the error of one input; the others go on."""
         self.failed += 1
         print(f"headstart: {error}", file=sys.stderr)
 
     def spare(self, files: Sequence[str]) -> None:
-        """Inputs that lie in the output folder have taken their names: no result may replace them."""
+        """Keep the names of ``files`` that lie in the output folder from results, which would replace them."""
         if (folder := self.outputs.folder) is not None:
             self._names |= {Path(name).stem.lower() for name in files if _lies_in(name, folder)}
 
     def unused_name(self, name: str) -> str:
-        """The file's name without its suffix; NAME_2 and so on where another input has taken it."""
+        """The file's name without its suffix; NAME_2 and so on if that is in use."""
         stem, number = Path(name.replace("webcam:", "webcam_")).stem, 2
         unused = stem
         while unused.lower() in self._names:
@@ -96,9 +96,9 @@ class Outcome:
 
 
 def _lies_in(name: str, folder: Path) -> bool:
-    """Whether a file really lies there; a Mac and Windows know a folder by its name in capitals, too.
+    """Whether a file lies in a folder: by ``samefile``, as names ignore case on a Mac and on Windows.
 
-    Unlike ``Path.resolve`` for links that lead round in a circle.
+    ``realpath``, unlike ``Path.resolve``, allows links that form a loop.
     """
     own = dirname(realpath(name))
     return isdir(own) and isdir(folder) and samefile(own, folder)
@@ -110,12 +110,12 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 def described(people: Sequence[Prediction]) -> str:
-    """The people of a picture in words, see :func:`described_scores`."""
+    """The people of a picture in words; see :func:`described_scores`."""
     return described_scores([one.score for one in people])
 
 
 def described_scores(scores: Sequence[float]) -> str:
-    """``1 person``, ``1 person (unsure: score 0.08)``, ``3 people (2 unsure: score below 0.15)``: a score a person."""
+    """``1 person``, ``1 person (unsure: score 0.08)`` or ``3 people (2 unsure: score below 0.15)``, by their scores."""
     from headstart.closing_in import UNSURE
 
     said, unsure = counted(len(scores), "person", "people"), [score for score in scores if score < UNSURE]

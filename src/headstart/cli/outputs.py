@@ -1,4 +1,4 @@
-"""Where ``headstart predict`` writes, which must not harm its inputs."""
+"""Where ``headstart predict`` writes, and checks that no input is replaced."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _DEFAULT_FOLDER = Path("predictions")
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the options name."""
+    """Outputs by the options."""
 
     json: Path | None = None
-    """File of the people, or standard output."""
+    """JSON of the people: a file, or a name of standard output."""
     csv: Path | None = None
     npz: Path | None = None
     folder: Path | None = None
-    """--out: of pictures, videos and animations."""
+    """--out: folder of pictures, videos and animations."""
     bvh: bool = False
     trc: bool = False
 
     @property
     def animated(self) -> bool:
-        """Whether the motion of people in videos is written."""
+        """Whether animations of people in videos are written."""
         return self.bvh or self.trc
 
     @property
     def tabular(self) -> bool:
-        """Whether a table or arrays are written, for which everybody is kept until the end."""
+        """Whether a table or arrays are written, for which all people are kept until the end."""
         return self.csv is not None or self.npz is not None
 
     def completed(self) -> Outputs:
-        """With ./predictions for all where nothing is named, and for animations where no folder is."""
+        """With ./predictions for JSON and pictures if no output is named, and for animations if no folder is."""
         if not any((self.json, self.csv, self.npz, self.folder)):
             return replace(self, json=_DEFAULT_FOLDER / "people.json", folder=_DEFAULT_FOLDER)
         if self.animated and self.folder is None:
@@ -46,8 +46,8 @@ class Outputs:
 
 
 def check_outputs(outputs: Outputs, files: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` for outputs that cannot be, or that would replace one of the ``files`` read or each
-    other. ``--json`` may be standard output.
+    """Raise :class:`ConfigError` for outputs that cannot be written, or that would replace each other or one of the
+    ``files`` read. ``--json`` may be standard output.
     """
     from headstart.pose_files import is_standard_output
 
@@ -70,12 +70,12 @@ def check_outputs(outputs: Outputs, files: Sequence[str]) -> None:
 
 
 def _take(option: str, path: Path, taken: dict[str, tuple[str, Path]]) -> None:
-    """Note an output by its real place; raise :class:`ConfigError` where it cannot be beside the ``taken`` ones."""
+    """Add an output to ``taken`` by its real path; raise :class:`ConfigError` if it is in conflict with another."""
     place = realpath(path)
     if place in taken:
         raise ConfigError(f"{taken[place][0]} and {option} both name {path}; name two places")
     for other, (owner, named) in taken.items():
-        # --out holds other outputs gladly; a file holds none.
+        # Outputs may be inside the folder of --out, but not inside a file.
         if Path(other) in Path(place).parents:
             raise ConfigError(f"{option} {path}: cannot be inside {named}, the file of {owner}; name another place")
         if Path(place) in Path(other).parents and option != "--out":
@@ -90,9 +90,9 @@ def _check_writable(option: str, path: Path) -> None:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except OSError as error:  # a name that is too long, a link that leads round in a circle
+    except OSError as error:  # a name that is too long, a loop of links
         raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}") from error
-    if exists(path) and not isfile(path):  # the folder of --out, a device, a pipe, which really is nowhere
+    if exists(path) and not isfile(path):  # the folder of --out, a device, or a pipe, which has no real path
         existing = path
     else:
         existing = next(parent for parent in Path(realpath(path)).parents if exists(parent))

@@ -1,6 +1,6 @@
-"""What stands for a value in the help of the verbs: DATASET and DIR, which say more than STR and PATH.
+"""Placeholders for values in the help of the verbs: DATASET and DIR instead of STR and PATH.
 
-The optional ones show no default: the text beside them says what happens without.
+Optional ones show no default: the text beside them says what happens without a value.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ OptionalModel = Annotated[str | None, arg(metavar="MODEL", help_behavior_hint=""
 OptionalDevice = Annotated[str | None, arg(metavar="DEVICE", help_behavior_hint="")]
 OptionalCount = Annotated[int | None, arg(metavar="INT", help_behavior_hint="")]
 
-#: A switch; ``predict`` has a file of that name.
+#: A switch; the ``--json`` of ``predict`` is a file instead.
 AsJson = Annotated[bool, arg(name="json")]

@@ -1,4 +1,4 @@
-"""``headstart predict``: people in pictures and videos, as files and as pictures to look at."""
+"""``headstart predict``: poses of people in pictures and videos, as files and drawn on the pictures."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def predict(
     """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
 
     Pixels count from 0 at the centre of the top left pixel of the upright picture. Millimetres are in camera axes (x
-    right, y down, z away), relative to the pelvis, for a person of --height-mm. A bad input gives one line and exit
-    code 2; the others are done. In videos people keep a number (track), and each joint has its path as estimated and a
-    smooth one. webcam:0 is a camera; Ctrl-C ends it.
+    right, y down, z away), relative to the pelvis, for a person of --height-mm. An input that cannot be used is named
+    on one line, the others are processed, and the exit code is 2. People in videos have a number (track), the same in
+    every frame, and joints as estimated and smoothed. webcam:0 is a camera; Ctrl-C ends it.
 
     Args:
         inputs: pictures, videos, folders of both, globs, webcam:0.
         model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
             if not given.
         boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
-        detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
-            rough; none: the whole picture is one person, on whom the model closes in; auto: the default detector if its
-            weights are on this machine, else none.
+        detector: finds people: hub id or folder of a transformers detector; search: the model itself, slow and
+            rough; none: the whole picture is one person, around whom the model crops itself; auto: the default detector
+            if its weights are on this machine, else none.
         camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.
@@ -79,13 +79,13 @@ def predict(
         csv: the same as a table with one row a joint (.csv); of videos with frame, time and track.
         npz: the same as arrays (.npz).
         bvh: videos: each person's motion, smoothed over the whole clip, as OUT/NAME_personN.bvh, for animation tools
-            (cm). With --camera or --field-of-view people move through space, the camera at the origin (along its axis
-            only as truly as the camera and --height-mm are known); without, the pelvis stays at the origin.
+            (cm). With --camera or --field-of-view people move through space, the camera at the origin (their distance
+            is only as accurate as the camera and --height-mm); without, the pelvis stays at the origin.
         trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
         out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
-        flip_test: average with the mirrored picture: twice the time, somewhat better.
+        flip_test: average with the mirrored picture: twice the time, somewhat more accurate.
         batch_size: people at once.
-        device: cpu, cuda, ...; the GPU if there is one.
+        device: cpu, cuda, cuda:1, ...; if not given the GPU if there is one, for .onnx files the CPU.
         detect_every: videos: frames from one detection to the next; in between boxes follow the joints. 1 if not
             given, 25 with --detector search.
     """
@@ -127,7 +127,7 @@ def predict(
 
 
 def _require_animated(network: PoseNetwork, outputs: Outputs) -> None:
-    """Raises :class:`ConfigError` where a motion is wanted of joints that the model never learnt."""
+    """Raise :class:`ConfigError` if animations are wanted and the model lacks joints that they need."""
     known = set(network.skeleton.names)
     if outputs.animated and not ("left_hip" in known and {"thorax", "left_shoulder"} & known):
         raise ConfigError("--bvh and --trc need hips and shoulders, which the model never learnt")
@@ -149,13 +149,13 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | Non
 
 
 def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:
-    """A file of boxes does not say where people are in which frame; to take whole frames instead would hide that."""
+    """Count videos as failures: a file of boxes has no frames, and to ignore it without a word would be wrong."""
     for name in videos:
         outcome.fail(DataError(name, "a picture, with --boxes", found="a video", fix="Call it again without --boxes"))
 
 
 def _detect_every(given: int | None, detector: str) -> int:
-    """Frames from one detection to the next: a search takes seconds, and joints lead from frame to frame as well."""
+    """Frames from one detection to the next: more for a search, which takes seconds; boxes follow joints in between."""
     if given is not None:
         return given
     return 25 if detector == "search" else 1
@@ -232,7 +232,7 @@ def _load(names: Sequence[str], boxes: GivenBoxes | None, outcome: Outcome) -> I
 
 
 def _boxes_of(name: str, boxes: GivenBoxes) -> list[list[float]]:
-    """Those of one picture; raises :class:`DataError` where there is no entry, or one that is no list of boxes."""
+    """Boxes of one picture; raises :class:`DataError` if its entry is missing or is no list of boxes."""
     if name not in boxes:
         raise DataError(name, "an entry in the file of boxes", found="none", fix="[] means nobody")
     given = boxes[name]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from headstart.cli.placeholders import OptionalFolder
+from headstart.errors import ConfigError
 
 if TYPE_CHECKING:
     from headstart.report import Section
@@ -24,12 +25,14 @@ def report(
     Args:
         folder: the study's folder with study.json and results/, or its name below studies/ in the working folder.
         out: where to write; the study's folder if not given.
-        unfinished: report the cells that are there, although others are still to be run.
+        unfinished: report the finished cells, although others are still to be run.
     """
     from headstart.report import summary, write_report
 
     named = Path("studies") / folder
     folder = named if not folder.exists() and named.exists() else folder
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: expected the folder of a study, or its name below studies/")
     written = write_report(folder, out, unfinished=unfinished)
     for section in summary(folder):
         _print(section)

@@ -8,8 +8,12 @@ from headstart.errors import ConfigError
 
 
 def parse_roots(given: Sequence[str]) -> dict[str, str]:
-    """Data set -> folder; raises :class:`ConfigError` for anything but NAME=DIR."""
-    pairs = [one.partition("=") for one in given]
-    if any(not folder for _, _, folder in pairs):
-        raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given)}")
-    return {name: folder for name, _, folder in pairs}
+    """Data set -> folder; raises :class:`ConfigError` for anything but NAME=DIR, and for a name with two folders."""
+    roots: dict[str, str] = {}
+    for one in given:
+        name, _, folder = one.partition("=")
+        if not name or not folder:
+            raise ConfigError(f"--root: expected NAME=DIR, got {' '.join(given)}")
+        if roots.setdefault(name, folder) != folder:
+            raise ConfigError(f"--root: expected one folder for {name}, got {roots[name]} and {folder}")
+    return roots

@@ -33,7 +33,7 @@ def score(
 
     Args:
         predictions: file (.npz) with a prediction for everybody whom the protocol scores.
-        protocol: name of the protocol.
+        protocol: name of the protocol; my_data.office:NAME for one of yours.
         root: folder of the data set, or a packed one: the one whose pictures were predicted.
         dataset: data set, where it is not the protocol's own.
         split: split, where it is not the protocol's own.

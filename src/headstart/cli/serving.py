@@ -24,10 +24,10 @@ def serve(
     """A web page: drop a photo or take one, see people with boxes, joints and a 3D skeleton to turn, download JSON.
 
     Only this machine can open it, unless --host says otherwise; there is no password. Photos are not kept and nothing
-    is sent anywhere. Programs can use it too: the page's footer shows the endpoint /estimate. Ctrl-C stops it.
+    is sent anywhere. Programs can use it too: the page's footer documents the endpoint /estimate. Ctrl-C stops it.
 
     Args:
-        host: address to listen on; 0.0.0.0 lets everybody in who can reach this machine.
+        host: address to listen on; with 0.0.0.0 everybody who can reach this machine can open the page.
         port: port to listen on.
         model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
             if not given.
@@ -35,10 +35,10 @@ def serve(
             rough; none: the whole photo is one person, on whom the model closes in, unless boxes are drawn; auto: the
             default detector if its weights are on this machine, else none.
         height_mm: stature that gives the scale; one photo does not say how large a person is.
-        flip_test: average with the mirrored photo: twice the time, somewhat better.
-        device: cpu, cuda, ...; the GPU if there is one.
+        flip_test: average with the mirrored photo: twice the time, somewhat more accurate.
+        device: cpu, cuda, cuda:1, ...; by default the GPU if there is one, for .onnx files the CPU.
         upload_mb: largest photo in MB.
-        megapixels: largest photo in millions of pixels, refused by its header.
+        megapixels: largest photo in millions of pixels; larger ones are refused before they are decoded.
         waiting: photos that may wait in the queue; one is estimated at a time.
     """
     from headstart.cli.estimator import build_estimator

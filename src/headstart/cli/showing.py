@@ -13,6 +13,11 @@ import tyro
 from headstart.cli.placeholders import File, OptionalFolder, OptionalSplit
 from headstart.errors import ConfigError
 
+_OTHER_RECIPES = """\
+Other recipes
+    Yours: package.module:function, a function of Sources that returns an Experiment (docs/python.md).
+    A run's: runs/NAME/config.json trains it again."""
+
 
 def show(
     what: tyro.conf.Positional[Literal["recipes", "protocols", "config", "samples", "targets"]],
@@ -27,8 +32,8 @@ def show(
     """List recipes or protocols, print a recipe's whole configuration, or draw labels on crops.
 
     Args:
-        what: recipes, protocols, config RECIPE, samples DATASET, targets DATASET.
-        name: the recipe, or the data set.
+        what: recipes, protocols [PROTOCOL or MODULE], config RECIPE, samples DATASET, targets DATASET.
+        name: the recipe, the data set, the protocol (all if not given), or the module of protocols of yours.
         root: samples and targets: folder of the data set.
         split: samples and targets: split (the training split if not given).
         out: samples and targets: picture to write.
@@ -41,11 +46,9 @@ def show(
 
         for recipe, function in RECIPES.items():
             print(f"{recipe}\n{_in_lines(function.__doc__ or '')}\n")
+        print(_OTHER_RECIPES)
     elif what == "protocols":
-        from headstart.protocols import PROTOCOLS
-
-        for protocol in PROTOCOLS.values():
-            print(f"{protocol.name}\n    {protocol.describe()}\n")
+        _show_protocols(name)
     elif what == "config":
         from headstart.recipes import build
         from headstart.sources import Sources
@@ -53,6 +56,18 @@ def show(
         print(json.dumps(asdict(build(name, Sources())), indent=1))
     else:
         _show_pictures(what == "targets", name, root, split, out, count, seed, augment)
+
+
+def _show_protocols(name: str) -> None:
+    """Those of this package; with a name that one; with the name of a user's module those in it."""
+    from headstart.protocols import PROTOCOLS, own_protocols, protocol
+
+    if "." in name and ":" not in name:
+        shown = list(own_protocols(name, f"protocols of {name!r}").values())
+    else:
+        shown = [protocol(name)] if name else list(PROTOCOLS.values())
+    for one in shown:
+        print(f"{one.name}\n    {one.describe()}\n")
 
 
 def _in_lines(docstring: str) -> str:
@@ -72,6 +87,8 @@ def _show_pictures(
 
     if root is None:
         raise ConfigError("show samples|targets: expected --root, the folder of the data set")
+    if count < 1 or seed < 0:
+        raise ConfigError(f"--count and --seed: expected at least 1 and 0, got {count} and {seed}")
     index = open_index(name, root, split or train_split(name))
     config = AugmentConfig() if augment else None
     write_picture(str(out), picture_of_samples(index, BODY_18, (256, 256), config, count, seed, heatmaps))

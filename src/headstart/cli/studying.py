@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from headstart.executors import Folders, Task
     from headstart.results import RunResult, Scores
     from headstart.study import Cell, Study
+
+
+logger = logging.getLogger("headstart")
 
 
 @dataclass(frozen=True)
@@ -65,34 +68,45 @@ class StudyArguments:
 
 
 def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
-    """Plan, run or look at a study: its cells train the same model in several ways at the same budget.
+    """Plan or run a study, whose cells train the same model in several ways at the same budget, or show its status.
 
-    What ``plan`` lists is the cells, their FLOPs and the hours they should take here. ``run`` skips cells that are
-    finished and goes on with those that were killed; where tests have come to the study since, cells whose weights were
-    kept are scored under those. ``status`` says how far it is. ``headstart report NAME`` reads the results.
+    ``plan`` lists the cells, their FLOPs and the hours they should take on this machine. ``run`` skips finished cells
+    and continues those that were killed; cells whose weights were kept are scored under tests that were added since.
+    ``status`` shows the state of each cell. ``headstart report NAME`` reports the results.
     """
     from headstart.study import cells as cells_of
-    from headstart.study import load_study, unknown_data_sets
+    from headstart.study import load_study, unknown, unknown_data_sets
     from headstart.study_plan import check_matched
 
-    if min(given.jobs, given.threads, given.processes) < 1:
-        raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
+    _require_sound(given)
     plan = load_study(given.name)
-    for problem in unknown_data_sets("--root", parse_roots(given.root)):
+    every = cells_of(plan)
+    seeds = dict.fromkeys(str(cell.seed) for cell in every)
+    wrong_seeds = unknown("--seeds", map(str, given.seeds), seeds, "seeds of the study")
+    for problem in (*unknown_data_sets("--root", parse_roots(given.root)), *wrong_seeds):
         raise ConfigError(problem)
-    cells = [cell for cell in cells_of(plan) if not given.seeds or cell.seed in given.seeds]
+    cells = [cell for cell in every if not given.seeds or cell.seed in given.seeds]
     cells = [cell for cell in cells if fnmatchcase(cell.name, given.only)]
     if not cells:
-        raise ConfigError(f"no cell fits --only {given.only} --seeds {given.seeds}: study plan lists their names")
+        raise ConfigError(
+            f"--only {given.only}: no cell (of these --seeds) fits; headstart study plan {given.name} lists them"
+        )
+    if (networks := len({cell.backbone for cell in cells})) > 1:
+        logger.info("counting the FLOPs of %d networks", networks)  # seconds of a large one
     check_matched(plan, cells)
-    if given.action == "plan":
-        _print_plan(plan, cells, given)
-    elif given.action == "status":
-        _print_status(plan, cells, given)
-    elif given.action == "cell":
-        _run_one(plan, cells, given)
-    else:
-        _run_all(plan, cells, given)
+    actions = {"plan": _print_plan, "run": _run_all, "status": _print_status, "cell": _run_one}
+    actions[given.action](plan, cells, given)
+
+
+def _require_sound(given: StudyArguments) -> None:
+    """Raises :class:`ConfigError` for numbers out of range, and for a cell where none is taken."""
+    if min(given.jobs, given.threads, given.processes) < 1:
+        raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
+    if given.flops_per_second is not None and not 0 < given.flops_per_second < float("inf"):
+        raise ConfigError(f"--flops-per-second: expected above 0, got {given.flops_per_second:g}")
+    if given.cell and given.action != "cell":
+        # Or `run NAME CELL` would train the whole study.
+        raise ConfigError(f"study {given.action} takes no cell; give: study cell {given.name} {given.cell}, or --only")
 
 
 def _folders(plan: Study, given: StudyArguments) -> Folders:
@@ -100,21 +114,17 @@ def _folders(plan: Study, given: StudyArguments) -> Folders:
     from headstart.study import study_folder
 
     own = study_folder(given.name)
+    out = given.out or own
     # Other results, other runs: what was kept of the study's own is not to be filed as a repeat.
-    usual = Path("runs") / f"study-{plan.name}" if given.out is None or _same(given.out, own) else given.out / "work"
-    return Folders(((given.out or own) / "results").absolute(), (given.work or usual).absolute())
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+    usual = Path("runs") / f"study-{plan.name}" if out.resolve() == own.resolve() else out / "work"
+    return Folders((out / "results").absolute(), (given.work or usual).absolute())
 
 
 def _run_one(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
     named, folders = {cell.name: cell for cell in cells}, _folders(plan, given)
     if given.cell not in named:
-        raise ConfigError(f"cell {given.cell!r}: headstart study plan {given.name} lists the cells there are")
-    if not _study_file(folders).exists():
-        _write_study(plan, folders)
+        raise ConfigError(f"no cell {given.cell!r} in this study; headstart study plan {given.name} lists its cells")
+    _write_study(plan, folders)
     if given.processes > 1:
         scores = _run_together(plan, named[given.cell], folders, given)
     else:
@@ -140,18 +150,10 @@ def _run_together(plan: Study, cell: Cell, folders: Folders, given: StudyArgumen
     return RunResult.load(folders.results / cell.name / "result.json").scores
 
 
-def _study_file(folders: Folders) -> Path:
-    return folders.results.parent / "study.json"
-
-
 def _write_study(plan: Study, folders: Folders) -> None:
-    """What the report reads beside the results."""
-    from headstart.results import write_json
-    from headstart.study_records import require_chosen_before, study_record
+    from headstart.study_records import write_study_record
 
-    require_chosen_before(_study_file(folders), plan)
-    record = {**study_record(plan), "created": time.strftime("%Y-%m-%d")}
-    write_json(_study_file(folders), record)
+    write_study_record(folders.results.parent / "study.json", plan)
 
 
 def _run_all(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
@@ -229,45 +231,17 @@ def _is_done(plan: Study, cells: list[Cell], folders: Folders) -> Callable[[Task
 
 
 def _print_plan(plan: Study, cells: list[Cell], given: StudyArguments) -> None:
-    from headstart.study import samples_of
-    from headstart.study_plan import budget_flops, flops_per_sample, seconds_per_sample
+    from headstart.cli.planning import print_json, print_table, rows_of, seconds_of
 
     trained = _trained(plan, cells, _folders(plan, given))
     missing = set(_missing(plan, cells, trained))
-    used = {cell.backbone: plan.models[cell.backbone] for cell in cells}
-    seconds = {
-        name: flops_per_sample(model) / given.flops_per_second
-        if given.flops_per_second
-        else seconds_per_sample(model, plan, given.threads)
-        for name, model in used.items()
-    }
-    rows: list[dict[str, Any]] = [
-        {
-            "cell": cell.name,
-            "samples": samples_of(plan, cell),
-            "flops": budget_flops(plan, cell),
-            "hours": seconds[cell.backbone] * samples_of(plan, cell) / 3600,
-            "trained": cell in trained,
-            "finished": cell not in missing,
-        }
-        for cell in cells
-    ]
-    left = sum(row["hours"] for row in rows if not row["trained"])
+    seconds = seconds_of(plan, cells, given.threads, given.flops_per_second)
+    rows = rows_of(plan, cells, seconds, trained, missing)
     if given.json_output:
-        print(json.dumps({"study": plan.name, "cells": rows, "hours_left": left / given.jobs}))
-        return
-    print(f"{plan.title}\n{plan.question}\n")
-    for row in rows:
-        state = "to be scored" if row["trained"] else f"{row['hours'] * 60:.1f} min"
-        state = "finished" if row["finished"] else state
-        print(f"  {row['cell']:<64} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
-    where = "at that rate" if given.flops_per_second else "on this machine"
-    for name, model in used.items():
-        print(f"{name}: {flops_per_sample(model):.3g} FLOPs and {seconds[name] * 1000:.3g} ms a sample {where}")
-    print(
-        f"{len(cells)} cells, {len(cells) - len(missing)} finished; about {left / given.jobs:.1f} hours of"
-        f" training left with --jobs {given.jobs} (scoring comes on top)"
-    )
+        print_json(plan, rows, given.jobs)
+    else:
+        where = "at that rate" if given.flops_per_second else "on this machine"
+        print_table(plan, rows, seconds, where, given.jobs)
 
 
 def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,19 +30,25 @@ if TYPE_CHECKING:
     from headstart.sources import Sources
 
 
-@dataclass(frozen=True)
+_NO_RECIPE = "expected RECIPE (headstart show recipes lists them), or --resume --out DIR to go on with a run"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainArguments:
     """Train by a recipe; fields of its configuration can be set: --stages.0.budget.samples 50000.
 
-    Of its losses that is each one's weight; other losses are set from Python.
+    `headstart train RECIPE --help` lists them, with the weight of every loss.
     """
 
-    recipe: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RECIPE")]
-    """Name of a recipe; `headstart show recipes` lists them."""
+    # At most one; tyro makes a string of "[]" where an option that it does not know comes before an optional one.
+    recipe: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RECIPE", help_behavior_hint="")
+    ] = ()
+    """Name of a recipe (`headstart show recipes`), module:function of yours, or a run's config.json; none to resume."""
     out: Folder
     """Folder of the run: checkpoints, logs, result.json."""
     resume: bool = False
-    """Go on where the run in OUT was stopped."""
+    """Go on where the run in OUT was stopped; without RECIPE, with the configuration that it has."""
     two_d: DataSets = ("mpii",)
     """Data sets with 2D labels."""
     three_d: DataSets = ("h36m",)
@@ -56,20 +63,21 @@ class TrainArguments:
 
 def train(arguments: list[str]) -> None:
     """Parse in two steps: the recipe's name decides what can be overridden."""
+    if not arguments:
+        raise ConfigError(_NO_RECIPE)
     about_recipe = _has_recipe(arguments) and not {"-h", "--help"}.isdisjoint(arguments)
     given, rest = tyro.cli(
         TrainArguments,
-        # Whoever asks what a recipe can do has no folder for it yet.
+        # Help needs no --out.
         args=[arguments[0], "--out", "DIR", *arguments[1:]] if about_recipe else arguments,
         prog="headstart train",
         return_unknown_args=True,
         add_help=not _has_recipe(arguments),
     )
-    from headstart import recipes
     from headstart.train import run
 
     _require_at_least(1, threads=given.threads)
-    experiment = _overridden(recipes.build(given.recipe, _sources(given)), given, rest)
+    experiment = _overridden(_recipe(given), given, rest)
     if given.threads:
         import torch
 
@@ -79,33 +87,68 @@ def train(arguments: list[str]) -> None:
     print(given.out / "result.json")
 
 
+def _recipe(given: TrainArguments) -> Experiment:
+    """The recipe, or the configuration of a run: the named one, or that of the run which goes on."""
+    from headstart import recipes
+
+    name = " ".join(given.recipe)
+    if not name and not given.resume:
+        raise ConfigError(_NO_RECIPE)
+    name = name or str(given.out / "config.json")
+    chosen = [option for option in ("two_d", "three_d", "root", "unscored") if _is_given(given, option)]
+    if name.endswith(".json") and chosen:
+        fix = "Set for example --stages.0.data.0.root, or name a recipe"
+        raise ConfigError(f"--{chosen[0].replace('_', '-')}: the data are those of {name}. {fix}")
+    return recipes.build(name, _sources(given))
+
+
+def _is_given(given: TrainArguments, option: str) -> bool:
+    """Whether an option has another value than its default."""
+    return getattr(given, option) != getattr(TrainArguments(out=given.out), option)
+
+
 def _overridden(recipe: Experiment, given: TrainArguments, rest: list[str]) -> Experiment:
-    """The recipe with what the command line sets; with another ``start_from`` than its own also with that network."""
-    from headstart.experiment import Experiment
+    """The recipe with the fields that the command line sets, beginning with the network of another ``start_from``."""
     from headstart.preparation import continued_model
 
-    parse = partial(
-        tyro.cli,
-        Experiment,
-        args=rest,
-        prog=f"headstart train {given.recipe}",
-        description="The recipe's whole configuration; headstart train --help has the options beside it.",
-    )
-    experiment = parse(default=recipe)
+    parse = partial(_parsed, rest, " ".join(("headstart train", *given.recipe)))
+    experiment = parse(recipe)
     if experiment.start_from in (None, recipe.start_from):
         return experiment
     last = given.out / "last.safetensors"
-    # Where the weights came from need not be there any more when a run goes on.
+    # A resumed run has its network in its own checkpoint, as start_from may be gone by then.
     started = replace(recipe, start_from=experiment.start_from, start_with=experiment.start_with)
     model = continued_model(started, last if given.resume and last.is_file() else None)
-    experiment = parse(default=replace(recipe, model=model))
+    experiment = parse(replace(recipe, model=model))
     if experiment.model.weights != model.weights:
         raise ConfigError(f"--model.weights: the weights are those of --start-from {experiment.start_from}; give one")
     return experiment
 
 
+def _parsed(arguments: list[str], program: str, recipe: Experiment) -> Experiment:
+    """The recipe with the fields that ``arguments`` set. Losses that it lacks can be added by their weights."""
+    from headstart.experiment import Experiment
+    from headstart.losses import LOSSES
+
+    offered = [
+        replace(stage, losses={**stage.losses, **dict.fromkeys(LOSSES, 0.0), **stage.losses}) for stage in recipe.stages
+    ]
+    parsed = tyro.cli(
+        Experiment,
+        args=arguments,
+        prog=program,
+        default=replace(recipe, stages=tuple(offered)),
+        description="The recipe's whole configuration; headstart train --help has the options beside it.",
+    )
+    stages = [
+        replace(stage, losses={name: weight for name, weight in stage.losses.items() if weight or name in own.losses})
+        for stage, own in zip(parsed.stages, recipe.stages)
+    ]
+    return replace(parsed, stages=tuple(stages))
+
+
 def _require_at_least(least: int, **options: int | None) -> None:
-    """Raises :class:`ConfigError` for an option that is given and less."""
+    """Raises :class:`ConfigError` for an option that is given and below ``least``."""
     for name, value in options.items():
         if value is not None and value < least:
             raise ConfigError(f"--{name.replace('_', '-')}: expected >= {least}, got {value}")
@@ -134,6 +177,7 @@ def evaluate(
     limit: OptionalCount = None,
     predictions: OptionalFile = None,
     picture: OptionalFile = None,
+    coco_results: OptionalFile = None,
     json_output: AsJson = False,
 ) -> None:
     """Score a checkpoint under a protocol; `headstart show protocols` lists them.
@@ -141,7 +185,7 @@ def evaluate(
     Args:
         checkpoint: file, or folder of a run (its last weights), or an exported .onnx file; "shipped": the model that
             ships.
-        protocol: name of the protocol.
+        protocol: name of the protocol; my_data.office:NAME for one of yours.
         root: folder of the data set, or a packed one.
         dataset: data set, where it is not the protocol's own.
         split: split, where it is not the protocol's own.
@@ -151,6 +195,7 @@ def evaluate(
         limit: score only so many people, evenly spread (a quick look, not a result).
         predictions: also write the predictions (.npz), which `headstart score` reads.
         picture: also draw predictions beside labels (.png).
+        coco_results: also write the predictions for COCO's people (.json), which pycocotools scores.
         json_output: print JSON.
     """
     from headstart.scoring import evaluate_checkpoint
@@ -169,12 +214,13 @@ def evaluate(
         limit=limit,
         predictions_path=predictions,
         picture_path=picture,
+        coco_results_path=coco_results,
     )
     print_score(scores, json_output)
 
 
 def print_score(score: Scores, as_json: bool) -> None:
-    """As JSON, in which null stands for what is not a number, or as :func:`print_scores`."""
+    """Print one score as JSON, with null for NaN, or as :func:`print_scores` does."""
     if as_json:
         print(json.dumps(score.to_dict(), allow_nan=False))
     else:
@@ -182,10 +228,9 @@ def print_score(score: Scores, as_json: bool) -> None:
 
 
 def print_scores(scores: list[Scores]) -> None:
-    """Each number with its protocol's full description."""
+    """Print each score with its parts, and its protocol's full description below."""
     for one in scores:
         print(f"{one.protocol}: {one.metric} {one.value:.2f} {one.unit} (n = {one.n:,}; {one.better} is better)")
-        print(f"  {one.description}")
         parts: dict[str, dict[str, float]] = {
             "beside it": one.others,
             "per joint": one.per_joint,
@@ -195,3 +240,16 @@ def print_scores(scores: list[Scores]) -> None:
         for title, values in parts.items():
             if values:
                 print(f"  {title}: " + ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
+        _print_description(one.description)
+
+
+def _print_description(text: str) -> None:
+    """Dimmed and wrapped on a terminal; elsewhere as one line."""
+    if not sys.stdout.isatty():
+        print(f"  {text}")
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    Console().print(Padding(Text(text, style="dim"), (0, 0, 0, 2)))

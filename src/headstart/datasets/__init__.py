@@ -1,4 +1,4 @@
-"""Data sets: one adapter module each. Those of this package have a line in :data:`DATASETS`, others a name with a dot.
+"""Data sets, each read by an adapter module. :data:`DATASETS` lists those of this package; others have a dotted name.
 
 An adapter is a module with three names:
 
@@ -8,8 +8,8 @@ An adapter is a module with three names:
   (docs/data-sets.md says what it must be).
 
 One that is not part of this package is named as Python imports it: ``my_data.office``, installed or the file
-``my_data/office.py`` below the working folder. It may say what scores it while training, by ``VALIDATION_2D`` and
-``VALIDATION_3D`` (:func:`validation`).
+``my_data/office.py`` below the working folder. It may define the protocols that score it during training as
+``VALIDATION_2D`` and ``VALIDATION_3D`` (:func:`validation`).
 
 No torch, no cropping, no metric in an adapter; and no ``from __future__ import annotations``, which would bind the name
 ``annotations`` that the function needs.
@@ -47,7 +47,7 @@ DATASETS: dict[str, str] = {
 
 
 def is_known(name: str) -> bool:
-    """Whether it is a data set of this package, or may be a module of the user's."""
+    """Whether it is a data set of this package, or may be a user's module."""
     return name in DATASETS or "." in name
 
 
@@ -71,7 +71,7 @@ def splits(name: str) -> tuple[str, ...]:
 
 
 def validation(name: str, kind: Literal["VALIDATION_2D", "VALIDATION_3D"]) -> tuple[str, str] | None:
-    """The protocol and the split that score a data set while training, as its adapter says; None where it does not.
+    """The protocol and the split that score a data set during training; None if its adapter does not define them.
 
     Raises :class:`ConfigError` for anything but two names, the second one of its splits.
     """
@@ -85,9 +85,9 @@ def validation(name: str, kind: Literal["VALIDATION_2D", "VALIDATION_3D"]) -> tu
 
 
 def code_of(name: str) -> list[Path]:
-    """Files whose change asks for a new index: the adapters of this package and, of one elsewhere, what lies beside it.
+    """Source files whose change requires a new index, in a fixed order.
 
-    In a fixed order.
+    They are all adapters of this package and, for an adapter elsewhere, the modules in its folder.
     """
     folders = [Path(__file__).parent]
     if (file := adapter(name).__file__) and Path(file).parent not in folders:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from headstart.datasets.labels import joints_box, masked
 from headstart.records import Visibility
 
-#: Sides of a box over the extent of the joints, which end at ankles and wrists; the same figure as for Human3.6M.
+#: Side of a box over the extent of the joints: a person reaches beyond ankles and wrists. As customary for Human3.6M.
 ROOM = 1.2
 
 

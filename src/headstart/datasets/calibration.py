@@ -13,9 +13,9 @@ from headstart.geometry import Camera
 
 Array = NDArray[np.float64]
 
-# A camera is judged by about so many frames, evenly spread, and distortion fitted to about so many points.
+# About this many evenly spread frames are used to judge a camera, and this many points to fit distortion.
 _FRAMES, _POINTS = 50, 2000
-# Median px that a fitted camera may leave.
+# Largest median reprojection error of a fitted camera.
 _TOLERANCE_PX = 2.0
 
 
@@ -79,10 +79,10 @@ def reprojection_error(camera: Camera, pixels: Array, points: Array) -> float:
 
 
 def fit_camera(pixels: Array, points: Array) -> Camera | None:
-    """The camera that explains 2D (n, K, 2) px by 3D (n, K, 3) mm; None if it leaves over 2 px (median).
+    """The camera that explains 2D (n, K, 2) px by 3D (n, K, 3) mm; None if its median error is above 2 px.
 
-    A pinhole first, by least squares: x = fx X / Z + cx is linear in fx and cx. Lens distortion is added only where
-    that does not do.
+    A pinhole first, by least squares: x = fx X / Z + cx is linear in fx and cx. Lens distortion is added only if a
+    pinhole is not enough.
     """
     flat, target = points.reshape(-1, 3), pixels.reshape(-1, 2)
     usable = (flat[:, 2] > 0) & np.isfinite(flat).all(1) & np.isfinite(target).all(1)

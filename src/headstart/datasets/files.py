@@ -36,7 +36,7 @@ def load_json(path: Path, expected: str) -> Any:
     """Parsed JSON; raises :class:`DataError` if missing, truncated or not JSON."""
     try:
         return json.loads(require_file(path, expected).read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise DataError(path, expected, found=f"invalid JSON ({error})", fix=CHECK_DOWNLOAD) from error
 
 
@@ -54,17 +54,18 @@ def load_mat(path: Path, variable: str, expected: str) -> Any:
 
 @contextmanager
 def open_h5(path: Path, expected: str) -> Iterator[h5py.File]:
-    """An HDF5 file (also MATLAB 7.3), closed afterwards; missing keys become :class:`DataError` too."""
+    """An HDF5 file (also MATLAB 7.3), closed afterwards.
+
+    Missing keys and data that cannot be read become :class:`DataError`, within the block too.
+    """
     require_file(path, expected)
     try:
-        stream = h5py.File(path, "r")
+        with h5py.File(path, "r") as stream:
+            yield stream
     except OSError as error:
         raise DataError(path, expected, found=f"unreadable HDF5 file ({error})", fix=CHECK_DOWNLOAD) from error
-    with stream:
-        try:
-            yield stream
-        except KeyError as error:
-            raise DataError(path, expected, found=f"missing key: {error}", fix=CHECK_DOWNLOAD) from error
+    except KeyError as error:
+        raise DataError(path, expected, found=f"missing key: {error}", fix=CHECK_DOWNLOAD) from error
 
 
 def require_shape(path: Path, name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Human3.6M (Ionescu et al. 2014): 3D, indoors, 7 subjects with labels, 4 cameras, 50 frames a second.
 
-Four forms of it are in circulation; what lies under the root tells which one it is:
+Four forms of it are in use; the files under the root tell which one it is:
 
 * json files of the 3DMPPE code base (:mod:`~headstart.datasets.h36m_3dmppe`);
 * HDF5 files of the h36m-fetch tool (:mod:`~headstart.datasets.h36m_fetch`);

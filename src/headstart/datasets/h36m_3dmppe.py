@@ -5,12 +5,12 @@ subaction_idx, cam_idx, frame_idx from 0) and ``annotations`` (id, image_id, bbo
 ``_camera.json``: camera -> R (3x3), t (3) mm, f (2) px, c (2) px. ``_joint_3d.json``: action -> subaction -> frame
 -> 17x3 mm in world axes, in the order of H36M_17. Pictures: ``images/<file_name>``.
 
-There are no 2D labels: they are the projections of the 3D joints. The release carries no lens distortion, so the
-points lie up to some pixels beside the picture's (the error of everyone who uses it).
+There are no 2D labels: they are the projections of the 3D joints. The release has no lens distortion, so the
+points are up to a few pixels off in the picture, for everyone who uses it.
 
-Two releases are about: in one ``camera = R @ world + t``, in the other ``t`` is the camera's place and
-``camera = R @ (world - t)``. Nothing in the files says which, but the wrong one puts the person outside the given
-box: the first record of each camera decides.
+There are two releases: in one ``camera = R @ world + t``, in the other ``t`` is the position of the camera and
+``camera = R @ (world - t)``. The files do not say which, but the wrong one puts the person outside the given box: the
+first record of each camera decides.
 """
 
 import re

@@ -73,7 +73,10 @@ class Recording:
 
 
 def held_subjects(where: Path, split: str, held: Iterable[int]) -> list[int]:
-    """Subjects of the split that lie under ``where``, in order; warns of those that do not, fails if none does."""
+    """Subjects of the split among ``held``, in order; warns of missing ones.
+
+    Raises :class:`DataError` naming ``where`` if all are missing.
+    """
     wanted = SUBJECTS[split]
     present = [subject for subject in wanted if subject in set(held)]
     absent = ", ".join(f"S{subject}" for subject in wanted if subject not in present)
@@ -86,7 +89,7 @@ def held_subjects(where: Path, split: str, held: Iterable[int]) -> list[int]:
 
 @contextmanager
 def malformed(path: Path, expected: str, record: str | int | None = None) -> Iterator[None]:
-    """Turns what Python raises over missing keys and wrong types in parsed data into :class:`DataError`."""
+    """Turn Python's errors for missing keys and wrong types in parsed data into :class:`DataError`."""
     try:
         yield
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

@@ -6,8 +6,8 @@ column order of a 2x17 or 3x17 matrix, numpy's ``reshape(17, 2, n)``) in the ord
 top, right, bottom in the original picture, 1-based and inclusive: what the picture was cut to. Pictures:
 ``{folder}_%06d.jpg`` from 1. Only every fifth frame is filled; the other columns are zero and have no picture.
 
-``Y2d`` should be in pixels of the cut picture. Files in which it is in pixels of the original exist or may exist,
-so each file is looked at: if at least 95 % of its points lie in the 224x224 square (and a tenth around it, for joints
+``Y2d`` should be in pixels of the cut picture, but files may exist in which it is in pixels of the original.
+Each file is checked: if at least 95 % of its points lie in the 224x224 square (and a tenth around it, for joints
 that the cut misses) they are taken as they are; otherwise, if 95 % lie in their frame's ``bbox`` likewise, they are
 mapped through it; otherwise the file is refused.
 
@@ -50,7 +50,7 @@ Array = NDArray[np.float64]
 
 
 def _folders(root: Path) -> dict[tuple[int, ...], Path]:
-    """(subject, action, subaction, camera) -> folder. S11's 2, 2, 1 exists nowhere; what is absent is not read."""
+    """(subject, action, subaction, camera) -> folder; missing ones are skipped, as 11, 2, 2, 1, which nobody has."""
     folders = [path for base in (root, root / "images") for path in base.glob("s_*_act_*_subact_*_ca_*")]
     matches = [(_FOLDER.fullmatch(path.name), path) for path in folders]
     return {tuple(map(int, match.groups())): path for match, path in matches if match and path.is_dir()}
@@ -77,7 +77,7 @@ class _Meta:
     frame: NDArray[np.int64]
     """(F,) from 0."""
     pixels: Array
-    """(F, 17, 2), in which picture is still to be told."""
+    """(F, 17, 2) px of the cut or of the original picture: :func:`_in_crop` tells."""
     xyz: Array
     """(F, 17, 3) mm, camera axes."""
     box: Array
@@ -132,7 +132,7 @@ def _matrix(path: Path, name: str, rows: int, count: int) -> Array:
 
 
 def _in_crop(path: Path, meta: _Meta) -> Array:
-    """Joints (F, 17, 2) in pixels of the cut pictures; see the module's text for how they are told apart."""
+    """Joints (F, 17, 2) in pixels of the cut pictures; the module's docstring says how the two are told apart."""
     if not len(meta.frame) or _share_inside(meta.pixels / CROP_SIZE) >= _INSIDE:
         return meta.pixels
     corner, size = meta.box[:, None, :2], meta.box[:, None, 2:] - meta.box[:, None, :2] + 1

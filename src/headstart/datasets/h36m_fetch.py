@@ -7,8 +7,8 @@ axes, ``frame`` (N,) from 1, ``camera``, ``subject``, ``action``, ``subaction`` 
 (0, 64, 128 ... here), all that the standard protocol scores, and of the others those in which some joint has moved by
 40 mm.
 
-``pose/2d`` is used as it is. It knows the lens distortion; the intrinsics are a linear fit that does not: projecting
-``pose/3d`` with them gives ``pose/2d`` up to some pixels.
+``pose/2d`` is used as it is. It includes lens distortion; the intrinsics are a linear fit without it: projecting
+``pose/3d`` with them gives ``pose/2d`` up to a few pixels.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ FILES = "processed/S*/<Action>-<subaction>/annot.h5 (h36m-fetch)"
 #: H36M_17 among the 32 joints of the motion capture: 12 is the spine, 13 the thorax, 14 the nose, 15 the head top.
 JOINTS_OF_32 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 
-#: Camera -> (width, height) px of its pictures, which the files do not tell; two of the four are two rows higher.
+#: Camera -> (width, height) px of its pictures, which the files do not state; those of two cameras have two more rows.
 _SMALLEST = (1000, 1000)
 _SIZES = {54138969: (1000, 1002), 60457274: (1000, 1002)}
 
@@ -126,11 +126,8 @@ def _stored(path: Path, file: h5py.File, name: str, shape: tuple[int | None, ...
     """A data set of at least one row as numbers."""
     if name not in file:
         raise DataError(path, f"data set {name} ({_EXPECTED})", found="none of that name")
-    try:
-        with malformed(path, f"numbers in {name}", name):
-            array = np.asarray(file[name][()], np.float64)
-    except OSError as error:
-        raise DataError(path, f"data set {name}", found=f"unreadable ({error})") from error
+    with malformed(path, f"numbers in {name}", name):
+        array = np.asarray(file[name][()], np.float64)
     if not len(require_shape(path, name, array, shape)):
         raise DataError(path, f"at least one row in {name}", found="none")
     return array

@@ -40,8 +40,8 @@ def numbers(
 ) -> NDArray[np.float64]:
     """``value`` as float64 of exactly this shape, never as MATLAB's uint8 (60 - 100 = 216 there).
 
-    Raises :class:`DataError` naming file and record for text, ragged lists, other shapes and, unless ``finite`` is
-    False, for NaN, infinity and null.
+    Text that is a number counts as that number. Raises :class:`DataError` naming file and record for other text,
+    ragged lists, other shapes and, unless ``finite`` is False, for NaN, infinity and null.
     """
     wanted = f"{name} as {' x '.join(map(str, shape)) or 'one'} number(s)"
     try:

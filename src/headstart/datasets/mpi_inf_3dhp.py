@@ -7,11 +7,10 @@ Files, as the official scripts unpack them::
     root/S{1..8}/Seq{1,2}/imageSequence/video_{C}.avi    or imageFrames/video_{C}/frame_%06d.jpg
     root/[mpi_inf_3dhp_test_set/]TS{1..6}/annot_data.mat, imageSequence/img_%06d.jpg (from 1)
 
-Train holds the eight cameras of the official set "vnect" (chest high, knee high and two that look down) and whichever
-subjects there are. Extracted frames are taken before
-videos; their number says which label is theirs: counted from 0 where ``frame_000000`` exists, else from 1 (as ffmpeg
-and SPIN's script write them). Of a video, label t belongs to the picture before which t others are decoded. Test holds
-the frames of ``valid_frame``; ``action`` is the activity.
+Train holds the eight cameras of the official set "vnect" (chest high, knee high and two that look down) of all
+subjects found. Extracted frames are preferred to videos. The number of a frame says which label it has: from 0 where
+``frame_000000`` exists, else from 1 (as ffmpeg and SPIN's script number them). In a video, label t belongs to picture
+t, counted from 0 as pictures are decoded. Test holds the frames of ``valid_frame``; ``action`` is the activity.
 
 **3D labels** are ``annot3``, millimetres in camera axes: they project on the 2D labels. The published test figures
 are for ``univ_annot3`` (every person scaled to one height), which does not; scale by height to compare with those.

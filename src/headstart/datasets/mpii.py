@@ -66,8 +66,7 @@ def _person(
 ) -> Annotation:
     """Joints (16, 2) and ``square`` (x, y, scale) of the person, both in 1-based pixels, to the record."""
     keypoints = masked(from_matlab_pixels(matlab_pixels), visibility)
-    usable = square is not None and square[2] > 0 and (square[:2] > 0).all()
-    if usable and square is not None:
+    if square is not None and square.min() > 0:
         box = _square_box(from_matlab_pixels(square[:2]), float(square[2]))
     else:
         box = joints_box(keypoints) if visibility.any() else np.zeros(4, np.float32)

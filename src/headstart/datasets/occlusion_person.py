@@ -73,7 +73,7 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
     path = _labels(root, split)
     records = load_pickle(path, _EXPECTED)
     if not isinstance(records, list) or not records:
-        raise DataError(path, _EXPECTED, found=f"{type(records).__name__} of length {len(records)}")
+        raise DataError(path, _EXPECTED, found=f"a {type(records).__name__} without records")
     images = require_directory(root / "images", "Occlusion-Person's pictures (unpack images.zip)")
     to_mm = _millimetres(path, records)
     _require_projection(path, records[:_CHECKED], to_mm)
@@ -169,7 +169,4 @@ def _array(path: Path, row: int, holder: Any, name: str, shape: tuple[int, ...])
 
 def _flat(path: Path, row: int, holder: Any, name: str, length: int) -> Array:
     """A vector that may come as a column, a row or, of length 1, as a plain number."""
-    value = field(path, row, holder, name)
-    return numbers(
-        path, row, name, np.ravel(value) if isinstance(value, np.ndarray | np.generic) else np.ravel([value]), (length,)
-    )
+    return numbers(path, row, name, np.ravel(field(path, row, holder, name)), (length,))

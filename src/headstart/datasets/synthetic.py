@@ -1,7 +1,7 @@
 """Synthetic people that ``headstart synth DOMAIN`` wrote: wild, studio and occluded, each with train, val and test.
 
 Layout under ``root``: ``synthetic_DOMAIN-SPLIT/`` with ``pack.json`` and shards, the packed form (pack.py), which the
-index opens by itself; pictures that are not there yet cannot be read, so this adapter only says how to make them.
+index opens without an adapter. This one is asked only where there is no finished folder, and says how to make it.
 
 * Joints: all 22 canonical ones, exact, at bone heads of the body (``neck`` between the second and third neck bones,
   at the height of the chin) and at vertices of the head (nose, eyes, ears, top).

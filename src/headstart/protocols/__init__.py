@@ -1,11 +1,12 @@
-"""Evaluation protocols: data, not code. One constant each, and each prints what it is.
+"""Evaluation protocols, one constant each.
 
-"Protocol 1" means different things to different papers, so every number carries :meth:`Protocol.describe`. The source
-of each constant stands beside it. Directions and scales are those of the metric (:data:`METRICS`), never of a protocol.
+"Protocol 1" means different things in different papers, so every score carries :meth:`Protocol.describe`. The source
+of each constant is given beside it. Direction and scale belong to the metric (:data:`METRICS`), not to the protocol.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from headstart.errors import ConfigError
@@ -18,6 +19,7 @@ from headstart.protocols.definition import (
     Protocol,
     companion_title,
 )
+from headstart.protocols.own import is_own, own_protocol, own_protocols
 from headstart.skeleton import H36M_17, LSP_14, MPII_16
 
 __all__ = [
@@ -28,7 +30,10 @@ __all__ = [
     "MetricFacts",
     "Protocol",
     "companion_title",
+    "is_own",
+    "own_protocols",
     "protocol",
+    "unknown_protocols",
 ]
 
 
@@ -59,6 +64,14 @@ H36M_STANDARD = Protocol(
 #: The same, averaged over the 15 actions: papers differ in which of the two they print.
 H36M_STANDARD_ACTIONS = replace(H36M_STANDARD, name="h36m_standard_actions", average="groups")
 
+#: All frames, averaged over the actions: the figure of papers that lift 2D poses. Source: the code of VideoPose3D
+#: (Pavllo et al. 2019, run.py) and PoseFormer (Zheng et al. 2021, run_poseformer.py), with all 4 cameras. Their
+#: "Protocol 1" is the value, 2 is ``pa_mpjpe``, 3 is ``n_mpjpe``. They leave the predicted pelvis where it is, so that
+#: its error counts. MotionBERT (Zhu et al. 2023, train.py) leaves out S9's Greeting 2, SittingDown 2 and Waiting 1.
+H36M_ALL_FRAMES = replace(
+    H36M_STANDARD_ACTIONS, name="h36m_all_frames", subset="all frames on file of subjects S9 and S11", frame_stride=1
+)
+
 #: Zhou et al. 2017, published PyTorch code (src/lib/datasets/h36m.py, utils/eval.py): for fidelity to 64.90 and
 #: 64.55 mm. That file scores every tenth frame of the ECCV-18 challenge's validation set unless asked for all; here
 #: the frames are those of the standard protocol, so that its companions can be compared, where they are all at hand:
@@ -73,7 +86,8 @@ H36M_ZHOU2017 = replace(
 )
 
 #: The official PCKh script as SimpleBaseline runs it on ``gt_valid.mat``: pelvis and thorax masked, joints weighted by
-#: count. Xiao et al. 2018, ResNet-50 at 256x256: 88.53. ``valid.json`` has lost which joints are occluded.
+#: count. Xiao et al. 2018, ResNet-50 at 256x256: 88.53. ``valid.json`` has lost which joints are occluded. Their
+#: "Mean@0.1", and HRNet's, is the value at 0.11: ``pckAll[11]`` of thresholds 0, 0.01, 0.02 ... Both are printed.
 MPII_PCKH = Protocol(
     "mpii_pckh",
     "mpii",
@@ -83,6 +97,7 @@ MPII_PCKH = Protocol(
     subset="2,958 people of Xiao et al. 2018",
     reference="head_size",
     threshold=0.5,
+    also_at=(0.1, 0.11),
     average="joints",
 )
 
@@ -242,6 +257,7 @@ PROTOCOLS: dict[str, Protocol] = {
     for protocol in (
         H36M_STANDARD,
         H36M_STANDARD_ACTIONS,
+        H36M_ALL_FRAMES,
         H36M_ZHOU2017,
         MPII_PCKH,
         LSP_PCK,
@@ -262,8 +278,19 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def protocol(name: str) -> Protocol:
-    """The protocol of that name; raises :class:`ConfigError` naming those there are."""
-    try:
+    """The protocol of that name, or ``module:name`` of a user's; raises :class:`ConfigError` naming those there are."""
+    if name in PROTOCOLS:
         return PROTOCOLS[name]
-    except KeyError:
-        raise ConfigError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}") from None
+    if is_own(name):
+        return own_protocol(name)
+    own = "or my_data.office:NAME for a protocol of yours in my_data/office.py"
+    raise ConfigError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}, {own}")
+
+
+def unknown_protocols(names: Iterable[str]) -> Iterator[str]:
+    """What :func:`protocol` says of each name that is none."""
+    for name in names:
+        try:
+            protocol(name)
+        except ConfigError as error:
+            yield str(error)

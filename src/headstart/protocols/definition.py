@@ -1,8 +1,9 @@
-"""What a protocol is, and how it says so: built from the very fields that ``evaluate`` reads, so that it cannot lie."""
+"""Protocols and their descriptions, which are built from the same fields that ``evaluate`` reads."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from headstart.errors import ConfigError
@@ -65,7 +66,7 @@ _AVERAGES: dict[Average, str] = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a number comes about. Joints are names of :data:`~headstart.skeleton.CANONICAL`."""
+    """How a score is computed. Joints are names of :data:`~headstart.skeleton.CANONICAL`."""
 
     name: str
     dataset: str
@@ -79,6 +80,8 @@ class Protocol:
     """Length in the picture that PCK's threshold is a fraction of."""
     threshold: float | None = None
     """Fraction of ``reference`` for pck and pckh, mm for pck3d."""
+    also_at: tuple[float, ...] = ()
+    """Other thresholds at which the value of pck and pckh is printed beside it."""
     subset: str = ""
     """What the split holds, in words."""
     frame_stride: int = 1
@@ -114,6 +117,10 @@ class Protocol:
     def is_3d(self) -> bool:
         """Whether it scores 3D joints."""
         return self.reference is None
+
+    def at_other_thresholds(self) -> dict[str, Protocol]:
+        """The same protocol at each threshold of ``also_at``, by the name that its value has beside the other one's."""
+        return {f"{self.metric}@{one:g}_percent": replace(self, threshold=one, also_at=()) for one in self.also_at}
 
     def scene(self, recording: str) -> str:
         """Scene that a recording was made in; its own name where the protocol lists none."""
@@ -158,20 +165,19 @@ class Protocol:
         return f"Also apart {' and '.join(parts)}." if parts else ""
 
     def _beside(self) -> str:
-        if not self.companions:
-            return ""
-        titles = [f"{companion_title(metric)} ({METRICS[metric].better} is better)" for metric in self.companions]
-        scale = METRICS[self.companions[0]].scale
-        other = f" Scale of these: {scale}." if scale != METRICS[self.metric].scale else ""
-        return f"Beside it: {', '.join(titles)}.{other}"
+        titles = [f"{METRICS[self.metric].title}@{threshold:g}" for threshold in self.also_at]
+        titles += [f"{companion_title(metric)} ({METRICS[metric].better} is better)" for metric in self.companions]
+        scales = {METRICS[metric].scale for metric in self.companions[:1]} - {METRICS[self.metric].scale}
+        return " ".join(
+            (f"Beside it: {', '.join(titles)}.", *(f"Scale of these: {scale}." for scale in scales)) if titles else ()
+        )
 
-    def _problems(self) -> list[tuple[str, str]]:
-        """(field, what is wrong with it) pairs."""
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        """(field, what is wrong with it) pairs. The form comes first: other checks rely on it."""
+        yield from self._malformed()
         unknown = [joint for joint in self.joints if joint not in CANONICAL.names]
         in_pixels = self.metric in ("pck", "pckh")
-        groups = get_args(GroupBy)
         checks = (
-            ("metric", f"must be one of {', '.join(METRICS)}, not {self.metric!r}", self.metric not in METRICS),
             ("joints", "must name at least one joint", not self.joints),
             ("joints", f"has {', '.join(unknown)}, which the canonical skeleton lacks", bool(unknown)),
             ("joints", "names a joint twice", len(set(self.joints)) < len(self.joints)),
@@ -182,12 +188,31 @@ class Protocol:
                 "must be set for pck, pckh and pck3d and for no other metric",
                 (self.threshold is not None) != (in_pixels or self.metric == "pck3d"),
             ),
+            ("also_at", "can be set for pck and pckh alone", bool(self.also_at) and not in_pixels),
             ("group_by", "must name a group for average='groups'", self.average == "groups" and not self.group_by),
-            ("group_by", _must_be_of(groups, self.group_by), not _are_of(groups, self.group_by)),
-            ("companions", _must_be_of(_COMPANIONS, self.companions), not _are_of(_COMPANIONS, self.companions)),
-            ("frame_stride", "must be at least 1", self.frame_stride < 1),
         )
-        return [(field, problem) for field, problem, wrong in checks if wrong]
+        yield from ((field, problem) for field, problem, wrong in checks if wrong)
+
+    def _malformed(self) -> Iterator[tuple[str, str]]:
+        """As :func:`_problems`, for values of the wrong type and those that a field does not offer."""
+        for field in ("name", "dataset", "split"):
+            if not isinstance(value := getattr(self, field), str) or not value:
+                yield field, f"must be a name, not {value!r}"
+        for field, choices in _CHOICES.items():
+            if (value := getattr(self, field)) not in choices:
+                yield field, f"must be one of {', '.join(map(str, choices))}, not {value!r}"
+        for field, known in (("group_by", get_args(GroupBy)), ("companions", _COMPANIONS)):
+            if not _are_of(known, value := getattr(self, field)):
+                yield field, f"must be a tuple of {', '.join(known)}; got {value!r}"
+        for field in ("joints", "also_at"):
+            if not isinstance(value := getattr(self, field), tuple):
+                yield field, f"must be a tuple, not {value!r}: a comma behind one value makes it one"
+        if not isinstance(self.frame_stride, int) or self.frame_stride < 1:
+            yield "frame_stride", f"must be at least 1, not {self.frame_stride!r}"
+        thresholds = (*((self.threshold,) if self.threshold is not None else ()), *self.also_at)
+        for threshold in thresholds:
+            if not isinstance(threshold, (int, float)) or not threshold > 0:
+                yield "threshold" if threshold is self.threshold else "also_at", f"must be above 0, not {threshold!r}"
 
 
 def _are_of(known: tuple[str, ...], given: object) -> bool:
@@ -195,12 +220,16 @@ def _are_of(known: tuple[str, ...], given: object) -> bool:
     return isinstance(given, tuple) and set(given) <= set(known)
 
 
-def _must_be_of(known: tuple[str, ...], given: object) -> str:
-    return f"must be a tuple of {', '.join(known)}; got {given!r}"
-
-
 #: Metrics that can be had beside another, from the same poses in mm.
 _COMPANIONS: tuple[Metric, ...] = ("mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc")
+#: The values that a field offers, None included.
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "metric": tuple(METRICS),
+    "average": get_args(Average),
+    "root": ("pelvis", None),
+    "reference": (*get_args(Reference), None),
+    "decode": ("subpixel", "argmax"),
+}
 _DECODES = {"subpixel": "sub-pixel positions", "argmax": "the integer cell of each heatmap's maximum"}
 _REFERENCES: dict[Reference, str] = {
     "torso": "the torso |left shoulder - right hip|",

@@ -1,7 +1,7 @@
 """A study's folder -> ``report.md`` and one self-contained ``report.html``. From JSON alone: no torch.
 
 Every number carries its protocol, number of people, seeds, budget, commit and device; sections without data are left
-out; a difference that chance explains is called not significant.
+out; a difference that may be chance is called not significant.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
 from headstart.report.document import Section, Table, commit, flops, listed, plain
-from headstart.report.fairness import Mismatch, check_matched, mismatches, mixed_commits
+from headstart.report.fairness import Mismatch, check_matched, is_unfinished, mismatches, mixed_commits
 
 __all__ = [
     "Cell",
@@ -78,10 +78,9 @@ def _facts(study: Study) -> list[tuple[str, str]]:
     seeds = sorted({cell.seed for cell in study.cells})
     commits = sorted({commit(cell.result.git_sha) for cell in study.cells})
     devices = sorted({cell.result.device for cell in study.cells})
-    waiting = any(one.unfinished for one in mismatches(study))
-    unfinished = [("Unfinished", "cells are still to be run; pairs use the seeds that both have")] if waiting else []
+    unfinished = ("Unfinished", "cells are still to be run; comparisons use the seeds that both arms have")
     return [
-        *unfinished,
+        *([unfinished] if is_unfinished(study) else []),
         ("Cells", _count(study)),
         ("Seeds", listed([str(seed) for seed in seeds])),
         ("Budget a cell", _budgets(study)),
@@ -93,8 +92,10 @@ def _facts(study: Study) -> list[tuple[str, str]]:
 
 
 def _count(study: Study) -> str:
-    there = str(len(study.cells))
-    return f"{there} of {study.planned_cells} planned" if study.planned_cells > len(study.cells) else there
+    there, planned = len(study.cells), study.planned_cells
+    if planned and there > planned:
+        return f"{there}, but {planned} are planned: the results hold cells of an earlier plan"
+    return f"{there} of {planned} planned" if there < planned else str(there)
 
 
 def _budgets(study: Study) -> str:

@@ -94,7 +94,7 @@ def geometric(study: Study) -> Section | None:
     note = provenance(study, [variant for pair in pairs for variant in pair], names)
     text = (
         f"With minus without the geometric stage, at the same total budget, {wording(study).pairing}; "
-        f"p after Holm over {len(found)} comparisons."
+        f"p after Holm over {found[0].comparisons} comparisons."
     )
     return Section("geometric", "The geometric stage", [text], [Table("With minus without", header, rows, note)])
 
@@ -109,7 +109,8 @@ def occlusion(study: Study) -> Section | None:
     found: dict[tuple[Variant, str, str], Comparison] = {}
     pairs = list(dict.fromkeys(with_partner(study, [variant for _, variant in variants])))
     raw = [(part, one) for name, part in columns for one in compare(study, pairs, [name], stratum(part))]
-    for (part, _), one in zip(raw, recorrected([one for _, one in raw])):
+    corrected = recorrected([one for _, one in raw])
+    for (part, _), one in zip(raw, corrected):
         found[(one.first, one.protocol, part)] = one
     tables = [
         _strata_table(study, setting, [v for s, v in variants if s == setting], columns, found)
@@ -117,7 +118,8 @@ def occlusion(study: Study) -> Section | None:
     ]
     text = (
         f"Error of joints that are seen and of joints that are hidden; below each figure its difference from "
-        f"{arm_title(study.baseline)}, starred if significant after Holm over {len(raw)} comparisons."
+        f"{arm_title(study.baseline)}, starred if significant after Holm over "
+        f"{corrected[0].comparisons if corrected else 0} comparisons."
     )
     return Section("occlusion", "Visible and occluded joints", [text, *_gaps(study)], tables)
 
@@ -224,5 +226,6 @@ def _group_table(
         *(f"{arm_and_stage(variant)} ({any_score(study, protocol).unit})" for variant in reversed(pair)),
         "Difference",
     ]
-    note = f"p after Holm over {len(found)}. {provenance(study, pair, [protocol])}"
+    tested = next(iter(found.values())).comparisons if found else 0
+    note = f"p after Holm over {tested}. {provenance(study, pair, [protocol])}"
     return Table(f"Trained on {setting.title}, in numbers", header, rows, note, folded=True)

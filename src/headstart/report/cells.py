@@ -157,9 +157,9 @@ class Study:
         ]
 
     def is_usual(self, variant: Variant) -> bool:
-        """Whether a variant belongs into the main tables: usual backbone, share, amount and budget of 3D data.
+        """Whether a variant belongs in the main tables: usual backbone, budget, share of 2D and amount of 3D data.
 
-        Usual is what most cells have: other values are there for the sections that ask about them.
+        Usual is what most cells have. Other values are for the sections about what varies.
         """
         (backbone, budget, limit), shares, geometric = self._usual
         return (

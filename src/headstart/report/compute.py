@@ -35,8 +35,17 @@ class ComputeRatio:
     first_missing: int
     """Seeds in which the first arm did not reach it."""
     second_missing: int
-    bounded: bool
-    """Whether a curve of either arm was there before its first point, so that the ratio is only a bound."""
+    first_early: bool
+    """Whether the first arm was there before its first point in some seed: its compute is then an upper bound."""
+    second_early: bool
+    """The same of the second arm."""
+
+    @property
+    def bound(self) -> str:
+        """``at least``, ``at most``, or "": a ratio of two upper bounds is no bound, nor is one of two known values."""
+        if self.first_early == self.second_early:
+            return ""
+        return "at least" if self.first_early else "at most"
 
 
 def compute_to_reach(compute: ArrayLike, values: ArrayLike, target: float, better: Better = "lower") -> Reached:
@@ -78,7 +87,8 @@ def compute_ratio(
         interval,
         sum(one.compute is None for one in first),
         sum(one.compute is None for one in second),
-        any(ours.before_first or theirs.before_first for ours, theirs in both),
+        any(ours.before_first for ours, _ in both),
+        any(theirs.before_first for _, theirs in both),
     )
 
 

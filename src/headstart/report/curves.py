@@ -119,28 +119,36 @@ def main_ratios(study: Study) -> list[str]:
 
 
 def common_goal(study: Study, ours: list[Curve], theirs: list[Curve], protocol: str) -> str:
-    """The main arm's (``ours``) compute for what every seed of the baseline reaches; nothing without seeds."""
-    better = any_score(study, protocol).better
-    for target in [one for one in _targets(ours, theirs, better) if one.why == _ALL_OF_BASELINE]:
+    """What the main arm (``ours``) needs for the error that every seed of the baseline reaches; "" without seeds.
+
+    And the error that every seed of the main arm reaches, if no seed of the baseline does.
+    """
+    better, unit, words = any_score(study, protocol).better, any_score(study, protocol).unit, []
+    main, baseline = arm_title(study.main), arm_title(study.baseline)
+    for target in _targets(ours, theirs, better):
         we, they = ([compute_to_reach(*curve, target.value, better) for curve in arm] for arm in (ours, theirs))
-        goal = f"{target.value:.1f} {any_score(study, protocol).unit}"
-        found = _ratio_sentence(study, compute_ratio(we, they, study.significance_test))
-        return f"to reach {goal}, as every seed of {arm_title(study.baseline)} does, {found}"
-    return ""
+        ratio = compute_ratio(we, they, study.significance_test)
+        if target.why == _ALL_OF_BASELINE:
+            reached = f"to reach {target.value:.1f} {unit}, as every seed of {baseline} does"
+            words.append(f"{reached}, {_ratio_sentence(study, ratio)}")
+        # A baseline that stops early needs little compute for the little that it reaches.
+        if target.why == _ALL_OF_ARM and not ratio.n:
+            words.append(f"no seed of {baseline} reaches {target.value:.1f} {unit}, as every seed of {main} does")
+    return "; ".join(words)
 
 
 def _ratio_sentence(study: Study, ratio: ComputeRatio) -> str:
     if ratio.n == 0:
-        return f"{arm_title(study.main)} does not come within its budget"
-    words = f"{arm_title(study.baseline)} needs {ratio.ratio:.2f} times the compute of {arm_title(study.main)}"
-    seeds = f"n = {ratio.n} seed{'s' if ratio.n > 1 else ''}"
-    if ratio.n > 1:
-        seeds = f"95 % interval {ratio.interval.low:.2f} to {ratio.interval.high:.2f}, {seeds}"
-    missed = f"; {ratio.first_missing} more did not reach it" if ratio.first_missing else ""
-    return f"{words} ({seeds}{missed}{'; a bound' if ratio.bounded else ''})"
+        return f"{arm_title(study.main)} needs more than its budget, in every seed"
+    low, high = map(times_words, ratio.interval)
+    interval = f"95 % interval{' of this bound' if ratio.bound else ''} {low} to {high}, " if ratio.n > 1 else ""
+    missed = f"{ratio.first_missing} more did not reach it" if ratio.first_missing else ""
+    remarks = "; ".join(one for one in (f"{interval}n = {_seeds(ratio.n)}", missed, _early(ratio)) if one)
+    arms = f"{arm_title(study.baseline)} needs {_bounded(ratio)} times the compute of {arm_title(study.main)}"
+    return f"{arms} ({remarks})"
 
 
-_ALL_OF_BASELINE = "all seeds of the baseline"
+_ALL_OF_BASELINE, _ALL_OF_ARM = "all seeds of the baseline", "all seeds of the arm"
 
 
 @dataclass(frozen=True)
@@ -155,8 +163,9 @@ def compute_to_error(study: Study) -> Section | None:
     text = (
         f"The ratio is compute of {arm_title(study.baseline)} over compute of the arm, {wording(study).ratios}:"
         " above 1, the arm needs less. Between two validations the value is read linearly in the logarithm of compute;"
-        " nothing is extrapolated. The points of a curve lie along one run, whose rate still falls: a run planned for"
-        " less compute would end at another error. A seed that ends its budget short of the error has not reached it"
+        " nothing is extrapolated. An error is reached where a curve first meets it, even if the curve gets worse after"
+        " that. The points of a curve lie along one run, whose rate still falls: a run planned for less compute would"
+        " end at another error. A seed that ends its budget short of the error has not reached it"
         " and is not in the ratio; where that happens, the ratio of the others flatters the arm that missed."
     )
     return Section("compute-to-error", "Compute to reach an error", [text], tables) if tables else None
@@ -205,27 +214,50 @@ def _targets(ours: list[Curve], theirs: list[Curve], better: Better) -> list[_Ta
     looser = all_theirs * (1.1 if better == "lower" else 1 / 1.1)
     targets = [_Target(looser, "a tenth looser"), _Target(all_theirs, _ALL_OF_BASELINE)]
     further = all_ours < all_theirs if better == "lower" else all_ours > all_theirs
-    return [*targets, _Target(all_ours, "all seeds of the arm")] if further else targets
+    return [*targets, _Target(all_ours, _ALL_OF_ARM)] if further else targets
 
 
 def _needs(reached: Sequence[Reached]) -> str:
     spent = [one.compute for one in reached if one.compute is not None]
     missing = len(reached) - len(spent)
     if not spent:
-        return f"not reached (0 of {len(reached)} seeds)"
+        return f"not reached (0 of {_seeds(len(reached))})"
     mean = flops(float(np.exp(np.mean(np.log(spent)))))
     bound = "at most " if any(one.before_first for one in reached) else ""
-    return f"{bound}{mean}" + (f" (not reached by {missing} of {len(reached)} seeds)" if missing else "")
+    return f"{bound}{mean}" + (f" (not reached by {missing} of {_seeds(len(reached))})" if missing else "")
 
 
 def ratio_words(ratio: ComputeRatio) -> str:
     """``1.8 [1.2, 2.7]``, or why there is none."""
     if ratio.n == 0:
         return "unknown: " + ("neither reaches it" if ratio.first_missing and ratio.second_missing else "not reached")
-    text = f"{ratio.ratio:.2f}"
-    if ratio.n > 1:
-        text += f" [{ratio.interval.low:.2f}, {ratio.interval.high:.2f}]"
-    limits = ["a bound: reached before the first validation"] if ratio.bounded else []
-    missed = ratio.first_missing + ratio.second_missing
-    limits += [f"over the {ratio.n} seeds that reach it"] if missed else []
-    return f"{text} ({'; '.join(limits)})" if limits else text
+    low, high = map(times_words, ratio.interval)
+    text = _bounded(ratio) + (f" [{low}, {high}]" if ratio.n > 1 else "")
+    missed = ratio.first_missing or ratio.second_missing
+    limits = [_early(ratio), f"over the {_seeds(ratio.n)} in which both reach it" if missed else ""]
+    remarks = "; ".join(limit for limit in limits if limit)
+    return f"{text} ({remarks})" if remarks else text
+
+
+def _bounded(ratio: ComputeRatio) -> str:
+    return f"{ratio.bound} {times_words(ratio.ratio)}".strip()
+
+
+def times_words(value: float) -> str:
+    """``1.80``, ``below 0.01`` or ``above 100``: two seeds that differ can have an interval of many powers of ten."""
+    if value < 0.01:
+        return "below 0.01"
+    return "above 100" if value > 100 else f"{value:.2f}"
+
+
+def _early(ratio: ComputeRatio) -> str:
+    """Which arm reached the target before its first validation, so that its compute is an upper bound."""
+    if ratio.first_early and ratio.second_early:
+        return "no bound either way: both arms reach it before their first validation"
+    if ratio.first_early or ratio.second_early:
+        return f"{'the arm' if ratio.first_early else 'the baseline'} reaches it before the first validation"
+    return ""
+
+
+def _seeds(n: int) -> str:
+    return f"{n} seed{'' if n == 1 else 's'}"

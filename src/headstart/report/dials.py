@@ -1,4 +1,4 @@
-"""What changes when one thing is turned and all else stays: model size, share of 2D, amount of 3D data, budget."""
+"""Effect of one factor while all others stay: model size, share of 2D, amount of 3D data, budget."""
 
 from __future__ import annotations
 
@@ -210,8 +210,7 @@ def _ends(study: Study, dial: Dial, along: list[Sweep]) -> list[str]:
         f"{one.words}."
         for (sweep, _), one in zip(changes, corrected)
     ]
-    whole_runs = [_compute(study, sweep) for sweep in along if main_pairs_along(study, sweep)] if dial is BUDGET else []
-    return [*sentences, *whole_runs]
+    return [*sentences, *(_whole_runs(study, along) if dial is BUDGET else [])]
 
 
 def _place(dial: Dial, variant: Variant) -> str:
@@ -237,13 +236,16 @@ def _change(study: Study, sweep: Sweep) -> Comparison | None:
     return Comparison(*ends, sweep.protocol, score.unit, score.better, seeds, change, change.p, 1)
 
 
-def _compute(study: Study, sweep: Sweep) -> str:
-    """The ratio of compute between the arms, each run with a budget and a schedule of its own."""
-    found = main_pairs_along(study, sweep)
-    ours, theirs = (_final_curves(study, [pair[arm] for pair in found], sweep.protocol) for arm in (0, 1))
-    both = [seed for seed in ours if seed in theirs]
-    goal = common_goal(study, [ours[seed] for seed in both], [theirs[seed] for seed in both], sweep.protocol)
-    return f"- **{sweep.setting.title}**, by the final scores of whole runs: {goal}."
+def _whole_runs(study: Study, along: list[Sweep]) -> list[str]:
+    """The ratio of compute between the arms, each run with a budget and a schedule of its own: a sentence a sweep."""
+    sentences = []
+    for sweep in along:
+        if found := main_pairs_along(study, sweep):
+            ours, theirs = (_final_curves(study, [pair[arm] for pair in found], sweep.protocol) for arm in (0, 1))
+            both = [seed for seed in ours if seed in theirs]  # none where no seed has been run at every budget yet
+            goal = common_goal(study, [ours[seed] for seed in both], [theirs[seed] for seed in both], sweep.protocol)
+            sentences += [f"- **{sweep.setting.title}**, by the final scores of whole runs: {goal}."] if goal else []
+    return sentences
 
 
 def _final_curves(study: Study, variants: list[Variant], protocol: str) -> dict[int, Curve]:

@@ -43,7 +43,7 @@ def check_matched(study: Study, *, unfinished: bool = False) -> None:
     """
     wrong = [one for one in mismatches(study) if not (unfinished and one.unfinished)]
     if wrong:
-        more = f" ({len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
+        more = f"; {len(wrong)} problems in all" if len(wrong) > 1 else ""
         fix = f"Run `headstart study run {study.name}` to the end, or report what there is with --unfinished."
         raise DataError(
             study.folder / "results",
@@ -66,6 +66,11 @@ def mismatches(study: Study) -> list[Mismatch]:
         expected = f"{study.planned_cells} finished cells, as planned"
         found.append(Mismatch(study.name, expected, str(len(study.cells)), unfinished=True))
     return found
+
+
+def is_unfinished(study: Study) -> bool:
+    """Whether cells, or tests of some cells, are still to be run."""
+    return any(one.unfinished for one in mismatches(study))
 
 
 def _spent(cell: Cell) -> list[Mismatch]:

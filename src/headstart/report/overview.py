@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isnan
+from math import isnan, nan
 
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import (
@@ -30,7 +30,8 @@ from headstart.report.comparison import (
 )
 from headstart.report.curves import main_ratios
 from headstart.report.dials import in_short
-from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain
+from headstart.report.document import Entry, Row, Section, Table, arm_title, flops, listed, mean_and_std, plain, points
+from headstart.report.fairness import is_unfinished
 from headstart.report.wording import wording
 from headstart.statistics import least_permutation_p, summarise
 
@@ -40,7 +41,8 @@ def answer(study: Study) -> Section:
     paragraphs = [f"**Question.** {study.question}"] if study.question else []
     found = _planned(study)
     if not found:
-        return Section("answer", "The answer", [*paragraphs, "The main pair of arms has no common cell yet."])
+        nothing = f"{arm_title(study.main)} and {arm_title(study.baseline)} have no seed in common yet."
+        return Section("answer", "The answer", [*paragraphs, f"**Unfinished. {nothing}**"])
     paragraphs.append(_verdict(study, found))
     paragraphs += [_answer_sentence(study, comparison) for comparison in found]
     paragraphs += [*main_ratios(study), *_elsewhere(study), *in_short(study)]
@@ -60,11 +62,14 @@ def _planned(study: Study) -> list[Comparison]:
 def _verdict(study: Study, found: list[Comparison]) -> str:
     arms = f"{arm_title(study.main)} against {arm_title(study.baseline)} at equal training compute"
     networks = listed(list(dict.fromkeys(plain(one.first.backbone) for one in found)))
-    return f"**{arms}: {counts(found)} on the own test of the 3D data ({networks}).**"
+    state = "Unfinished. " if is_unfinished(study) else ""
+    return f"**{state}{arms}: {counts(found)} on the own test of the 3D data ({networks}).**"
 
 
 def _answer_sentence(study: Study, one: Comparison) -> str:
-    means = [over_seeds(study.variants[variant], one.protocol) for variant in (one.first, one.second)]
+    # Of the seeds that are compared: in an unfinished study one arm may have more.
+    arms = ({seed: study.variants[variant][seed] for seed in one.seeds} for variant in (one.first, one.second))
+    means = [over_seeds(cells, one.protocol) for cells in arms]
     figures = " against ".join(f"{mean_and_std(mean)} {one.unit}" for mean in means if mean)
     where = Setting.of(one.first).title
     return f"- **{where}**, {test_title(study, one.protocol)}: {one.words}; {figures}."
@@ -82,17 +87,18 @@ def _elsewhere(study: Study) -> list[str]:
 
 
 def _limits(study: Study, found: list[Comparison]) -> str:
-    least = min(one.difference.n for one in found)
-    if least == 1:
+    seeds = [one.difference.n for one in found if not isnan(one.p)]
+    if not seeds:
         return "With a single seed there is no interval and no test: chance alone may explain any difference."
     words = wording(study)
-    smallest = least_permutation_p(least, study.significance_test)
-    corrected = f", corrected over these {len(found)} comparisons" if len(found) > 1 else ""
+    smallest = least_permutation_p(min(seeds), study.significance_test)
+    corrected = f", corrected over {found[0].comparisons} comparisons" if found[0].comparisons > 1 else ""
+    interim = " The study is unfinished: interim p values are not results." if is_unfinished(study) else ""
     return (
         f"Differences are {words.differences}; p is that of {words.t_test}, two-sided{corrected}, significant below"
-        f" 0.05; intervals are {words.interval}, not corrected. With {least} seeds the test without assumptions"
-        f" ({words.patterns}) cannot go below p = {smallest:.2g}, and the bootstrap interval is too narrow: read them"
-        " beside, not instead."
+        f" 0.05; intervals are {words.interval}, not corrected. With {min(seeds)} seeds the"
+        f" {words.permutation.lower()} test ({words.patterns}) cannot go below p = {smallest:.2g}, and the bootstrap"
+        f" interval is too narrow: they are given beside the t-test, not in its place.{interim}"
     )
 
 
@@ -173,8 +179,8 @@ def differences(study: Study) -> Section | None:
     folded = f"bootstrap and {words.permutation.lower()} test"
     text = (
         f"Arm minus {arm_title(study.baseline)}, {words.pairing}, with the 95 % t interval and p after Holm over all "
-        f"{len(found)} comparisons of this section. With so many comparisons only large effects stand out: the answer "
-        f"above rests on the few that were planned. Folded: {folded}."
+        f"{found[0].comparisons} comparisons of this section. With so many comparisons only large effects stand out: "
+        f"the answer above rests on the few that were planned. Folded: {folded}."
     )
     return Section(
         "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)]
@@ -212,12 +218,12 @@ def _tests_table(study: Study, found: list[Comparison]) -> Table:
         [
             _full_name(one.first),
             plain(one.protocol),
-            f"{one.difference.mean:+.2f} {one.unit}",
+            f"{one.difference.mean:+.2f} {points(one.unit)}",
             _ends(one.difference.interval),
             _ends(one.difference.bootstrap),
             _p(one.difference.p),
             _p(one.p),
-            f"{one.difference.permutation_p:.3g}",
+            _p(one.difference.permutation_p if one.difference.n > 1 else nan),
             str(one.difference.n),
         ]
         for one in found

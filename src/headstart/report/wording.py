@@ -12,17 +12,17 @@ class Wording(NamedTuple):
     """Of one test, for sentences and the heads of columns."""
 
     pairing: str
-    """Whether it pairs arms by seed."""
+    """Whether arms are paired by seed."""
     differences: str
-    """What the differences are that it tests."""
+    """Which differences are tested."""
     t_test: str
     interval: str
     patterns: str
-    """What the test without assumptions goes through."""
+    """What the permutation test goes through."""
     permutation: str
     """The name of that test."""
     ratios: str
-    """Of what a ratio of compute is."""
+    """What a ratio of compute is a ratio of."""
 
 
 _WORDING: dict[SignificanceTest, Wording] = {
@@ -40,9 +40,9 @@ _WORDING: dict[SignificanceTest, Wording] = {
         differences="of means, not paired by seed",
         t_test="Welch's t-test",
         interval="Welch's t",
-        patterns="all ways to deal the values to the two arms",
+        patterns="all ways to assign the values to the two arms",
         permutation="Permutation",
-        ratios="means over the seeds that reach it",
+        ratios="geometric means over the seeds in which both reach it",
     ),
 }
 

@@ -1,7 +1,7 @@
 """The web page: a photo in, people in pixels and millimetres out, for one machine or a small network.
 
-Nothing leaves the machine and nothing is kept: uploads live in a folder of the server's own until the photo is
-replaced, the page is closed, a few minutes pass, or the server stops; results are never written at all.
+Nothing leaves the machine and nothing is kept: an upload stays in a temporary folder until the photo is replaced, the
+page is closed, a few minutes pass, or the server stops; results are never written to disk.
 """
 
 from headstart.serve.server import serve

@@ -1,4 +1,4 @@
-"""From an upload to what the page shows: checks, the estimate, and one plain record of it."""
+"""From an upload to what the page shows: checks, the estimate, and a record of it as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headstart.photos import read_photo
 from headstart.records import RGB, Estimator, Prediction
 from headstart.skeleton import Skeleton
 
-#: px of the longest side of the photo that is sent back to be drawn on.
+#: Longest side, in px, of the photo that is sent back to be drawn on.
 SHOWN_SIDE = 1280
 
 NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to choose who."
@@ -26,13 +26,16 @@ UNSURE_OF_IT = "The model is not sure of anybody here: take this pose with cauti
 NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
 
 
-def parse_boxes(text: str) -> list[list[float]] | None:
-    """Boxes as people type them: four numbers each, ``x, y, width, height``, one a line; None if there are none.
+def parse_boxes(text: object) -> list[list[float]] | None:
+    """Boxes from text: four numbers ``x, y, width, height`` on each line, in px; None if there are none.
 
-    Raises :class:`ConfigError` for anything else.
+    ``text`` may come from a program, so it may be of any type. Raises :class:`ConfigError` for anything but text or
+    None, for a line without four numbers, and for more than 50 boxes.
     """
+    if text is not None and not isinstance(text, str):
+        raise ConfigError(f"Boxes: expected text, a line for each person, got {type(text).__name__}.")
     boxes = []
-    for line in filter(None, (line.strip() for line in text.splitlines())):
+    for line in filter(None, (line.strip() for line in (text or "").splitlines())):
         numbers = re.split(r"[\s,;]+", line.strip("[]() "))
         try:
             boxes.append([float(number) for number in numbers])
@@ -53,13 +56,13 @@ class Estimate:
     photo: RGB
     people: list[Prediction]
     note: str
-    """What the page should say about it; empty if nothing."""
+    """A remark for the page; empty if there is none."""
 
 
 def estimate_photo(
     estimator: Estimator, path: Path, name: str, boxes: list[list[float]] | None, max_pixels: int
 ) -> Estimate:
-    """The upright photo and its people. Raises :class:`HeadstartError` with a message that shows no path of ours."""
+    """The upright photo and its people. Messages of a :class:`HeadstartError` name the photo, not the server's path."""
     try:
         photo = read_photo(path, max_pixels)
         people = estimator.estimate([photo], [boxes], names=[name])[0]
@@ -69,7 +72,7 @@ def estimate_photo(
 
 
 def _note(people: list[Prediction], alone: bool) -> str:
-    """What the page says about them; ``alone``: nobody said where anybody is."""
+    """The remark about the people found; ``alone``: there were neither boxes nor a detector."""
     if not people:
         return NOBODY
     if max(person.score for person in people) < UNSURE:
@@ -78,11 +81,11 @@ def _note(people: list[Prediction], alone: bool) -> str:
 
 
 def page_record(estimate: Estimate) -> dict[str, Any]:
-    """What the page draws: the photo as a data address, its size in px, the people, joints and bones, and the note."""
+    """What the page draws: the photo as a data URL, its size in px, the people, joints and bones, and the note."""
     joints = tuple(estimate.people[0].keypoints) if estimate.people else ()
     return {
         "name": estimate.name,
-        "photo": _as_address(estimate.photo),
+        "photo": _data_url(estimate.photo),
         "width": estimate.photo.shape[1],
         "height": estimate.photo.shape[0],
         "people": [person.to_dict() for person in estimate.people],
@@ -92,8 +95,8 @@ def page_record(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _as_address(photo: RGB) -> str:
-    """JPEG of at most ``SHOWN_SIDE`` px a side: the result travels in the answer and is never written to a disk."""
+def _data_url(photo: RGB) -> str:
+    """A JPEG of at most ``SHOWN_SIDE`` px a side, within the answer itself: results are never written to disk."""
     factor = min(SHOWN_SIDE / max(photo.shape[:2]), 1.0)
     if factor < 1:
         size = (max(round(photo.shape[1] * factor), 1), max(round(photo.shape[0] * factor), 1))

@@ -1,4 +1,4 @@
-"""Bounds on what Gradio remembers of its clients, which it would keep of those who never come back."""
+"""Bounds on what Gradio remembers of its clients; without them it keeps everything of clients that never come back."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
-#: Messages that one session may leave unread, and results among them, each with its photo. Of what waits in the queue
-#: every change of its place is a message.
+#: Messages that one session may leave unread, and results among them, each with its photo. Every move of a request
+#: within the queue is a message.
 MOST_MESSAGES, MOST_RESULTS = 1000, 4
-#: Requests of one session of which it may leave the results unread.
+#: Requests of one session whose results it may leave unread.
 MOST_REQUESTS = 1000
-#: Uploads of which the progress is remembered; those under way show none for a moment where all are forgotten.
+#: Uploads whose progress is remembered. Beyond that all are forgotten; those under way show no progress for a moment.
 MOST_UPLOADS = 1000
 
 
 class LastSessions(OrderedDict[str, Any]):
-    """Something of each session: of the ``most`` that were here last. ``kept``: what is kept of a value."""
+    """A value for each session, of the ``most`` sessions used last. ``kept`` maps a value to what is stored."""
 
     def __init__(self, most: int, kept: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class LastSessions(OrderedDict[str, Any]):
 
 
 class Unread(asyncio.Queue[Any]):
-    """Messages for a session; the oldest go where it does not read them."""
+    """Messages for a session; the oldest are dropped if it does not read them."""
 
     def _init(self, maxsize: int) -> None:
         self._queue: deque[Any] = deque(maxlen=MOST_MESSAGES)
@@ -47,27 +47,27 @@ class Unread(asyncio.Queue[Any]):
 
 
 class LastRequests(set[str]):
-    """Identities of a session's requests; any of them goes where there are too many."""
+    """Ids of a session's requests; an arbitrary one is dropped if there are too many."""
 
     def add(self, element: str) -> None:
-        """As that of a set."""
+        """Add an id, as ``set.add`` does."""
         if len(self) >= MOST_REQUESTS:
             self.pop()
         super().add(element)
 
 
 def bound_queue(queue: Any, sessions: int) -> None:
-    """Let Gradio's queue remember messages and requests of so many sessions."""
+    """Make Gradio's queue remember messages and requests of at most ``sessions`` sessions."""
     queue.pending_messages_per_session = LastSessions(sessions, lambda _: Unread())
     queue.pending_event_ids_session = LastSessions(sessions, LastRequests)
 
 
 def forget_uploads(page: Any) -> None:
-    """Gradio's list of all files that ever came, and the progress of each, which some never ask for."""
+    """Clear Gradio's list of all files ever uploaded, and the progress of uploads, which some clients never read."""
     from gradio.routes import file_upload_statuses as progress
 
     page.upload_file_set.clear()
-    # Not of its interface: another version may keep them elsewhere, which must not end the server.
+    # Not part of its interface: in another version they may be elsewhere, which must not stop the server.
     memories = [getattr(progress, name, {}) for name in ("_signals", "_statuses")]
     if len(memories[0]) > MOST_UPLOADS:
         for memory in memories:

@@ -1,4 +1,4 @@
-"""What stands before the page: limits on what a request may bring, and headers that keep the browser at home."""
+"""What stands before the page: which requests reach Gradio, how large they may be, and headers for the browser."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger("headstart")
 
-#: Bytes of a request that is no upload: a box, a session, the name of a file; and of an address. Some of them are kept.
+#: First parts of the paths that the page and programs need, without Gradio's prefix; ``file=`` is checked apart. Gradio
+#: has more: they would fetch any address for the client, run ffmpeg on an upload, and write results to the disk.
+_OPEN = frozenset({
+    "", "app_id", "assets", "call", "cancel", "config", "favicon.ico", "heartbeat", "info", "manifest.json",
+    "openapi.json", "pwa_icon", "queue", "reset", "robots.txt", "run", "startup-events", "static", "svelte",
+    "theme.css", "upload", "upload_progress",
+})  # fmt: skip
+#: Most bytes of a request that is no upload (boxes, a session, the name of a file), and of an address, which Gradio may
+#: keep.
 MAX_REQUEST_BYTES, MAX_ADDRESS_BYTES = 32 * 1024, 4096
-#: What a file counts for at least: however small, it takes time and memory, and there must not be millions.
+#: Least bytes that a file counts for: a small one takes time and memory too, and there must not be millions.
 LEAST_FILE_BYTES = 64 * 1024
 #: What multipart framing may add to an upload.
 _FRAMING_BYTES = 64 * 1024
@@ -35,9 +43,10 @@ _HEADERS = {
 
 
 class Guard:
-    """ASGI middleware. Refuses requests that are too large (413, 414) or name a picture by its address (400).
+    """ASGI middleware. Refuses requests that are too large (413, 414), name a picture by its address (400), come while
+    the folder of uploads is full (503), or are for parts of Gradio that the page does not need (404).
 
-    Sizes are counted as they arrive: a header that lies changes nothing, and no more than the limit is ever held.
+    Sizes are counted as they arrive, whatever the header says; no more than the limit is ever held.
     """
 
     def __init__(
@@ -45,7 +54,7 @@ class Guard:
     ) -> None:
         """``folder`` holds the uploads; one may have ``upload_bytes``, all together ``folder_bytes``.
 
-        ``arrived`` is told the path of each, before whoever sent it is.
+        ``arrived`` is called with the path of each upload, before the client gets its answer.
         """
         self.app, self.folder, self.arrived = app, folder, arrived
         self.upload_bytes, self.folder_bytes = upload_bytes, folder_bytes
@@ -60,9 +69,12 @@ class Guard:
         if len(scope["path"]) + len(scope.get("query_string", b"")) > MAX_ADDRESS_BYTES:
             await _answer(send, 414, "The address is too long.")
             return
+        if not _is_open(scope["path"]):
+            await _answer(send, 404, "There is nothing at this address.")
+            return
         is_upload = scope["path"].rstrip("/").endswith("/upload") and scope["method"] == "POST"
         limit = self.upload_bytes + _FRAMING_BYTES if is_upload else MAX_REQUEST_BYTES
-        # Counted before they have arrived: many at once would all find room. Nothing else runs between check and count.
+        # With what is still arriving, or many uploads at once would all find room. No await between check and count.
         if is_upload and folder_size(self.folder) + self.arriving > self.folder_bytes:
             await _answer(send, 503, "The server holds too many photos right now. Try again in a few minutes.")
             return
@@ -105,7 +117,7 @@ class Guard:
                 raise
 
     def _telling(self, send: Send) -> Send:
-        """``send``, and :attr:`arrived` is told of the paths in the answer to an upload, which are its whole body."""
+        """``send`` that calls :attr:`arrived` with the paths in the answer to an upload."""
         body = b""
 
         async def told(message: Message) -> None:
@@ -133,8 +145,14 @@ class _RefusedError(Exception):
         self.status = status
 
 
+def _is_open(path: str) -> bool:
+    """Whether requests for ``path`` reach Gradio. Of files it would fetch those that have an address elsewhere."""
+    first = path.removeprefix("/gradio_api").lstrip("/").partition("/")[0]
+    return first in _OPEN or (first.startswith("file=") and "://" not in path)
+
+
 async def _without_addresses(receive: Receive, limit: int) -> Receive:
-    """The same request, read to its end. Gradio would fetch a file named by an address: nobody may ask it to."""
+    """The request, read to its end; refused where it names a file by an address, which Gradio would fetch."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -161,7 +179,7 @@ def _replay(messages: list[Message], rest: Receive) -> Receive:
 
 
 def _paths(body: bytes) -> list[str]:
-    """Those that Gradio's answer to an upload names; an answer that refuses one has none."""
+    """The paths in Gradio's answer to an upload, a list of nothing else; none where the upload was refused."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -176,9 +194,9 @@ def _names_address(value: Any) -> bool:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below ``folder``, small ones as more; those that vanish meanwhile count nothing."""
+    """Bytes of all files below ``folder``, each at least ``LEAST_FILE_BYTES``; files that vanish meanwhile count 0."""
     total = 0
-    for inside, _, names in os.walk(folder):  # which takes no offence at folders that vanish, as rglob does
+    for inside, _, names in os.walk(folder):  # rglob raises where a folder vanishes meanwhile
         for name in names:
             try:
                 total += max(os.stat(os.path.join(inside, name)).st_size, LEAST_FILE_BYTES)

@@ -1,4 +1,4 @@
-"""The page itself. Importing this module imports Gradio, whose settings must be made before (server.py)."""
+"""The page itself. Importing this module imports Gradio, which must be configured before (server.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ footer .divider { display: none !important; }
 
 
 def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.Blocks, Uploads]:
-    """The page, and who is told of its uploads, which lie in ``folder``."""
+    """The page, and the record of its uploads, which are stored in ``folder``."""
     with gr.Blocks(title="Headstart", analytics_enabled=False) as page:
         gr.HTML(
             "<h1>Headstart</h1><p>3D human pose from one photo. Photos stay on this server and are not kept.</p>",
@@ -40,14 +40,14 @@ def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.B
         uploads = Uploads(folder, limits.sessions)
         handlers = Handlers(estimator, limits, uploads)
         _connect(page, handlers, photo, boxes, viewer)
-    # With an open API a request could name /run instead of /call and pass by the queue.
+    # With an open API a request to /run instead of /call would bypass the queue.
     page.queue(max_size=limits.waiting, default_concurrency_limit=limits.at_once, api_open=False)
     bound_queue(page._queue, 2 * limits.waiting)
     return page, uploads
 
 
 def launch_options(limits: Limits) -> dict[str, Any]:
-    """For ``Blocks.launch``: quiet, private, no server of Node's, fonts of the machine (others would be fetched)."""
+    """For ``Blocks.launch``: quiet, private, no Node server, system fonts (others would be downloaded)."""
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     return {
         "quiet": True,
@@ -57,7 +57,7 @@ def launch_options(limits: Limits) -> dict[str, Any]:
         "enable_monitoring": False,
         "ssr_mode": False,
         "max_file_size": limits.upload_bytes,
-        # Gradio remembers each session's last result. Who is forgotten is known again by the next request.
+        # Gradio keeps each session's last result. A session that it has dropped is set up again by its next request.
         "state_session_capacity": 2 * limits.waiting,
         "footer_links": ["api"],
         "theme": gr.themes.Default(primary_hue="orange", neutral_hue="slate", **fonts),
@@ -67,13 +67,13 @@ def launch_options(limits: Limits) -> dict[str, Any]:
 
 
 class Handlers:
-    """What the page's events call. Gradio tells apart what it passes by the types of arguments."""
+    """What the page's events call. Gradio passes a request or an event where an argument is annotated as one."""
 
     def __init__(self, estimator: Estimator, limits: Limits, uploads: Uploads) -> None:
         self.estimator, self.limits, self.uploads = estimator, limits, uploads
 
-    def show(self, upload: Any, boxes: str, request: gr.Request) -> dict[str, Any] | None:
-        """The result for the viewer, or the message for it; nothing for no photo."""
+    def show(self, upload: Any, boxes: str | None, request: gr.Request) -> dict[str, Any] | None:
+        """The result for the viewer, or an error message for it; None without a photo."""
         session = str(request.session_hash)
         if upload is None:
             self.uploads.forget(session)
@@ -85,8 +85,11 @@ class Handlers:
         except MemoryError:
             return {"error": "This photo needs more memory than the server has. Please scale it down."}
 
-    def answer(self, upload: Any, boxes: str, request: gr.Request) -> list[dict[str, Any]]:
-        """The people of a photo as JSON, for programs; the upload goes at once."""
+    def answer(self, upload: Any, boxes: str | None, request: gr.Request) -> list[dict[str, Any]]:
+        """The people in a photo as JSON. The uploaded photo is deleted once it has been processed.
+
+        boxes: a line "x, y, width, height" for each person, in pixels; without any, the server finds people itself.
+        """
         session = str(request.session_hash)
         try:
             if upload is None:
@@ -98,18 +101,18 @@ class Handlers:
             self.uploads.forget(session)
 
     def drawn_box(self, event: gr.EventData) -> str:
-        """A box drawn in the viewer as text for the box field."""
+        """A box drawn in the viewer, as text for the box field."""
         return ", ".join(f"{float(value):g}" for value in event.box)
 
     def leave(self, request: gr.Request) -> None:
         """A page was closed."""
         self.uploads.forget(str(request.session_hash))
 
-    def _estimate(self, upload: Any, text: str, session: str) -> Estimate:
+    def _estimate(self, upload: Any, text: str | None, session: str) -> Estimate:
         path = self.uploads.path_of(upload)
         self.uploads.hold(session, path)
         if not path.is_file():
-            raise HeadstartError("This photo has been deleted meanwhile. Please upload it again.")
+            raise HeadstartError("This photo has been deleted in the meantime. Please upload it again.")
         name = Path(str(upload.get("orig_name") or "photo")).name
         return estimate_photo(self.estimator, path, name, parse_boxes(text), self.limits.pixels)
 
@@ -127,9 +130,10 @@ def _inputs() -> tuple[gr.Image, gr.Textbox]:
     pictures = [[str(path)] for path in sorted((_ASSETS / "examples").glob("*.jpg"))]
     gr.Examples(pictures, [photo], label="Examples", elem_id="hs-examples", api_visibility="private")
     boxes = gr.Textbox(
+        "",  # makes boxes optional for programs
         label="Boxes (optional)",
         placeholder="x, y, width, height",
-        info="Pixels, one person a line; Enter estimates again.",
+        info="In pixels, one person per line. Press Enter to estimate again.",
         max_lines=4,
         max_length=4000,
         elem_id="hs-boxes",
@@ -153,14 +157,14 @@ def _asset(name: str) -> str:
 
 
 def _connect(page: gr.Blocks, handlers: Handlers, photo: gr.Image, boxes: gr.Textbox, viewer: gr.HTML) -> None:
-    """What happens when."""
-    # Gradio's own reading (preprocess) would fetch addresses, decode files unchecked and show their paths in messages.
+    """Connect the events of the components with the handlers."""
+    # Gradio's preprocessing would download URLs, decode files unchecked and show their paths in messages.
     shared: dict[str, Any] = {"preprocess": False, "concurrency_id": "estimate"}
     shared["concurrency_limit"] = handlers.limits.at_once
     show: dict[str, Any] = {"fn": handlers.show, "inputs": [photo, boxes], "outputs": viewer}
     show |= {"api_visibility": "private", **shared}
     light: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
-    # Boxes belong to a photo: those of the one before go with it.
+    # Boxes belong to a photo: a new one clears them.
     photo.change(lambda: "", None, boxes, **light).then(**show)
     boxes.submit(**show)
     viewer.box(handlers.drawn_box, None, boxes, **light).then(**show)

@@ -28,10 +28,10 @@ def serve(
     limits: Limits | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Show the page until Ctrl-C or SIGTERM. ``ready`` is told its address once it answers.
+    """Serve the page until Ctrl-C or SIGTERM. ``ready`` is called with its URL once it answers.
 
-    Only this machine can reach it unless ``host`` is another address (0.0.0.0: everybody who can reach the machine;
-    there is no password). Raises :class:`ConfigError` where Gradio is not installed or the port is taken.
+    Only this machine can reach it unless ``host`` is another address (0.0.0.0: everybody who can reach this machine;
+    there is no password). Raises :class:`ConfigError` if Gradio is not installed or cannot listen on host and port.
     """
     limits = limits or Limits()
     with _stop_in_order(), tempfile.TemporaryDirectory(prefix="headstart-serve-", ignore_cleanup_errors=True) as name:
@@ -43,9 +43,14 @@ def serve(
             page, uploads = build_page(estimator, limits, folder)
             options = {**launch_options(limits), "app_kwargs": {"middleware": [_middleware(folder, limits, uploads)]}}
             try:
-                _, address, _ = page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **options)
+                _, address, _ = page.launch(
+                    server_name=_in_url(host), server_port=port, prevent_thread_lock=True, **options
+                )
             except OSError as error:
-                raise ConfigError(f"port {port} of {host} cannot be used; name another with --port") from error
+                raise ConfigError(
+                    f"port {port} of {host} cannot be used; name another with --port,"
+                    " or an address of this machine with --host"
+                ) from error
         if ready is not None:
             ready(address)
         try:
@@ -57,9 +62,14 @@ def serve(
             page.close(verbose=False)
 
 
+def _in_url(host: str) -> str:
+    """A host as it stands in a URL, with brackets around an IPv6 address: what Gradio expects."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
 @contextmanager
 def _stop_in_order() -> Iterator[None]:
-    """A service manager's SIGTERM deletes the uploads, as Ctrl-C does."""
+    """Make SIGTERM, as service managers send it, delete the uploads as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -72,9 +82,9 @@ def _stop_in_order() -> Iterator[None]:
 
 @contextmanager
 def _without_proxies() -> Iterator[None]:
-    """Gradio asks its own page whether it is there as it starts, which no proxy of the network's could answer.
+    """Without the environment's proxies: as it starts, Gradio requests its own page, which no proxy could reach.
 
-    Its client prepares for proxies as it is imported, even for one (SOCKS) that it lacks a package for.
+    Its client also sets proxies up when it is imported, and fails for SOCKS if the package for it is missing.
     """
     proxies = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
     try:
@@ -84,7 +94,7 @@ def _without_proxies() -> Iterator[None]:
 
 
 def _prepare_gradio(folder: Path) -> None:
-    """Gradio reads its settings as it is imported: files go to ``folder``, and nobody is called."""
+    """Configure Gradio, which reads its settings when it is imported: files go to ``folder``, telemetry is off."""
     os.environ.update(GRADIO_TEMP_DIR=str(folder), GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
     try:
         import gradio  # noqa: F401

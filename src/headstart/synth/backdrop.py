@@ -1,4 +1,4 @@
-"""What lies beyond the modelled scene: sky, hills, houses, trees, stands, painted for one camera in linear light."""
+"""What lies behind the modelled scene: sky, hills, houses, trees, stands, painted for one camera in linear light."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Picture = NDArray[np.float32]
 
 @dataclass
 class _Canvas:
-    """A picture being painted with a level horizon; ``pixels_per_radian`` is the focal length."""
+    """A square picture being painted, with a level horizon at row ``horizon``; ``focal`` is the focal length in px."""
 
     picture: Picture
     horizon: int
@@ -29,7 +29,7 @@ class _Canvas:
 
 
 def colourful(textures: TextureSet, number: int, colours: tuple[Colour, Colour, Colour], level: int = 0) -> Picture:
-    """A texture (256 >> level, 256 >> level, 3) with its colours, linear."""
+    """A texture (256 >> level, 256 >> level, 3) in these colours, in linear light."""
     red, green, blue = np.moveaxis(textures.picture(number, level).astype(np.float32) / 255, -1, 0)[..., None]
     first, second, third = (np.array(colour, np.float32) for colour in colours)
     return ((first * (1 - red) + second * red) * (1 - green) + third * green) * (2 * blue)

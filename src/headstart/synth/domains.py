@@ -72,10 +72,10 @@ _LIMB_JOINTS = CANONICAL.indices(LSP_14.names)
 
 
 def wild(split: str, seed: int, index: int, size: int) -> Shot:
-    """Everything varies: people, clothes, sports, places, light, lens, truncation, occluders, other people."""
+    """Everything varies: people, clothes, poses, places, light, lens, truncation, occluders, other people."""
     for attempt in range(_ATTEMPTS):
         shot = _wild_once(split, seed, index, size, stream("wild", split, seed, index, attempt))
-        # Photographers step aside when something stands in the way.
+        # Like a photographer who steps aside when something stands in the way.
         if (shot.states[_LIMB_JOINTS] < State.OBJECT_OCCLUDED).sum() >= len(_LIMB_JOINTS) // 2:
             break
     return shot
@@ -133,12 +133,12 @@ _STUDIO_VIEWS, _RING_VIEWS = 4, 8
 
 @lru_cache(maxsize=32)
 def studio_subject(name: str) -> Shape:
-    """The body of a named subject, always the same."""
+    """The body of a named subject, the same in every picture."""
     return sample_shape(stream("studio subject", name), woman=name in ("S5", "S8", "S11"))
 
 
 def studio_cameras(split: str, size: int) -> tuple[Camera, ...]:
-    """Four fixed cameras at the corners, calibrated anew for each split's session."""
+    """Four fixed cameras at the corners; every split has its own."""
     rng = stream("studio cameras", split)
     cameras = []
     for corner in range(_STUDIO_VIEWS):
@@ -242,7 +242,7 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
         shot.scene, shot.camera, size, size, lambda: paint_backdrop(far, shot.scene.textures, shot.camera, size, size)
     )
     pelvis = float(shot.camera_xyz[CANONICAL.index("pelvis"), 2])
-    # The studio's cameras are set once.
+    # The settings of the studio's cameras are the same for all pictures of a split.
     look = draw_development(stream("studio look", split) if shot.studio else rng, shot.studio)
     picture = photograph(rendered.linear, rendered.depth, rendered.subject, pelvis, look, rng)
     return SyntheticImage(
@@ -262,7 +262,7 @@ def generate(domain: str, split: str, seed: int, index: int, size: int = 256) ->
 
 
 def _box(shot: Shot, size: int) -> NDArray[np.float64]:
-    """Tight around the joints, as the boxes of LSP and MPII are; one of the whole body is a tenth larger."""
+    """Box (4,) px, tight around the joints as those of LSP and MPII; one of the whole body is a tenth larger."""
     joints = np.clip(shot.keypoints[_LIMB_JOINTS], -0.5, size - 0.5)
     low, high = bounds(joints)
     # Outer corners: the pixel centre (0, 0) lies half a pixel inside the picture.

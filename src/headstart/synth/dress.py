@@ -188,7 +188,8 @@ def _add_clothes(stage: Stage, person: Person, rng: np.random.Generator) -> NDAr
 def add_person(stage: Stage, person: Person, rng: np.random.Generator) -> None:
     """Everything of one person into the scene.
 
-    ``rng`` draws what the outfit leaves open, such as folds; the stage's own would change clothes that are kept.
+    ``rng`` draws what the outfit leaves open, such as folds. It is not the stage's: a subject of the studio must look
+    the same in every scene.
     """
     hidden = _add_clothes(stage, person, rng)
     _add_skin(stage, person, hidden, rng)

@@ -1,4 +1,4 @@
-"""Put a posed body on what carries it: soles, hands or the whole body on level ground, without falling over."""
+"""Put a posed body on level ground, on its soles, its hands or the whole body, in balance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def moved(posed: Posed, rotation: Array, translation: Array) -> Posed:
 
 
 def balanced(posed: Posed, keep: float = 0.25) -> Posed:
-    """Lean the whole body until its centre stands over its support, but for a share ``keep`` of the lean."""
+    """Turn the whole body until its centre is above its support; a share ``keep`` of its lean remains."""
     points = posed.vertices[_sampled_rows()].astype(np.float64)
     lowest = points[points[:, 2] < points[:, 2].min() + 60].mean(0)
     lean = points.mean(0) - lowest

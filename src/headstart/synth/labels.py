@@ -1,4 +1,4 @@
-"""Exact labels of a rendered person: what the line of sight to each joint meets first."""
+"""Exact visibility of joints: which surface the line of sight to each joint meets first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from headstart.synth.raster import NEAR_MM
 
 
 class State(IntEnum):
-    """Why a joint is seen or not."""
+    """Whether a joint is visible, and why not."""
 
     VISIBLE = 0
     SELF_OCCLUDED = 1
@@ -131,7 +131,7 @@ def joint_states(
 
 
 def _state_behind(mesh: Mesh, face: int, buried: float, shows: NDArray[np.bool_], reach: float) -> State:
-    """State of a joint that lies ``buried`` mm behind the triangle that is seen in its place."""
+    """State of a joint that lies ``buried`` mm behind the triangle visible at its pixel."""
     if mesh.owner[face] != SUBJECT:
         return State.OBJECT_OCCLUDED
     return State.VISIBLE if shows[mesh.part[face]] and buried <= reach else State.SELF_OCCLUDED

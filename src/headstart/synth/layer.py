@@ -25,7 +25,7 @@ def add_shaped_layer(
     cut: Array,
     tint: Array | None = None,
 ) -> None:
-    """The same from its vertices at rest (N, 3) mm, where they are not just moved outwards."""
+    """As :func:`add_layer`, from the helper's vertices at rest (N, 3) mm; ``tint`` (N, 3) multiplies the colour."""
     kept = some_corner(cut <= 0, piece.faces)
     stage.builder.add(
         skin_points(rest, piece.rows, person.posed.transforms),

@@ -43,7 +43,7 @@ class Development:
 
 
 def draw_development(rng: np.random.Generator, studio: bool = False) -> Development:
-    """A random camera and photographer; a studio's pictures vary little."""
+    """Settings of a random camera and photographer; those of a studio vary little."""
     spread = 0.3 if studio else 1.0
     warm, green = rng.normal(0, 0.11 * spread), rng.normal(0, 0.035 * spread)
     poor = 0.0 if studio else float(rng.random() < 0.1)
@@ -93,7 +93,7 @@ def _streak(length: float, angle: float) -> NDArray[np.float32]:
 
 
 def _gain(linear: NDArray[np.float32], subject: NDArray[np.bool_], how: Development) -> float:
-    """Sensitivity that meets the brightness of the middle of the picture, and spares the subject's highlights."""
+    """Gain that exposes the middle of the picture correctly without overexposing the subject."""
     height, width = linear.shape[:2]
     middle = linear[height // 6 : -height // 6 : 3, width // 6 : -width // 6 : 3]
     level = max(float(np.mean(np.log(middle.mean(2) + 0.01))), -4.0)
@@ -156,7 +156,10 @@ def photograph(
     how: Development,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) uint8 RGB as a camera stores it; ``subject`` (H, W) is whom it is exposed for."""
+    """The picture (H, W, 3) uint8 RGB as a camera stores it, exposed for the pixels ``subject`` (H, W).
+
+    ``linear`` (H, W, 3) is linear light, ``depth`` (H, W) and ``focus_mm`` are in mm.
+    """
     focused = defocus(linear, depth, focus_mm, how.far_blur_px)
     picture = _sensor(_optics(_grade(_expose(focused, subject, how), how), how), how, rng)
     stored = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -36,7 +36,7 @@ class Lights:
     reach_mm: float
     """Shadows are sharp within this distance of the centre, coarse within five times it."""
     shading_balls: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    """(K, 4) mm, middle and radius: stand for the body where it takes the sky from what it touches."""
+    """(K, 4) mm, centre and radius: approximate the body where it hides the sky from surfaces close to it."""
 
 
 @dataclass(frozen=True)

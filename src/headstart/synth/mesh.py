@@ -1,4 +1,4 @@
-"""Triangles with what the renderer needs to know of them, and a builder that joins pieces into one scene."""
+"""Triangle meshes with the attributes that the renderer needs, and a builder that joins pieces into one mesh."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mesh:
     normals: NDArray[np.float32]
     """(V, 3) unit."""
     pattern: NDArray[np.float32]
-    """(V, 3) metres: where the surface lay in its own rest, so that patterns stick to it."""
+    """(V, 3) metres: position of the surface at rest; textures are laid out there and so move with the surface."""
     tint: NDArray[np.float32]
     """(V, 3) colour that multiplies the material's."""
     cut: NDArray[np.float32]
@@ -65,7 +65,7 @@ class MeshBuilder:
         axis: NDArray[np.uint8] | None = None,
         casts: bool = True,
     ) -> None:
-        """One piece: vertices (V, 3) mm, faces (F, 3); the rest as in :class:`Mesh`, with plain defaults."""
+        """Add a piece: vertices (V, 3) mm, faces (F, 3). The rest as in :class:`Mesh`, but ``pattern`` (V, 3) in mm."""
         count, total = len(vertices), len(faces)
         if not total:
             return

@@ -116,7 +116,7 @@ def _hair_style(rng: np.random.Generator, woman: bool) -> str:
 
 
 def draw_outfit(rng: np.random.Generator, textures: TextureSet, woman: bool) -> Outfit:
-    """Clothes for one person; gymnasts, runners, workers and passers-by are all in it."""
+    """Random clothes for one person, from sportswear to street clothes."""
     tight = bool(rng.random() < (0.6 if woman else 0.25))
     slack_top = float(rng.uniform(2, 6) if tight else rng.uniform(8, 34))
     slack_bottom = float(rng.uniform(1, 5) if tight else rng.uniform(6, 30))

@@ -20,7 +20,7 @@ from headstart.synth.rotation import from_vector
 
 SPLITS = ("train", "val", "test")
 _ATTEMPTS = 200
-#: How far a recorded pose may open its arms at the last attempt: those who recorded were slimmer than some bodies.
+#: How far the arms of a recorded pose are opened at the last attempt: some bodies are stouter than the actors.
 _ARMS_APART_DEGREES = 45.0
 
 
@@ -82,7 +82,7 @@ def recorded_pose(row: int) -> Pose:
 
 
 def stand_up(shape: Shape, pose: Pose, support: Support, rng: np.random.Generator) -> Posed:
-    """The body in the pose, resting on its support at the origin (jumps hang in the air), facing any way."""
+    """The body in the pose, on its support at the origin (jumps are in the air), facing a random direction."""
     if support in ("feet", "seat"):
         pose = with_flat_feet(pose)
     posed = skin(shape, bone_rotations(pose))
@@ -97,9 +97,9 @@ def stand_up(shape: Shape, pose: Pose, support: Support, rng: np.random.Generato
 
 
 def place_recorded(shape: Shape, row: int, rng: np.random.Generator, arms_apart: float = 0.0) -> Stance:
-    """A recorded frame on a body, a little varied, either way round; feet (or a jump) as in the recording.
+    """A recorded frame on a body, slightly varied and mirrored half of the time; its lowest point is on the ground.
 
-    ``arms_apart``: degrees by which its arms are opened.
+    ``arms_apart``: degrees by which the arms are opened.
     """
     library = load_library()
     name = library.names[library.recording[row]]
@@ -134,8 +134,8 @@ def sample_stance(
 ) -> Stance:
     """A natural pose that does not cut into itself: recorded frames of the split, or postures.
 
-    Where none is found (a stout body's forearms reach into the belly in every frame of somebody who runs), recorded
-    poses open their arms, more and more.
+    If none is found, recorded poses are tried again with their arms more and more open: for a stout body, the forearms
+    may intersect the belly in every frame of an action. Raises :class:`ConfigError` if that does not help either.
     """
     rows = load_library().rows(split, actions)
     solids = fit_solids(shape, rest_joints(shape))

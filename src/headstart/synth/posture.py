@@ -84,7 +84,7 @@ def _limbs(rng: np.random.Generator, posture: Posture) -> Turns:
 
 
 def draw_posture(rng: np.random.Generator, name: str) -> Pose:
-    """One pose of the family ``name``, either way round."""
+    """One pose of the family ``name``, mirrored half of the time."""
     posture = load_postures()[name]
     turns = _limbs(rng, posture)
     nod = float(rng.uniform(*posture.nod))
@@ -106,7 +106,7 @@ def _grips(rng: np.random.Generator, support: str) -> tuple[float, float]:
 
 
 def draw_any_posture(rng: np.random.Generator, families: tuple[str, ...] = ()) -> tuple[str, Pose]:
-    """A pose of a random family (of ``families``, if given), sometimes on its way to another of the same support."""
+    """A pose of a random family (of ``families``, if given), sometimes blended with one of the same support."""
     names = families or tuple(load_postures())
     weights = np.array([load_postures()[name].weight for name in names])
     name = names[rng.choice(len(names), p=weights / weights.sum())]
@@ -125,10 +125,10 @@ def _between(first: Pose, second: Pose, share: float) -> Pose:
 
 
 def jittered(rng: np.random.Generator, pose: Pose, degrees: float) -> Pose:
-    """Every joint but the root turned a little at random (standard deviation per axis)."""
+    """Every joint but root and knees turned a little at random; ``degrees`` is the standard deviation per axis."""
     noise = from_vector(np.deg2rad(rng.normal(0, degrees, (len(CONTROLS), 3))))
     noise[0] = np.eye(3)
-    # Shins hinge: a knee that bends sideways looks broken.
+    # Knees are hinges: one that bends sideways looks broken.
     for side in ("left", "right"):
         noise[CONTROLS.index(f"{side}_shin")] = np.eye(3)
     return Pose(pose.rotations @ noise, pose.grip)

@@ -1,7 +1,7 @@
 """Z-buffers in numba: which triangle each sample of the picture shows, and orthographic depth maps for light.
 
 Triangles are set up in homogeneous coordinates (Olano and Greer 1997), so those that reach behind the camera need no
-clipping. One thread; the caller runs processes.
+clipping. Single-threaded; to use more cores, run several processes.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def bone_rotations(pose: Pose) -> NDArray[np.float64]:
 
 
 def _spread_twists(rotations: NDArray[np.float64], pose: Pose, side: str) -> None:
-    """Give each limb's second bone its part of the twist, so that the skin does not wring at the joint."""
+    """Share the twist of a limb between its bones, so that the skin is not wrung at the joint."""
     asset, end = load_body(), side[0].upper()
     for control, first, second, axis in (
         ("upper_arm", "upperarm01", "upperarm02", rest_limb(side, "arm").upper),

@@ -1,4 +1,4 @@
-"""Rotations about axes, between directions, and their split into swing and twist. Matrices act on columns."""
+"""Rotations: about an axis, between directions, decomposed into swing and twist. Matrices act on column vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def unit(vector: ArrayLike) -> NDArray[np.float64]:
 
 
 def cross(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    """Cross product of two vectors (3,); that of numpy takes ten times as long, for any number of axes."""
+    """Cross product of two vectors (3,); ten times as fast as ``numpy.cross``."""
     (a, b, c), (x, y, z) = _floats(first), _floats(second)
     return np.array([b * z - c * y, c * x - a * z, a * y - b * x])
 
@@ -62,7 +62,7 @@ def from_vector(vectors: Array) -> NDArray[np.float64]:
 
 
 def to_vector(matrix: Array) -> NDArray[np.float64]:
-    """Matrix (3, 3) -> rotation vector (3,) in radians, safe at angles near pi."""
+    """Matrix (3, 3) -> rotation vector (3,) in radians. Within 1e-3 of pi the sign of the axis is arbitrary."""
     matrix = np.asarray(matrix, np.float64)
     axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]])
     angle = np.arctan2(np.sqrt(axis @ axis), np.trace(matrix) - 1)
@@ -73,7 +73,7 @@ def to_vector(matrix: Array) -> NDArray[np.float64]:
 
 
 def fraction(matrix: Array, share: float) -> NDArray[np.float64]:
-    """The same turn, ``share`` of the way."""
+    """The rotation about the same axis by ``share`` of the angle."""
     vector = to_vector(matrix)
     return about(vector, share * math.hypot(*vector.tolist()))
 
@@ -89,7 +89,7 @@ def swing(start: Array, end: Array) -> NDArray[np.float64]:
 
 
 def twist_angle(matrix: Array, axis: Array) -> float:
-    """Radians of twist about the unit ``axis`` left in ``matrix`` after its swing of that axis is undone."""
+    """Twist of ``matrix`` about the unit ``axis`` in radians: what remains once its swing of that axis is undone."""
     rest = swing(axis, matrix @ axis).T @ matrix
     vector = np.array([rest[2, 1] - rest[1, 2], rest[0, 2] - rest[2, 0], rest[1, 0] - rest[0, 1]])
     return float(np.arctan2(axis @ vector, np.trace(rest) - 1))

@@ -1,4 +1,4 @@
-"""Places for people: ground, rooms, what carries a pose, things around, things in front."""
+"""Surroundings of people: ground, rooms, supports, things around them, occluders."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from headstart.synth.props import INDOOR, OUTDOOR
 from headstart.synth.rotation import cross, unit
 from headstart.synth.stage import Stage
 
-#: Seats and blocks are fitted to these vertices of the naked body only, not to the last 380, most of which are the left
-#: foot's. To take all of them would change pictures that are made already.
+#: Seats and blocks are fitted to these vertices of the naked body only, without the last 380, most of which belong to
+#: the left foot. Including them would change the pictures (synthesize.GENERATOR).
 _FITTED = slice(13000)
 _FLOORS_OUT = ("grass", "grass", "gravel", "asphalt", "asphalt", "sand", "concrete", "tiles", "planks", "stones")
 _FLOORS_IN = ("planks", "tiles", "concrete", "siding", "plaster", "checker", "weave")
@@ -42,14 +42,14 @@ def joint(posed: Posed, name: str) -> NDArray[np.float64]:
 
 
 def ledge_height(rng: np.random.Generator, stance: Stance, share: float) -> float:
-    """How high above the ground the pose stands, mm: on a wall, a beam or a block in ``share`` of the cases."""
+    """Height in mm of what the pose stands on: a block, wall or beam with probability ``share``, else 0."""
     if stance.support in ("feet", "hands", "floor", "air") and rng.random() < share:
         return float(rng.uniform(250, 1600))
     return 0.0
 
 
 def add_support(stage: Stage, stance: Stance) -> None:
-    """What carries the pose: a seat, a bar, a wall, or the block that it stands on."""
+    """Add what supports the pose: a seat, a bar, a wall, or the block that it stands on."""
     if stance.support == "seat":
         _add_seat(stage, stance.posed)
     elif stance.support == "hang":
@@ -124,7 +124,7 @@ def _add_block(stage: Stage, stance: Stance) -> None:
 
 
 def add_ground(stage: Stage, indoor: bool) -> None:
-    """A level ground with two textures of different scale mixed by its colours."""
+    """A level ground with one texture, and sometimes painted lines."""
     rng = stage.rng
     role = str(rng.choice(_FLOORS_IN if indoor else _FLOORS_OUT))
     first = (
@@ -223,7 +223,7 @@ def _hang_pictures(stage: Stage, start: Array, end: Array, height: float) -> Non
 
 
 def add_things(stage: Stage, eye: Array, posed: Posed, count: int, indoor: bool, reach: float) -> None:
-    """Random things around the person that leave the view from the camera free."""
+    """Random things around the person that do not block the camera's view."""
     low, high = extent(posed)
     centre, radius = (low + high)[:2] / 2, float(np.hypot(*(high - low)[:2])) / 2
     view = unit(centre - np.asarray(eye)[:2])
@@ -243,7 +243,7 @@ def add_things(stage: Stage, eye: Array, posed: Posed, count: int, indoor: bool,
 
 
 def add_occluder(stage: Stage, eye: Array, target: Array, size_mm: float) -> None:
-    """Something between the camera and the point ``target``, covering about ``size_mm`` around it."""
+    """An occluder between the camera and the point ``target``; it covers about ``size_mm`` there."""
     rng, eye = stage.rng, np.asarray(eye, np.float64)
     share = float(rng.uniform(0.45, 0.85))
     at = eye + (np.asarray(target) - eye) * share

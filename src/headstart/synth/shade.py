@@ -1,6 +1,6 @@
 """Colour of every pixel: texture, sun with soft shadows, fill light, sky as far as it is seen. Numba, one thread.
 
-A pixel is shaded once for each surface that its samples show: edges cost twice as much as what lies between them.
+A pixel is shaded once for each surface among its samples, so pixels at edges cost about twice as much as others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from headstart.synth.raster import Samples
 from headstart.synth.surface import albedo, inlined, project, tilt_normal
 from headstart.synth.texture import TextureSet
 
-#: Digest of surface.py, which is compiled into what is here: numba's cache asks whether this file has changed, alone.
+#: Digest of surface.py, which is inlined here: numba's cache only notices changes of this file, so this one must change
+#: with it.
 SURFACE_DIGEST = "b8f8ef728e3435bf"
 
 _LOOKS = 9

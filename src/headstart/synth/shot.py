@@ -38,11 +38,11 @@ class Shot:
     keypoints: NDArray[np.float64]
     states: NDArray[np.uint8]
     studio: bool = False
-    """Whether pictures are taken alike."""
+    """Whether it is photographed with the fixed settings of the studio."""
 
 
 def stream(*key: str | int) -> np.random.Generator:
-    """A generator for this key and no other."""
+    """The random generator of this key."""
     return np.random.default_rng([zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key])
 
 
@@ -57,7 +57,7 @@ def new_stage(domain: str, split: str, rng: np.random.Generator, ground: float) 
 
 
 def finish_scene(stage: Stage, indoor: bool, posed: Posed, hall: bool = False) -> Scene:
-    """Light the furnished stage."""
+    """The scene of a furnished stage, with its light."""
     mesh = stage.builder.build()
     lights = draw_light(stage.rng, indoor, posed, hall)
     return Scene(mesh, stage.palette.table(), stage.textures, lights, cast_light(mesh, lights, stage.rng))
@@ -95,7 +95,7 @@ def add_bystander(stage: Stage, split: str, subject: Posed, camera: Camera, in_f
 
 
 def hide_joint(stage: Stage, posed: Posed, camera: Camera) -> None:
-    """Something that hides a joint and what is near it."""
+    """Add an occluder in front of a random joint, as seen from ``camera``."""
     joint = posed.joints[stage.rng.integers(len(posed.joints))]
     low, high = pixel_range(camera, body_points(posed))
     distance = float(np.linalg.norm(joint - position(camera)))

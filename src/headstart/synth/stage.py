@@ -1,4 +1,4 @@
-"""A scene while it is furnished: what people and things are added to."""
+"""A scene under construction, to which people and things are added."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headstart.synth.texture import TextureSet
 
 @dataclass(frozen=True)
 class Stage:
-    """A scene being furnished. World mm, z up; the ground lies at ``ground``."""
+    """A scene under construction. World axes in mm, z up; the ground is at height ``ground``."""
 
     builder: MeshBuilder
     palette: Palette
@@ -59,6 +59,6 @@ class Stage:
         )
 
     def put(self, solid: tuple[NDArray, NDArray], at: ArrayLike, yaw: float, material: int) -> None:
-        """A solid turned about the vertical and moved; patterns stay with it."""
+        """Add a solid, turned about the vertical by ``yaw`` radians and moved to ``at`` (3,) mm."""
         points, faces = solid
         self.builder.add(turned(points, yaw) + np.asarray(at), faces, material, pattern=points)

@@ -1,6 +1,6 @@
-"""Where each point of the body and of the garment helpers lies, in the terms that tailors use.
+"""Where each point of the body and of the garment helpers lies along limbs, trunk and head, to place hems.
 
-Everything is measured once on the mean body, so a hem lies at the same place on every body.
+Everything is measured once on the mean body, so a hem is at the same place on every body.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Sets of procedural textures with their reductions, made from a seed once a process.
+"""Sets of procedural textures with their mipmaps, made from a seed once per process.
 
-A texture is a picture of 256 x 256 that repeats: red and green say where a material's second and third colour lie,
+A texture is a repeating picture of 256 x 256: red and green are the weights of a material's second and third colour,
 blue is grain around one half. Bump textures hold the slopes along x and y around one half in red and green.
 """
 
