@@ -12,6 +12,7 @@ has one peak, the next are guesses on its slopes.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,9 +59,11 @@ def _nothing(output: PoseOutput) -> float:
     return -1e9 if output.is_logits else 0.0
 
 
-def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(PEAKS, N, 12): whether each peak is right, 0 or 1; NaN where there is no label."""
-    parts, joints = [], CANONICAL.indices(LIMBS)
+def labelled_crops(
+    model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]
+) -> Iterator[tuple[Tensor, NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]]:
+    """RGB crops (B, 3, H, W), the limbs' joints (B, 12, 2) in them, which are labelled (B, 12), and torsos (B,) px."""
+    joints = CANONICAL.indices(LIMBS)
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH].tolist()
         people = [index[row] for row in some]
@@ -69,8 +72,15 @@ def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> NDA
         truth = np.array([crop.to_crop(one.keypoints)[joints] for crop, one in zip(crops, people)])
         labelled = np.array([one.visibility[joints] > 0 for one in people])
         torso = torso_size(truth, labelled, Skeleton("limbs", LIMBS))
-        images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-        parts.append([pck(points, truth, labelled, torso) for points in peaks(model, images)])
+        yield torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), truth, labelled, torso
+
+
+def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(PEAKS, N, 12): whether each peak is right, 0 or 1; NaN where there is no label."""
+    parts = [
+        [pck(points, *known) for points in peaks(model, images)]
+        for images, *known in labelled_crops(model, index, rows)
+    ]
     return np.concatenate(parts, 1)
 
 

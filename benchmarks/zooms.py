@@ -23,17 +23,15 @@ from closing_in import LIMBS
 from headstart.checkpoint import find_checkpoint, load_model, shipped_weights
 from headstart.errors import ConfigError
 from headstart.evaluate import forward_with_flip
-from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
-from headstart.metrics import pck, torso_size
+from headstart.metrics import pck
 from headstart.models.pose_net import PoseNet
 from headstart.records import PoseOutput
-from headstart.skeleton import CANONICAL, Skeleton
+from peaks import labelled_crops
 from second_reader import with_torso
 
 ZOOMS = (1.0, 0.9, 1.08, 1.15, 1.22)
 MEANS = ((1.0, 1.15), (1.0, 0.9, 1.15), ZOOMS)
-BATCH = 32
 
 
 def zoomed(images: Tensor, factor: float) -> Tensor:
@@ -58,15 +56,8 @@ def log_maps(model: PoseNet, images: Tensor, zoom: float) -> Tensor:
 def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> dict[tuple[float, ...], float]:
     """PCK@0.2 in % of every zoom by itself and of the means of several."""
     parts: dict[tuple[float, ...], list[NDArray[np.float64]]] = {}
-    for start in range(0, len(rows), BATCH):
-        some = rows[start : start + BATCH].tolist()
-        people, joints = [index[row] for row in some], CANONICAL.indices(LIMBS)
-        crops = [Crop.from_box(np.array(one.bbox_xywh), model.codec.input_size) for one in people]
-        pixels = np.stack([crop.warp(index.rgb_image(row)) for crop, row in zip(crops, some)])
-        truth = np.array([crop.to_crop(one.keypoints)[joints] for crop, one in zip(crops, people)])
-        labelled = np.array([one.visibility[joints] > 0 for one in people])
-        torso = torso_size(truth, labelled, Skeleton("limbs", LIMBS))
-        maps = {zoom: log_maps(model, torch.from_numpy(pixels).permute(0, 3, 1, 2), zoom) for zoom in ZOOMS}
+    for images, truth, labelled, torso in labelled_crops(model, index, rows):
+        maps = {zoom: log_maps(model, images, zoom) for zoom in ZOOMS}
         for zooms in (*((zoom,) for zoom in ZOOMS), *MEANS):
             points = _read(model, torch.stack([maps[zoom] for zoom in zooms]).mean(0))
             parts.setdefault(zooms, []).append(pck(points, truth, labelled, torso))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from headstart.errors import ConfigError
 from headstart.protocols import PROTOCOLS, Protocol, protocol
 from headstart.sources import Sources
 from headstart.study import load_study
+from own_modules import Write, writing
 from test_own_data_set import ADAPTER, run, working_folder  # noqa: F401  # a fixture
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,24 +31,12 @@ STRICT = re.search(
 LEGS = 'Protocol("legs", "lsp", "test", "pck", ("left_knee", "right_knee"), reference="torso", threshold=0.1)'
 SOUND = f"from headstart.protocols import Protocol\nPROTOCOLS = ({LEGS},)\n"
 
-Write = Callable[..., Path]
-
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes my_lab/NAME.py below the working folder; what was imported is forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def write(text: str, name: str = "own") -> Path:
-        path = tmp_path / "my_lab" / f"{name}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    yield write
-    for name in [one for one in sys.modules if one.partition(".")[0] in ("my_lab", "my_data")]:
-        del sys.modules[name]
+    with writing("my_lab", tmp_path, monkeypatch, "my_data") as write:
+        yield write
 
 
 def test_a_protocol_of_a_module_has_its_whole_name(written: Write) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from traceback import extract_tb
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
@@ -24,7 +23,7 @@ from headstart.optimisation import Optimiser, Schedule
 from headstart.preparation import read_config
 from headstart.protocols import protocol
 from headstart.sources import Sources
-from headstart.user_modules import file_of, user_module
+from headstart.user_modules import file_of, last_line, user_module
 
 
 def zhou2017(sources: Sources) -> Experiment:
@@ -253,18 +252,12 @@ def _own(name: str, sources: Sources) -> Experiment:
     except HeadstartError:
         raise
     except Exception as error:
-        raise ConfigError(
-            f"{where}, {_line(error, file_of(module))}: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        line = last_line(error, file_of(module))
+        at = f"line {line}" if line else "when called"
+        raise ConfigError(f"{where}, {at}: {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(experiment, Experiment):
         raise ConfigError(f"{where}: {expected}; it returned {shortened(repr(experiment))}")
     return experiment
-
-
-def _line(error: Exception, file: str) -> str:
-    """The last line of a file that an error passed."""
-    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == file]
-    return f"line {lines[-1]}" if lines else "when called"
 
 
 # Of the training split of Xiao et al. 2018. A published epoch has each of them once, and in stages 2 and 3 one of

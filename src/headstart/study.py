@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -25,6 +24,7 @@ from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import unknown_protocols
 from headstart.statistics import SignificanceTest
+from headstart.user_modules import last_line
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,9 @@ def _executed(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise ConfigError(f"{error.filename or path}, line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
+        line = last_line(error, str(spec.origin))
         kind = "" if isinstance(error, HeadstartError) else f"{type(error).__name__}: "
-        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        where = f"{path}, line {line}" if line else str(path)
         raise ConfigError(f"{where}: {kind}{first_line(error)}") from error
     return module
 

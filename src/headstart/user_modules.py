@@ -30,6 +30,12 @@ def file_of(module: ModuleType) -> str:
     return module.__file__ or str(module.__path__)
 
 
+def last_line(error: Exception, file: str) -> int | None:
+    """The last line of ``file`` that an error passed; None if it passed none."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return lines[-1] if lines else None
+
+
 def _what_failed(name: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
         return _not_found(error.name)

@@ -11,6 +11,7 @@ import pytest
 from headstart import datasets
 from headstart.errors import ConfigError
 from headstart.index_cache import cached_file
+from own_modules import writing
 
 SOUND = """
 from headstart.skeleton import Skeleton
@@ -23,18 +24,8 @@ def annotations(root, split):
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
     """Writes my_labels/NAME.py below the working folder; what was imported is forgotten afterwards."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def write(text: str, name: str = "own") -> Path:
-        path = tmp_path / "my_labels" / f"{name}.py"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    yield write
-    for name in [one for one in sys.modules if one.partition(".")[0] == "my_labels"]:
-        del sys.modules[name]
+    with writing("my_labels", tmp_path, monkeypatch) as write:
+        yield write
 
 
 def test_a_module_below_the_working_folder_is_a_data_set(written: Callable[..., Path], tmp_path: Path) -> None:
