@@ -20,7 +20,7 @@ from headstart.closing_in import close_in
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import pck, torso_size
-from headstart.predict import load_network
+from headstart.networks import load_network
 from headstart.protocols import protocol
 from headstart.records import Annotation, PoseNetwork
 from headstart.sampling import evenly_spread

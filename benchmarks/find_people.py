@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.networks import load_network
 from headstart.photos import read_photo
 from headstart.pose_search import PoseSearch
-from headstart.predict import load_network
 from headstart.records import Detection
 from headstart.tracking import Box, overlaps
 

@@ -27,8 +27,8 @@ from headstart.export import blobs, write_graph
 from headstart.memory import keep_freed_memory
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.networks import TorchNetwork
 from headstart.onnx_network import IMAGE, JOINTS
-from headstart.predict import TorchNetwork
 from headstart.quantisation import quantise
 
 HeadKind = Literal["heatmap_depth", "pyramid"]

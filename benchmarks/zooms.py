@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
 
 from closing_in import LIMBS
 from headstart.checkpoint import find_checkpoint, load_model, shipped_weights
@@ -26,6 +25,7 @@ from headstart.evaluate import forward_with_flip
 from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import pck
 from headstart.models.pose_net import PoseNet
+from headstart.multi_scale import scaled
 from headstart.records import PoseOutput
 from peaks import labelled_crops
 from second_reader import with_torso
@@ -34,23 +34,14 @@ ZOOMS = (1.0, 0.9, 1.08, 1.15, 1.22)
 MEANS = ((1.0, 1.15), (1.0, 0.9, 1.15), ZOOMS)
 
 
-def zoomed(images: Tensor, factor: float) -> Tensor:
-    """Images or maps (B, C, H, W), float, enlarged about their middle by ``factor``; the border is repeated."""
-    if factor == 1:
-        return images
-    matrix = torch.tensor([[1 / factor, 0.0, 0.0], [0.0, 1 / factor, 0.0]]).repeat(len(images), 1, 1)
-    grid = affine_grid(matrix, list(images.shape), align_corners=False)
-    return grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
 def log_maps(model: PoseNet, images: Tensor, zoom: float) -> Tensor:
     """Logarithms (B, J, h, w) of each joint's probabilities on the grid of the unzoomed crops (B, 3, H, W)."""
-    output = forward_with_flip(model, zoomed(images.float(), zoom), model.codec, flip_test=True)
+    output = forward_with_flip(model, scaled(images.float(), zoom), model.codec, flip_test=True)
     if output.heatmaps is None or not output.is_logits:
         raise ConfigError("expected a model whose heatmaps are logits (--model.head.heatmap cross_entropy)")
     maps = output.heatmaps.float()
     maps = maps - maps.flatten(2).logsumexp(-1)[..., None, None]
-    return zoomed(maps, 1 / zoom)
+    return scaled(maps, 1 / zoom)
 
 
 def hits(model: PoseNet, index: AnnotationIndex, rows: NDArray[np.int64]) -> dict[tuple[float, ...], float]:

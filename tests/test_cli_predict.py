@@ -353,6 +353,8 @@ class TestSettings:
             (("--out", "people.json"), "--json and --out both name people.json"),
             (("--camera", "500,1,2", "--field-of-view", "50"), "not both"),
             (("--height-mm", "0"), "height_mm"),
+            (("--scales", "0.9", "9"), "scales: expected one or more of 0.5 to 2, for example 0.9 1 1.15, got 0.9, 9"),
+            (("--scales", "nan"), "scales: expected one or more"),
             (("--batch-size", "0"), "batch_size >= 1"),
             (("--model", "none.safetensors"), "expected a checkpoint"),
             (("--detector", "nobody/nothing"), "cannot be loaded"),
@@ -363,6 +365,14 @@ class TestSettings:
         (line,) = fails("a.png", *arguments, "--json", "people.json")
         assert says in line
         assert not Path("people.json").exists()
+
+    def test_at_several_scales(self, here: Path):
+        found = []
+        for scales in ((), ("--scales", "1"), ("--scales", "0.9", "1", "1.15")):
+            succeeds("a.png", *scales, "--json", "people.json")
+            found.append(people())
+        assert found[0] == found[1]
+        assert found[0] != found[2]
 
     def test_stature(self, here: Path):
         small, tall = ([], [])

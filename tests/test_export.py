@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,9 @@ from headstart.index import AnnotationIndex, open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.networks import TorchNetwork, load_network
 from headstart.onnx_network import OnnxNetwork
-from headstart.predict import PoseEstimator, TorchNetwork, load_network
+from headstart.predict import PoseEstimator
 from headstart.scoring import evaluate_checkpoint
 from headstart.skeleton import BODY_18
 from tiny import MODEL
@@ -84,6 +86,16 @@ class TestAgreesWithPyTorch:
         assert wanted.keypoints.std() > 1  # not all joints at one place, where anything would agree
         assert np.abs(found.keypoints - wanted.keypoints).max() < 1e-3
         assert np.abs(found.depth - wanted.depth).max() * config.input_size[0] < 1e-3
+        np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-5)
+
+    @pytest.mark.parametrize("flip_test", [False, True])
+    def test_at_several_scales(self, checkpoint: Path, exported: Path, flip_test: bool):
+        crops, scales = blobs(MODEL.input_size, 5).transpose(0, 2, 3, 1), (0.9, 1, 1.2)
+        found = pickle.loads(pickle.dumps(OnnxNetwork(exported, scales=scales)))(crops, flip_test=flip_test)
+        wanted = TorchNetwork(load_model(checkpoint)[0], "cpu", scales=scales)(crops, flip_test=flip_test)
+        alone = TorchNetwork(load_model(checkpoint)[0], "cpu")(crops, flip_test=flip_test)
+        assert np.abs(wanted.keypoints - alone.keypoints).max() > 0.1  # the scales do something
+        assert np.abs(found.keypoints - wanted.keypoints).max() < 1e-3
         np.testing.assert_allclose(found.confidence, wanted.confidence, atol=1e-5)
 
     def test_a_person_alone_and_in_any_batch_is_the_same(self, exported: Path):

@@ -24,8 +24,9 @@ from headstart.geometry import Camera, Crop
 from headstart.images import read_image
 from headstart.index import AnnotationIndex
 from headstart.models.pose_net import PoseNet
+from headstart.networks import TorchNetwork, load_network, untrained_joints
 from headstart.pose_files import read_json, write_json
-from headstart.predict import PoseEstimator, TorchNetwork, load_network, untrained_joints
+from headstart.predict import PoseEstimator
 from headstart.records import CropJoints, Detection, FieldOfView, Prediction
 from headstart.skeleton import BODY_18, Skeleton, mirrored_name
 from headstart.tracking import Box, overlaps

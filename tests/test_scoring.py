@@ -100,10 +100,12 @@ def test_what_eval_wrote_scores_the_same_from_its_file(
         ("lsp_pck", stick_people_2d, elsewhere, {"flip_test": False}),
         ("lsp_pck", stick_people_2d, elsewhere, {"limit": 7}),
         ("h36m_standard", stick_people_3d, {}, {}),
+        ("lsp_pck", stick_people_2d, elsewhere, {"scales": (0.9, 1, 1.25)}),
     ):
         found = evaluate_checkpoint(checkpoint, name, root, workers=0, predictions_path=path, **where, **how)
         limit = {"limit": how["limit"]} if "limit" in how else {}
         assert score_predictions(path, name, root, **where, **limit) == found
+    assert found.description.endswith("Multi-scale testing: the mean of maps at scales 0.9, 1, 1.25.")
 
 
 def test_the_published_figure_scores_the_same_from_its_file(

@@ -31,17 +31,19 @@ REAL = "lsp_extended_pck12"
 #: Photographs of COCO under CC BY 2.0, never trained on: one that goes well, one at a table that does not.
 PHOTOGRAPHS = {"leaning": 234748, "table": 790}
 QUALITY = 88
+#: Of multi-scale testing.
+SCALES = (0.9, 1.0, 1.15)
 SYNTHETIC = ("synthetic_wild", "synthetic_studio", "synthetic_occluded")
 
 
-def table(scores: list[Scores]) -> str:
-    """Markdown: one row a test; 3D in mm, 2D in percent."""
+def table(scores: list[Scores]) -> list[str]:
+    """Lines of Markdown: one row a test; 3D in mm, 2D in percent."""
     rows = ["| test | n | figure | beside it | joints visible / occluded |", "|---|---|---|---|---|"]
     for one in scores:
         others = ", ".join(f"{name.rpartition('_')[0]} {value:.1f}" for name, value in one.others.items())
         apart = " / ".join(f"{one.strata[name]:.1f}" for name in ("visible", "occluded") if name in one.strata)
         rows.append(f"| `{one.protocol}` | {one.n:,} | {one.metric} {one.value:.1f} {one.unit} | {others} | {apart} |")
-    return "\n".join([*rows, "", "Per joint:", "", *(per_joint(one) for one in scores)])
+    return rows
 
 
 def mean_pose_mm(name: str, root: Path) -> float:
@@ -81,15 +83,19 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     if given.coco.is_dir():
         photographs(given.model, given.coco, given.out)
-    scores = []
-    if given.real.is_dir():
-        # Its pictures may not be passed on: the picture of predictions stays out of the card.
-        scores.append(evaluate_checkpoint(given.model, REAL, given.real))
-    for name in SYNTHETIC:
-        picture = given.out / f"{name}.jpg"
-        scores.append(evaluate_checkpoint(given.model, name, given.synthetic, picture_path=picture))
+    roots = ({REAL: given.real} if given.real.is_dir() else {}) | dict.fromkeys(SYNTHETIC, given.synthetic)
+    # The pictures of LSP-Extended may not be passed on: its predictions stay out of the card.
+    pictures = {name: given.out / f"{name}.jpg" for name in SYNTHETIC}
+    scores = [
+        evaluate_checkpoint(given.model, name, root, picture_path=pictures.get(name)) for name, root in roots.items()
+    ]
+    scaled = [evaluate_checkpoint(given.model, name, root, scales=SCALES) for name, root in roots.items()]
     blind = [f"`{name}` {mean_pose_mm(name, given.synthetic):.0f}" for name in SYNTHETIC]
-    text = f"{table(scores)}\n\nThe mean pose of each test as the answer for all its people, mm: {', '.join(blind)}.\n"
+    at = f"At scales {', '.join(f'{scale:g}' for scale in SCALES)}:"
+    parts = [*table(scores), "", "Per joint:", "", *map(per_joint, scores), "", at, "", *table(scaled), ""]
+    text = "\n".join(
+        [*parts, f"The mean pose of each test as the answer for all its people, mm: {', '.join(blind)}.\n"]
+    )
     (given.out / "figures.json").write_text(json.dumps([one.to_dict() for one in scores], indent=1))
     (given.out / "figures.md").write_text(text)
     print(text)

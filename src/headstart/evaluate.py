@@ -178,6 +178,8 @@ def _description(
         occluded = protocol.by_visibility and bool(_strata(values, people, joints))
         protocol = replace(protocol, group_by=there, by_visibility=occluded)
     said = protocol.describe(made, scale="" if lifted or not protocol.is_3d else _OWN_MM)
+    if scales := predictions.about.get("scales"):
+        said += f" Multi-scale testing: the mean of maps at scales {', '.join(f'{scale:g}' for scale in scales)}."
     caveats = caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted)
     return " ".join((said, *caveats, *caveats_of_labels(protocol, values, joints)))
 

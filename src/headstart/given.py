@@ -13,6 +13,8 @@ from headstart.geometry import Box, Camera
 
 #: Statures, mm: a value outside is likely in metres or centimetres.
 HEIGHTS_MM = (300, 3000)
+#: Scales of multi-scale testing: at others a person is tiny or leaves the crop.
+SCALE_RANGE = (0.5, 2.0)
 #: Least side of a box, px: a smaller one holds no person and is likely given as a share of the picture.
 LEAST_BOX = 1.0
 #: Largest side of a box, in longer sides of the picture.
@@ -24,6 +26,14 @@ def check_height(height_mm: float) -> None:
     least, most = HEIGHTS_MM
     if not least <= height_mm <= most:
         raise ConfigError(f"height_mm: expected a stature of {least:,} to {most:,} millimetres, got {height_mm:g}")
+
+
+def check_scales(scales: Sequence[float]) -> None:
+    """Raise :class:`ConfigError` unless there are scales, and a network can look at a crop in each."""
+    least, most = SCALE_RANGE
+    if not scales or not all(least <= scale <= most for scale in scales):
+        got = ", ".join(f"{scale:g}" for scale in scales) or "none"
+        raise ConfigError(f"scales: expected one or more of {least:g} to {most:g}, for example 0.9 1 1.15, got {got}")
 
 
 def check_camera(camera: Camera) -> None:

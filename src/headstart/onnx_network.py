@@ -1,7 +1,8 @@
 """Runs networks that ``headstart export`` has written, each one self-describing ONNX file, in ONNX Runtime.
 
 The graph takes uint8 pictures and gives joints: normalising and decoding are inside, so it runs without Headstart and
-without PyTorch. Only the flip test, which averages maps, decodes with PyTorch; for it the maps are outputs too.
+without PyTorch. Only the flip test and multi-scale testing, which average maps, decode with PyTorch; for them the maps
+are outputs too.
 """
 
 from __future__ import annotations
@@ -115,16 +116,23 @@ class OnnxNetwork:
     ``untrained`` names the others, whose output is meaningless; ``codec`` and :meth:`forward` have them too.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        device: str | None = None,
+        scales: Sequence[float] = (1.0,),
+    ) -> None:
         """``threads``: of the CPU, all by default. ``device``: "cpu" (the default), or with onnxruntime-gpu "cuda" or
-        "cuda:1".
+        "cuda:1". ``scales``: of multi-scale testing (multi_scale.py), which averages maps and so needs PyTorch.
 
         Raises :class:`ConfigError` if onnxruntime is missing or cannot use the device, :class:`DataError` for a file
         that ``headstart export`` did not write.
 
         Threads may share one network. It can be pickled: the file is then opened anew, from the same path.
         """
-        self.path, self.threads, self.device = Path(path), threads, device
+        self.path, self.threads, self.device, self.scales = Path(path), threads, device, tuple(scales)
         self.session = _open_session(self.path, threads, device)
         self.header = _read_header(self.path, self.session.get_modelmeta().custom_metadata_map)
         whole, self.input_size = MODEL_SKELETONS[self.header.skeleton], self.header.input_size
@@ -136,7 +144,7 @@ class OnnxNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is needed to open the file again, as a session of ONNX Runtime cannot be pickled."""
-        return {"path": self.path.absolute(), "threads": self.threads, "device": self.device}
+        return {"path": self.path.absolute(), "threads": self.threads, "device": self.device, "scales": self.scales}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the file again; raises as ``__init__`` does."""
@@ -153,13 +161,15 @@ class OnnxNetwork:
     def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
         """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
         images = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
-        if not flip_test:
+        if not flip_test and self.scales == (1,):
             return CropJoints(*(part[:, self.joints] for part in self._run(JOINTS, images)))
         import torch
 
         from headstart.evaluate import forward_with_flip
+        from headstart.multi_scale import multi_scale
 
-        decoded = self.codec.decode(forward_with_flip(self.forward, torch.from_numpy(images), self.codec, True))
+        forward = multi_scale(self.forward, self.codec.map_size, self.scales)
+        decoded = self.codec.decode(forward_with_flip(forward, torch.from_numpy(images), self.codec, flip_test))
         return CropJoints(*(getattr(decoded, name).numpy()[:, self.joints] for name in CropJoints._fields))
 
     def forward(self, image: Tensor) -> PoseOutput:

@@ -5,6 +5,7 @@ Of a model, the predictions and a picture of them can be written too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
+from headstart.given import check_scales
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory
+from headstart.multi_scale import multi_scale
 from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions, in_order, read_predictions
 from headstart.protocols import Protocol, protocol
@@ -46,6 +49,7 @@ def evaluate_checkpoint(
     dataset: str | None = None,
     split: str | None = None,
     flip_test: bool | None = None,
+    scales: Sequence[float] = (1.0,),
     batch_size: int = 64,
     workers: int = 2,
     limit: int | None = None,
@@ -58,6 +62,7 @@ def evaluate_checkpoint(
     ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU, or
     :data:`~headstart.checkpoint.SHIPPED`; a checkpoint uses the accelerator that torch finds.
     """
+    check_scales(scales)
     wanted = aim(protocol(protocol_name), dataset, split)
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
@@ -78,6 +83,7 @@ def evaluate_checkpoint(
         decode=wanted.decode,
         batch_size=batch_size,
         workers=workers,
+        scales=scales,
     )
     about = {"dataset": wanted.dataset, "split": wanted.split}
     predictions = replace(predictions, about={**predictions.about, **about})
@@ -172,11 +178,12 @@ def _predict(
     decode: Decoding,
     batch_size: int,
     workers: int,
+    scales: Sequence[float] = (1.0,),
 ) -> Predictions:
     forward, codec, device = network
     with ProgressDisplay(title, len(rows), "people") as display:
         predictions = predict(
-            forward,
+            multi_scale(forward, codec.map_size, scales),
             codec,
             index,
             rows,
@@ -187,7 +194,8 @@ def _predict(
             decode=decode,
             on_progress=display.update,
         )
-    return replace(predictions, about={**predictions.about, "checkpoint": str(path)})
+    tested = {} if tuple(scales) == (1,) else {"scales": [float(scale) for scale in scales]}
+    return replace(predictions, about={**predictions.about, **tested, "checkpoint": str(path)})
 
 
 def _load(path: Path) -> _Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def build_estimator(
     *,
     batch_size: int = 32,
     flip_test: bool,
+    scales: Sequence[float] = (1.0,),
     height_mm: float,
     boxes: str = "give --boxes",
 ) -> PoseEstimator:
@@ -24,7 +26,7 @@ def build_estimator(
     from headstart.predict import PoseEstimator
 
     estimator = PoseEstimator.from_pretrained(
-        model, device=device, batch_size=batch_size, flip_test=flip_test, height_mm=height_mm
+        model, device=device, batch_size=batch_size, flip_test=flip_test, scales=scales, height_mm=height_mm
     )
     _say_what_is_unknown(estimator.network)
     estimator.detector = find_people(detector, estimator.network, device, boxes, batch_size)
@@ -33,7 +35,7 @@ def build_estimator(
 
 def _say_what_is_unknown(network: PoseNetwork) -> None:
     """Print a line about joints that no picture of the training had labelled, if there are any."""
-    from headstart.predict import untrained_joints
+    from headstart.networks import untrained_joints
 
     if not (untrained := untrained_joints(network)):
         return

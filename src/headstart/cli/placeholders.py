@@ -19,6 +19,7 @@ File = Annotated[Path, arg(metavar="FILE")]
 Detector = Annotated[str, arg(metavar="DETECTOR")]
 Pixels = Annotated[int, arg(metavar="PX")]
 Millimetres = Annotated[float, arg(metavar="MM")]
+Scales = Annotated[tuple[float, ...], arg(metavar="SCALE ...")]
 
 OptionalDataSet = Annotated[str | None, arg(metavar="DATASET", help_behavior_hint="")]
 OptionalSplit = Annotated[str | None, arg(metavar="SPLIT", help_behavior_hint="")]

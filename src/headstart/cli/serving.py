@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from headstart.cli.placeholders import Detector, Millimetres, OptionalDevice, OptionalModel
+from headstart.cli.placeholders import Detector, Millimetres, OptionalDevice, OptionalModel, Scales
 
 
 def serve(
@@ -16,6 +16,7 @@ def serve(
     detector: Detector = "auto",
     height_mm: Millimetres = 1700.0,
     flip_test: bool = True,
+    scales: Scales = (1.0,),
     device: OptionalDevice = None,
     upload_mb: int = 25,
     megapixels: int = 50,
@@ -36,6 +37,8 @@ def serve(
             default detector if its weights are on this machine, else none.
         height_mm: stature that gives the scale; one photo does not say how large a person is.
         flip_test: average with the mirrored photo: twice the time, somewhat more accurate.
+        scales: look at each person at these scales and average; 0.9 1 1.15 takes three times the time and is somewhat
+            more accurate.
         device: cpu, cuda, cuda:1, ...; by default the GPU if there is one, for .onnx files the CPU.
         upload_mb: largest photo in MB.
         megapixels: largest photo in millions of pixels; larger ones are refused before they are decoded.
@@ -52,5 +55,7 @@ def serve(
         raise ConfigError(f"--port: expected 1 to 65535, got {port}")
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
     draw = "draw a box on the page"
-    estimator = build_estimator(model, detector, device, flip_test=flip_test, height_mm=height_mm, boxes=draw)
+    estimator = build_estimator(
+        model, detector, device, flip_test=flip_test, scales=scales, height_mm=height_mm, boxes=draw
+    )
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))

@@ -20,6 +20,7 @@ from headstart.cli.placeholders import (
     OptionalFile,
     OptionalSplit,
     Protocol,
+    Scales,
 )
 from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError
@@ -172,6 +173,7 @@ def evaluate(
     dataset: OptionalDataSet = None,
     split: OptionalSplit = None,
     flip_test: Annotated[bool | None, tyro.conf.arg(metavar="{True,False}", help_behavior_hint="")] = None,
+    scales: Scales = (1.0,),
     batch_size: int = 64,
     workers: int = 2,
     limit: OptionalCount = None,
@@ -190,6 +192,8 @@ def evaluate(
         dataset: data set, where it is not the protocol's own.
         split: split, where it is not the protocol's own.
         flip_test: average with the mirrored image; the protocol says if not given.
+        scales: multi-scale testing: average over the image at these scales, for example 0.9 1 1.15. Published figures
+            rarely use it.
         batch_size: people at once.
         workers: loader processes.
         limit: score only so many people, evenly spread (a quick look, not a result).
@@ -209,6 +213,7 @@ def evaluate(
         dataset=dataset,
         split=split,
         flip_test=flip_test,
+        scales=scales,
         batch_size=batch_size,
         workers=workers,
         limit=limit,
