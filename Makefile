@@ -27,6 +27,7 @@ quickstart: $(READY)
 
 # make predict IMAGE=photo.jpg [MODEL=runs/mine]: the picture with its skeleton, and people.json, in predictions/
 predict: $(READY)
+	@test -n "$(IMAGE)" || { echo "make predict: expected a photo, for example: make predict IMAGE=photo.jpg" >&2; exit 2; }
 	$(BIN)/headstart predict "$(IMAGE)" $(if $(MODEL),--model "$(MODEL)") --out predictions --json predictions/people.json
 
 test: $(READY)

@@ -231,6 +231,12 @@ def test_a_split_must_be_packed(stick_people_2d: Path) -> None:
         packed_split("lsp_extended", stick_people_2d, "all")
 
 
+def test_the_training_split_is_the_default(tmp_path: Path) -> None:
+    """COCO's has another name than most."""
+    wanted = "expected coco-train2017, packed; run headstart pack coco --split train2017 first"
+    assert wanted in fails("clean", "coco", "--root", tmp_path, "--out", tmp_path / "a")
+
+
 def test_the_command(packed: Path, checkpoint: Path, stick_people_2d: Path, tmp_path: Path) -> None:
     """A model, then its predictions given by hand: the same copy; the copy is a data set like any other."""
     common = (

@@ -94,6 +94,16 @@ def test_version_is_the_packages_own() -> None:
     assert succeeds("--version").strip() == f"headstart {version('headstart')}"
 
 
+def test_what_the_hub_says_comes_once() -> None:
+    """Its library prints its own log lines, which came a second time by the command's."""
+    says = (
+        "from huggingface_hub.utils import logging; logging.get_logger('huggingface_hub.utils._http').warning('Retry')"
+    )
+    program = f"import sys; from headstart import cli; sys.argv = ['headstart', '--version']; cli.main(); {says}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["Retry"]
+
+
 @pytest.mark.parametrize("verb", ["recipes", "protocols"])
 def test_whoever_stops_reading_ends_it_without_a_word(verb: str) -> None:
     command = [sys.executable, "-m", "headstart.cli", "show", verb]

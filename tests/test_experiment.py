@@ -97,6 +97,7 @@ def test_what_json_holds_is_read_back() -> None:
 def test_what_an_older_version_did_not_have_gets_its_default() -> None:
     config = as_json(TINY)
     del config["average_decay"], config["stages"][1]["optimiser"]["clip_norm"], config["model"]["sigma"]
+    del config["micro_batch_size"], config["stages"][1]["optimiser"]["backbone_factor"]
     optimiser = replace(TINY.stages[1].optimiser, clip_norm=1.0)
     assert from_json(config) == replace(
         changed(optimiser=optimiser), average_decay=0.999, model=replace(TINY.model, sigma=2.0)
@@ -199,6 +200,14 @@ def other(name: str, value: Any) -> Experiment:
     [
         ("batch_size", 0, ">= 1, got 0"),
         ("batch_size", "32", ">= 1, got '32'"),
+        ("micro_batch_size", 0, ">= 1, got 0"),
+        ("micro_batch_size", -4, ">= 1, got -4"),
+        ("micro_batch_size", 5, "a divisor of batch_size 32, got 5"),
+        ("micro_batch_size", 64, "a divisor of batch_size 32, got 64"),
+        ("stages.0.optimiser.backbone_factor", 0.0, "> 0, got 0.0"),
+        ("stages.1.optimiser.backbone_factor", -0.1, "> 0, got -0.1"),
+        ("stages.1.optimiser.backbone_factor", float("nan"), "> 0, got nan"),
+        ("stages.1.optimiser.backbone_factor", float("inf"), "a finite number, got inf"),
         ("seed", -1, "0 to 2**63 - 1, got -1"),
         ("seed", 2**63, "0 to 2**63 - 1, got 9223372036854775808"),
         ("workers", -1, ">= 0, got -1"),
@@ -250,7 +259,13 @@ def test_what_nothing_would_be_learnt_from_is_named(name: str, value: Any, says:
 def test_the_ends_of_ranges_can_be_trained_with() -> None:
     assert require_trainable(EVERYTHING) is None  # type: ignore[func-returns-value]
     nothing_random = AugmentConfig(**dict.fromkeys(AugmentConfig.__dataclass_fields__, 0.0))
-    for name, value in {"augment": nothing_random, "average_decay": None, "workers": 0, "seed": 2**63 - 1}.items():
+    for name, value in {
+        "micro_batch_size": 32,
+        "augment": nothing_random,
+        "average_decay": None,
+        "workers": 0,
+        "seed": 2**63 - 1,
+    }.items():
         require_trainable(other(name, value))
     require_trainable(other("stages.1.optimiser", Optimiser("sgd", 1e-30, 0.0, 0.0, None)))
 

@@ -241,6 +241,10 @@ class TestWritePicture:
         with pytest.raises(DataError, match=name):
             write_picture(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
 
+    def test_a_suffix_of_no_picture(self, tmp_path: Path):
+        with pytest.raises(DataError, match=r"a\.xyz: expected the name of a picture, .* found '\.xyz' at its end$"):
+            write_picture(str(tmp_path / "a.xyz"), np.zeros((4, 4, 3), np.uint8))
+
     def test_a_format_that_cannot_hold_so_many_pixels(self, tmp_path: Path):
         with pytest.raises(DataError, match=r"a\.jpg: expected a picture of a size .*, found 3 x 65501 px"):
             write_picture(str(tmp_path / "a.jpg"), np.zeros((65501, 3, 3), np.uint8))

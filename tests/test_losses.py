@@ -14,6 +14,7 @@ from headstart.errors import ConfigError
 from headstart.losses import (
     LOSSES,
     WITHOUT_HEATMAPS,
+    LabelCounts,
     bone_ratio,
     depth_l1,
     depth_smooth_l1,
@@ -90,6 +91,12 @@ def rows_of(record: Targets, rows: slice) -> Targets:
     """A part of a batch."""
     names = ("heatmaps", "keypoints", "weight_2d", "depth", "weight_depth")
     return replace(record, **{name: getattr(record, name)[rows] for name in names})
+
+
+def share_of(output: PoseOutput, rows: slice) -> PoseOutput:
+    """The output for a part of a batch."""
+    arrays = {name: value for name, value in vars(output).items() if isinstance(value, Tensor)}
+    return replace(output, **{name: array[rows] for name, array in arrays.items()})
 
 
 def without_labels(batch: Batch, joint: str) -> Batch:
@@ -391,12 +398,32 @@ class TestTotal:
         losses = []
         for part in parts:
             share = PoseOutput(output.heatmaps[part], output.depth_maps[part], is_logits=True)
-            counts = iter(mean_counts(output, targets, parts))
-            losses.append(total(share, rows_of(targets, part), MAP_LOSSES, lambda _, counts=counts: next(counts))[0])
+            counts, own = iter(mean_counts(output, targets, parts)), rows_of(targets, part)
+            losses.append(total(share, own, MAP_LOSSES, LabelCounts([own], lambda _, counts=counts: next(counts)))[0])
         together = sum(losses) / 2
         torch.testing.assert_close(together, whole)
         for gradient, wanted in zip(torch.autograd.grad(together, leaves), expected, strict=True):
             torch.testing.assert_close(gradient, wanted)
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_unlike_micro_batches_add_up_to_their_batch(self, name: str):
+        """Three of two people; of the first joints are missing, of the second depths, of the third everything."""
+        output, targets = output_for(name, 6), targets_of(6, [True, True, False, True, False, False])
+        targets.weight_2d[0, 3:] = targets.weight_depth[0, 3:] = 0
+        targets.weight_2d[4:] = 0
+        leaves = [one for one in (output.heatmaps, output.depth_maps, output.coordinates) if one is not None]
+        whole, means = total(output, targets, {name: 2.0})
+        rows = [slice(begin, begin + 2) for begin in (0, 2, 4)]
+        parts = [rows_of(targets, part) for part in rows]
+        counts, sums = LabelCounts(parts), []
+        for part, wanted in zip(rows, parts):
+            sums.append(total(share_of(output, part), wanted, {name: 2.0}, counts))
+        together = torch.stack([loss for loss, _ in sums]).sum()
+        torch.testing.assert_close(together, whole)
+        torch.testing.assert_close(torch.stack([one[name] for _, one in sums]).sum(), means[name])
+        expected = torch.autograd.grad(whole, leaves, allow_unused=True)
+        for found, wanted in zip(torch.autograd.grad(together, leaves, allow_unused=True), expected, strict=True):
+            torch.testing.assert_close(found, wanted)
 
     def test_an_unknown_loss_names_the_known_ones(self):
         with pytest.raises(ConfigError, match="unknown loss mse; known: heatmap_mse"):

@@ -84,6 +84,33 @@ class TestOptimiser:
         groups = build_optimiser(Optimiser(), model).param_groups
         assert sum(len(group["params"]) for group in groups) == 4
 
+    def test_the_backbone_has_a_rate_of_its_own_and_the_same_decay(self):
+        """A tenth of whatever the others have; frozen parameters stay left out."""
+        model = nn.Module()
+        model.backbone, model.head = small_net(), nn.Conv2d(2, 5, 1)
+        model.backbone[0].requires_grad_(False)
+        optimiser = build_optimiser(Optimiser(learning_rate=0.5, weight_decay=0.2, backbone_factor=0.1), model)
+        groups = optimiser.param_groups
+        assert [[tuple(p.shape) for p in group["params"]] for group in groups] == [
+            [(5, 2, 1, 1)],
+            [(5,)],
+            [(2, 4, 1, 1)],
+            [(4,), (4,), (2,)],
+        ]
+        assert [group["weight_decay"] for group in groups] == [0.2, 0, 0.2, 0]
+        assert [group["lr"] for group in groups] == pytest.approx([0.5, 0.5, 0.05, 0.05])
+        set_learning_rate(optimiser, 2.0)
+        assert [group["lr"] for group in groups] == pytest.approx([2.0, 2.0, 0.2, 0.2])
+
+    def test_a_rate_for_a_backbone_that_is_frozen(self):
+        model = nn.Module()
+        model.backbone, model.head = small_net().requires_grad_(False), nn.Linear(1, 1)
+        optimiser = build_optimiser(Optimiser("sgd", 0.1, momentum=0.0, weight_decay=0.0, backbone_factor=0.1), model)
+        nn.init.constant_(model.head.weight, 2.0)
+        model.head(torch.ones(1, 1)).sum().backward()
+        optimiser.step()
+        assert model.head.weight.item() == pytest.approx(1.9)
+
     def test_sgd_step_by_hand(self):
         """Weight 2 with gradient 1 and decay 0.5 at rate 0.1: 2 - 0.1 * (1 + 0.5 * 2); a bias does not decay."""
         model = nn.Linear(1, 1)

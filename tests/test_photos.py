@@ -41,7 +41,7 @@ def one_line(error: pytest.ExceptionInfo[DataError]) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif", "ppm"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "gif", "ppm", "avif"])
 def test_formats(suffix: str, tmp_path: Path) -> None:
     Image.fromarray(SCENE).save(tmp_path / f"scene.{suffix}")
     image = read_photo(tmp_path / f"scene.{suffix}")
@@ -64,7 +64,7 @@ STORED = {
 
 
 @pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
 def test_exif_orientation_is_applied(orientation: int, suffix: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -218,22 +218,6 @@ def test_mode_i_holds_8_or_16_bits(largest: int, shown: int) -> None:
     picture = Image.fromarray(values)
     assert picture.mode == "I"
     assert as_photo(picture)[3, 4].tolist() == [shown] * 3
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)),
-        ("renamed.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0" + bytes(100)),
-        ("a.avif", b"\0\0\0\x1cftypavif\0\0\0\0" + bytes(100)),
-        ("broken.HEIF", b"broken"),
-    ],
-)
-def test_pictures_of_telephones_that_are_not_read_say_what_to_do(name: str, content: bytes, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match="found HEIC or AVIF") as error:
-        read_photo(tmp_path / name)
-    assert one_line(error).endswith("convert them to JPEG")
 
 
 def test_a_film_is_no_picture_of_a_telephone(tmp_path: Path) -> None:

@@ -210,6 +210,7 @@ MEANING = {
     "h36m_standard": ("mpjpe", "frames", None, 64, None, 17, ("action",)),
     "h36m_standard_actions": ("mpjpe", "groups", None, 64, None, 17, ("action",)),
     "h36m_all_frames": ("mpjpe", "groups", None, 1, None, 17, ("action",)),
+    "h36m_s11": ("pa_mpjpe", "frames", None, 64, None, 17, ("action",)),
     "h36m_zhou2017": ("zhou2017_mpjpe", "frames", None, 64, None, 17, ("action",)),
     "mpii_pckh": ("pckh", "joints", 0.5, 1, "head_size", 14, ()),
     "lsp_pck": ("pck", *_PCK, 14, ()),
@@ -218,6 +219,7 @@ MEANING = {
     "flic_pck": ("pck", *_PCK, 4, ()),
     "coco_pck": ("pck", *_PCK, 12, ()),
     "mpi_inf_3dhp": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
+    "mpi_inf_3dhp_universal": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
     "threedpw": ("mpjpe", *_MM, 14, ("sequence",)),
     "occlusion_person": ("mpjpe", "joints", None, 1, None, 15, ()),
     "aspset": ("mpjpe", "frames", None, 5, None, 16, ("subject",)),
@@ -247,6 +249,7 @@ BESIDE = {
     "h36m_standard": ("test", _BESIDE),
     "h36m_standard_actions": ("test", _BESIDE),
     "h36m_all_frames": ("test", _BESIDE),
+    "h36m_s11": ("test", ("mpjpe", "n_mpjpe", "pck3d", "auc")),
     "h36m_zhou2017": ("test", ("mpjpe", *_BESIDE)),
     "mpii_pckh": ("valid", ()),
     "lsp_pck": ("test", ()),
@@ -255,6 +258,7 @@ BESIDE = {
     "flic_pck": ("test", ()),
     "coco_pck": ("val2017", ()),
     "mpi_inf_3dhp": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
+    "mpi_inf_3dhp_universal": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
     "threedpw": ("test", ("pa_mpjpe", "n_mpjpe", "pck3d", "auc")),
     "occlusion_person": ("validation", _BESIDE),
     "aspset": ("test", _BESIDE),
@@ -286,6 +290,17 @@ def test_all_frames_are_those_of_the_standard_protocol_and_all_between():
     assert replace(every, name=standard.name, subset=standard.subset, frame_stride=64) == standard
     data = "Data set h36m, split test (all frames on file of subjects S9 and S11)."
     assert every.describe().startswith(f"{data} 17 joints: ")
+
+
+def test_protocols_of_the_same_files_differ_in_what_they_say_they_do():
+    """In the labels or the people of another data set, and for S11 in the metric that is printed first."""
+    universal, own = protocol("mpi_inf_3dhp_universal"), protocol("mpi_inf_3dhp")
+    assert replace(universal, name=own.name, dataset=own.dataset, subset=own.subset) == own
+    assert "univ_annot3, the official truth" in universal.describe()
+    only_s11, standard = protocol("h36m_s11"), protocol("h36m_standard")
+    shown = {"metric": "mpjpe", "companions": standard.companions}
+    assert replace(only_s11, name=standard.name, dataset="h36m", subset=standard.subset, **shown) == standard
+    assert {only_s11.metric, *only_s11.companions} == {standard.metric, *standard.companions}
 
 
 def test_visible_and_occluded_joints_are_apart_where_labels_tell_them():

@@ -1075,7 +1075,7 @@ def test_the_command_prints_the_answer_and_the_table(pair: Path) -> None:
 
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     for given, message in (
-        (tmp_path, "study.json"),
+        (tmp_path, "expected study.json and results/, found no study.json; run headstart study run first"),
         ("nothing", "nothing: expected the folder of a study, or its name"),
     ):
         done = command(given)

@@ -68,7 +68,7 @@ def test_the_first_loss_that_is_not_finite(losses: list[float], first: int | Non
     [
         (
             torch.OutOfMemoryError("CUDA out of memory.\nTried"),
-            r"^CUDA out of memory\. Begin anew with a smaller --batch",
+            r"^CUDA out of memory\. Begin anew with a smaller --micro-batch",
         ),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. "), r"Bus error\. If memory was full"),
     ],

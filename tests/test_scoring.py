@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.checkpoint import find_checkpoint, save_checkpoint, shipped_weights
+from headstart.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import protocol_rows, score
 from headstart.index import AnnotationIndex, open_index
@@ -30,6 +30,22 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tensors = {f"ema.{name}": tensor for name, tensor in network.state_dict().items()}
     save_checkpoint(path, tensors, {"model": asdict(MODEL), "backbone_config": network.backbone.config})
     return path
+
+
+def test_a_model_that_was_trained_on_s9_has_no_result_on_s9(
+    checkpoint: Path, stick_people_3d: Path, tmp_path: Path
+) -> None:
+    """Neither at once nor from the file of its predictions; a model that was trained on h36m has one."""
+    saved = load_checkpoint(checkpoint)
+    for name, said in (("h36m_s11", True), ("h36m", False)):
+        stages = [{"data": [{"dataset": name, "split": "train", "weight": 1.0}]}]
+        save_checkpoint(tmp_path / f"{name}.safetensors", saved.tensors, saved.header | {"config": {"stages": stages}})
+        file = tmp_path / f"{name}.npz"
+        arguments = ("h36m_standard", stick_people_3d)
+        scores = evaluate_checkpoint(tmp_path / f"{name}.safetensors", *arguments, workers=0, predictions_path=file)
+        sentence = " Here the model was trained on people who are scored (Human3.6M S9): not a result."
+        assert (sentence in scores.description) == said
+        assert score_predictions(file, *arguments).description == scores.description
 
 
 def test_scores_predictions_and_picture(
@@ -169,10 +185,10 @@ def test_a_file_that_does_not_suit_is_said_in_one_line(
         DataError, "record im99999.jpg: expected keys of the split's people, found 1 of 20 that are none", keys=other
     )
     in_mm = {"keypoints": None, "xyz_mm": np.zeros((20, 14, 3))}
-    refused(DataError, r"p\.npz: expected keypoints for lsp_extended_pck on lsp_extended all, found neither", **in_mm)
+    refused(DataError, r"p\.npz: expected keypoints for lsp_extended_pck on lsp_extended all, found none", **in_mm)
     missing = "expected keypoints and depth, or xyz_mm, for h36m_standard on lsp_extended all, found keypoints"
     refused(DataError, missing, "h36m_standard")
-    missing = "expected keypoints and depth for h36m_zhou2017 on lsp_extended all, found neither"
+    missing = "expected keypoints and depth for h36m_zhou2017 on lsp_extended all, found none"
     refused(DataError, missing, "h36m_zhou2017", **in_mm)
     about = np.array('{"dataset": "lsp_extended", "split": "val"}')
     refused(ConfigError, "its predictions are of split val, not of all; give --split val", about=about)

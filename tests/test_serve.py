@@ -44,6 +44,8 @@ from sees_white import SeesWhite
 from test_cli import fails, headstart
 from tiny import MODEL
 
+HEIC = Path(__file__).parent / "heic"
+
 
 def photo(width: int = 120, height: int = 160, seed: int = 0) -> bytes:
     """A JPEG of noise: different for each seed."""
@@ -108,6 +110,14 @@ class TestEstimating:
         shown = cv2.imdecode(np.frombuffer(_decoded(record["photo"]), np.uint8), cv2.IMREAD_COLOR)
         assert shown is not None
         assert shown.shape == (640, 1280, 3)
+
+    def test_a_photo_of_an_iphone_is_shown_upright(self, path: Path) -> None:
+        path.write_bytes((HEIC / "orientation-6.heic").read_bytes())
+        record = page_record(estimate_photo(PoseEstimator(OracleNetwork()), path, "me.heic", None, 10**6))
+        assert (record["width"], record["height"]) == (64, 48)
+        shown = cv2.imdecode(np.frombuffer(_decoded(record["photo"]), np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
+        assert shown[24, 8].argmax() == 2  # BGR: the left half of the scene is red
 
     def test_boxes_choose_people_and_nobody_is_said(self, path: Path) -> None:
         found = estimate_photo(PoseEstimator(OracleNetwork()), path, "a", [[0, 0, 50, 60], [60, 0, 50, 60]], 10**6)
@@ -489,6 +499,11 @@ class TestServer:
         assert person["joints2d"]["left_wrist"][0] == pytest.approx(39.5 + 125 * 0.22, abs=0.6)
         assert not Path(path).exists()
 
+    def test_photos_of_phones_are_taken(self, server: Any) -> None:
+        address, _ = server
+        kind, (people,) = ask(address, upload(address, (HEIC / "tiles.heic").read_bytes(), "me.heic").json()[0])
+        assert (kind, people[0]["bbox"]) == ("complete", [0, 0, 256, 192])
+
     def test_programs_need_no_boxes(self, server: Any) -> None:
         """Known defects: boxes had to be given, and null was an error of ours."""
         import httpx
@@ -524,6 +539,8 @@ class TestServer:
             (b"", "empty file"),
             (b"plain text", "expected a picture"),
             (photo()[:3000], "me.jpg: expected a whole picture"),
+            ((HEIC / "tiles.heic").read_bytes()[:-9], "me.jpg: expected a whole picture"),
+            ((HEIC / "bomb.heic").read_bytes(), "me.jpg: expected a whole picture"),
         ],
     )
     def test_broken_files_give_one_clear_line(self, server: Any, content: bytes, words: str) -> None:

@@ -117,6 +117,14 @@ def test_upload_result_turn_download(page: Any) -> None:
     assert person["joints2d"]["left_wrist"][0] > person["joints2d"]["right_wrist"][0]
 
 
+@pytest.mark.parametrize("kind", ["image/heic", ""], ids=["on a Mac", "where HEIC is not known"])
+def test_a_photo_of_an_iphone(page: Any, kind: str) -> None:
+    """Chromium cannot show HEIC itself."""
+    drop(page, (Path(__file__).parent / "heic" / "tiles.heic").read_bytes(), "me.heic", kind)
+    page.wait_for_selector(RESULT, timeout=30000)
+    assert download_json(page)[0]["bbox"] == [0, 0, 256, 192]
+
+
 def test_left_is_blue_and_right_is_orange_in_both_pictures(page: Any) -> None:
     drop(page, cv2.imencode(".png", np.full((300, 300, 3), 128, np.uint8))[1].tobytes(), "me.png", "image/png")
     page.wait_for_selector(RESULT, timeout=30000)

@@ -9,7 +9,7 @@ import pytest
 import tiny
 from headstart.errors import ConfigError, DataError
 from headstart.results import RunResult, Scores, StageCost
-from headstart.study import ARMS, Arm, Cell, Study, cells
+from headstart.study import ARMS, Arm, Cell, Study, cells, load_study
 from headstart.study_plan import flops_per_sample
 from headstart.study_records import (
     cell_record,
@@ -21,6 +21,8 @@ from headstart.study_records import (
     write_study_record,
 )
 from studies_in_small import EVERYTHING, study_of
+
+STUDIES = Path(__file__).parents[1] / "studies"
 
 
 def _finish(study: Study, cell: Cell, results: Path) -> RunResult:
@@ -42,6 +44,26 @@ def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: P
     for other in (replace(study, samples={"nano": 2000}), replace(study, losses={"heatmap_cross_entropy": 2.0})):
         with pytest.raises(ConfigError, match="made by another plan"):
             finished(tmp_path, other, cell)
+
+
+def test_a_field_that_came_later_counts_only_where_it_is_not_the_default() -> None:
+    """The digest is that of studies/quickstart as of 2026-11-27, before the backbone could have a rate of its own."""
+    study = load_study(str(STUDIES / "quickstart" / "study.py"))
+    cell = cells(study)[0]
+    slower = replace(study, optimiser=replace(study.optimiser, backbone_factor=0.1))
+    before, other = (cell_record(one, cell)["settings"] for one in (study, slower))
+    assert before == "fbde14da9503"
+    assert other != before
+
+
+def test_all_committed_cells_are_known_as_finished() -> None:
+    """By the code of today: a change of what a digest is made of would train them again."""
+    found = sorted(STUDIES.glob("*/results"))
+    assert len(found) >= 3
+    for results in found:
+        if (results.parent / "study.py").is_file():
+            study = load_study(str(results.parent / "study.py"))
+            assert all(finished(results, study, cell) for cell in cells(study)), study.name
 
 
 def test_a_cell_of_other_weights_or_splits_is_refused(tmp_path: Path) -> None:

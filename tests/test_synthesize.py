@@ -131,6 +131,16 @@ def test_a_shard_that_is_damaged_is_made_again(folder, tmp_path, monkeypatch):
     assert shard_bytes(synthesize(CONFIG, tmp_path)) == shard_bytes(folder)
 
 
+def test_each_picture_is_counted_once_and_what_is_there_by_shards(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    mine = shutil.copytree(folder, tmp_path / folder.name)
+    (mine / "shard-00002.arrow").unlink()
+    (mine / "shard-00001.arrow").unlink()
+    done = []
+    synthesize(CONFIG, tmp_path, on_progress=done.append)
+    assert done == [2, 3, 4, 5]
+
+
 def test_a_shard_of_another_seed_is_refused(folder, tmp_path, monkeypatch):
     """Although nothing beside it says of what seed it is."""
     monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)

@@ -204,26 +204,30 @@ from headstart.optimisation import Optimiser, Schedule
 from headstart.train import run
 from tiny import experiment, three_stages
 
-root_2d, root_3d, out, batch = sys.argv[1:]
+root_2d, root_3d, out, batch, micro = sys.argv[1:]
 plain = Optimiser("sgd", learning_rate=0.05, momentum=0.0, weight_decay=0.01, clip_norm=1.0)
 stages = [
     replace(stage, optimiser=plain, schedule=Schedule("constant"), freeze_batch_norm=True)
     for stage in three_stages(Path(root_2d), Path(root_3d), 3 * int(batch))
 ]
-run(experiment(*stages, batch_size=int(batch), log_samples=1, checkpoint_samples=1), Path(out))
+sizes = {"batch_size": int(batch), "micro_batch_size": int(micro) or None}
+run(experiment(*stages, **sizes, log_samples=1, checkpoint_samples=1), Path(out))
 names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
 if any("gloo" in name for name in names):
     sys.exit(f"threads of the process group are left, which may abort the process as it ends: {names}")
 """
 
 
-def shared(root_2d: Path, root_3d: Path, out: Path, processes: int) -> dict[str, torch.Tensor]:
-    """Weights after three steps of each of three stages with 6 samples a step, whoever computes them."""
+def shared(root_2d: Path, root_3d: Path, out: Path, processes: int, micro: int = 0) -> dict[str, torch.Tensor]:
+    """Weights after three steps of each of three stages with 6 samples a step, whoever computes them.
+
+    ``micro``: samples that each process takes at a time; 0: all of its own.
+    """
     program = out.with_suffix(".py")
     program.write_text(PROGRAM)
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
     done = subprocess.run(
-        [sys.executable, *launch, str(program), str(root_2d), str(root_3d), str(out), "6"],
+        [sys.executable, *launch, str(program), str(root_2d), str(root_3d), str(out), "6", str(micro)],
         capture_output=True,
         text=True,
         timeout=200,
@@ -234,16 +238,18 @@ def shared(root_2d: Path, root_3d: Path, out: Path, processes: int) -> dict[str,
 
 
 @pytest.mark.posix("training in several processes")
+@pytest.mark.parametrize("micro", [0, 1])
 def test_two_processes_learn_what_one_learns_from_the_double_batch(
-    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path
+    stick_people_2d: Path, stick_people_3d: Path, tmp_path: Path, micro: int
 ) -> None:
     """Loss and weights after every step of SGD, hence the gradients, in 2D, mixed and geometric stages.
 
     Batches of 6 from 20 2D and 16 3D people: the halves of a batch have unequal numbers of labels of each kind. The
-    gradient is clipped, so its norm agrees too. In the 2D stage nothing depends on the depth maps.
+    gradient is clipped, so its norm agrees too. In the 2D stage nothing depends on the depth maps. A process takes its
+    half at once, or in three micro batches.
     """
     one = shared(stick_people_2d, stick_people_3d, tmp_path / "one", 1)
-    two = shared(stick_people_2d, stick_people_3d, tmp_path / "two", 2)
+    two = shared(stick_people_2d, stick_people_3d, tmp_path / "two", 2, micro)
     for name in one:
         torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}")
     rows = [json.loads((tmp_path / name / "result.json").read_text())["history"] for name in ("one", "two")]

@@ -63,6 +63,19 @@ def test_what_is_missing_is_named(stick_people_2d: Path, stick_people_3d: Path, 
         tried(Validation("mpii_pckh", str(stick_people_2d), dataset="lsp_extended", split="all"))
 
 
+def test_nobody_is_scored_who_is_trained_on(stick_people_3d: Path) -> None:
+    """Unless the split that is trained on is named itself, to see what a network knows by heart."""
+    stage = stage_2d(stick_people_3d)
+    known = replace(stage, data=(replace(stage.data[0], dataset="h36m_s11", split="train"),))
+    with pytest.raises(
+        ConfigError, match=r"^h36m_standard scores people who are trained on: Human3\.6M S9\. Train on h36m"
+    ):
+        rehearse(experiment(known, validation=(mpjpe_of(stick_people_3d),)), BODY_18)
+    own = Validation("h36m_standard", str(stick_people_3d), split="train")
+    of_h36m = replace(stage, data=(replace(stage.data[0], dataset="h36m", split="train"),))
+    rehearse(experiment(of_h36m, validation=(own, mpjpe_of(stick_people_3d))), BODY_18)
+
+
 def rehearsed(*stages: Stage, head: HeadConfig = MODEL.head) -> PoseNet:
     network = PoseNet(replace(MODEL, head=head))
     rehearse_stages(experiment(*stages), network, [stage_codec(network, stage) for stage in stages])

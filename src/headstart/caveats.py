@@ -6,11 +6,13 @@ labels, and a score of only some of the people. A score of a complete data set h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.datasets import shared_subjects
 from headstart.index import AnnotationIndex
 from headstart.protocols import Protocol
 from headstart.records import Annotation
@@ -45,6 +47,25 @@ def caveats_of_form(
         yield "Here without subjects: everybody of the split is scored."
     if len(people) < len(everybody):
         yield f"Here a quick look at {len(people):,} of {len(everybody):,} people: not a result."
+
+
+def trained_on(header: Mapping[str, Any]) -> list[list[str]]:
+    """[data set, split] of all that a checkpoint's run was trained on, by its header; not what ``start_from`` was."""
+    stages = header.get("config", {}).get("stages", [])
+    used = ((data["dataset"], data["split"]) for stage in stages for data in stage["data"] if data.get("weight", 1) > 0)
+    return [list(pair) for pair in dict.fromkeys(used)]
+
+
+def subjects_trained_on(protocol: Protocol, trained: Iterable[Sequence[str]]) -> list[str]:
+    """Names of those people of the protocol's split whom a model knows; ``trained`` as of :func:`trained_on`."""
+    scored = (protocol.dataset, protocol.split)
+    return list(dict.fromkeys(name for dataset, split in trained for name in shared_subjects(dataset, split, *scored)))
+
+
+def caveats_of_training(protocol: Protocol, trained: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Whether people who are scored were trained on; ``trained`` as of :func:`trained_on`."""
+    if known := subjects_trained_on(protocol, trained):
+        yield f"Here the model was trained on people who are scored ({', '.join(known)}): not a result."
 
 
 def caveats_of_labels(protocol: Protocol, values: NDArray[np.float64], joints: Sequence[str]) -> Iterator[str]:

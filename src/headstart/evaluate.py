@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headstart import metrics
-from headstart.caveats import caveats_of_form, caveats_of_labels
+from headstart.caveats import caveats_of_form, caveats_of_labels, caveats_of_training
 from headstart.errors import ConfigError, DataError
 from headstart.index import AnnotationIndex
 from headstart.loader import CropDataset, build_eval_loader
@@ -181,7 +181,8 @@ def _description(
     if scales := predictions.about.get("scales"):
         said += f" Multi-scale testing: the mean of maps at scales {', '.join(f'{scale:g}' for scale in scales)}."
     caveats = caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted)
-    return " ".join((said, *caveats, *caveats_of_labels(protocol, values, joints)))
+    known = caveats_of_training(protocol, predictions.about.get("trained_on") or ())
+    return " ".join((said, *known, *caveats, *caveats_of_labels(protocol, values, joints)))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,9 @@ class Experiment:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     batch_size: int = 32
     """Samples of one step, over all processes."""
+    micro_batch_size: int | None = None
+    """Gradient accumulation: samples that each process takes at a time, to need less memory. A step is that of the
+    whole batch, but batch norm sees the small ones. None: all at once."""
     seed: int = 0
     start_from: str | None = None
     """Checkpoint or run folder with the first weights, all of which must fit; "shipped": the model that ships."""
@@ -177,6 +180,7 @@ LIMITS = {
     "stages.optimiser.weight_decay": _FROM_0,
     "stages.optimiser.momentum": _BELOW_1,
     "stages.optimiser.clip_norm": _ABOVE_0,
+    "stages.optimiser.backbone_factor": _ABOVE_0,
     "stages.schedule.kind": _one_of(Schedule, "kind"),
     "stages.schedule.milestones": _BELOW_1,
     "stages.schedule.factor": _ABOVE_0,
@@ -186,16 +190,10 @@ LIMITS = {
     "validation.limit": _FROM_1,
     "augment.scale": _BELOW_1,
     "augment.rotation_degrees": _number("0 to 180", lambda value: 0 <= value <= 180),
-    "augment.rotation_probability": _SHARE,
-    "augment.flip_probability": _SHARE,
-    "augment.shift": _SHARE,
-    "augment.truncation_probability": _SHARE,
-    "augment.brightness": _SHARE,
-    "augment.contrast": _SHARE,
-    "augment.colour": _SHARE,
-    "augment.occluder_probability": _SHARE,
-    "augment.occluder_size": _SHARE,
+    **{f"augment.{name}_probability": _SHARE for name in ("rotation", "flip", "truncation", "occluder")},
+    **{f"augment.{name}": _SHARE for name in ("shift", "brightness", "contrast", "colour", "occluder_size")},
     "batch_size": _FROM_1,
+    "micro_batch_size": _FROM_1,
     "seed": _number("0 to 2**63 - 1", lambda value: 0 <= value < 2**63),
     "start_with": _one_of(Experiment, "start_with"),
     "average_decay": _SHARE,
@@ -223,6 +221,8 @@ def _problems(experiment: Experiment) -> Iterator[str]:
         if limit and value is not None and not limit.fits(value):
             infinite = isinstance(value, float) and math.isinf(value)
             yield f"{name}: expected {'a finite number' if infinite else limit.expected}, got {value!r}"
+    if experiment.batch_size % (size := experiment.micro_batch_size or 1):
+        yield f"micro_batch_size: expected a divisor of batch_size {experiment.batch_size}, got {size}"
     if not experiment.stages:
         yield "stages: expected at least one"
     for number, stage in enumerate(experiment.stages):

@@ -198,6 +198,8 @@ def states_legend(width: int) -> RGB:
 
 def write_picture(path: str, picture: RGB) -> None:
     """Write an RGB picture by the file's suffix, making its folder; raises :class:`DataError` if it cannot."""
+    if not cv2.haveImageWriter(path):
+        raise DataError(path, "the name of a picture, such as sheet.png", found=f"{Path(path).suffix!r} at its end")
     try:
         # Not cv2.imwrite, which on Windows takes a name beyond ASCII for another.
         done, encoded = cv2.imencode(Path(path).suffix, np.ascontiguousarray(picture[..., ::-1]))

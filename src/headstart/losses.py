@@ -1,12 +1,12 @@
 """Losses: (PoseOutput, Targets) -> values and weights; the reduction is one place, :func:`total`.
 
 A loss never averages over the batch itself. It returns values and weights of one shape, (B, ...); weight 0 means that
-the label does not exist, so mixed batches of 2D and 3D samples need no branch.
+the label does not exist, so mixed batches of 2D and 3D samples need no branch. The weights depend on the targets alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -142,33 +142,61 @@ def need_heatmaps(names: Collection[str]) -> bool:
     return not WITHOUT_HEATMAPS.issuperset(names)
 
 
+class LabelCounts:
+    """How many labels each loss is averaged over in a step: those of all its micro batches, in all processes.
+
+    Losses divided by these counts, and their gradients, add up to those of the whole batch, however uneven the labels
+    are. ``targets``: of each micro batch of this process, all of one size. ``mean_over_processes`` averages a scalar
+    over the processes of a distributed run, whose gradients are averaged afterwards.
+    """
+
+    def __init__(
+        self, targets: Sequence[Targets], mean_over_processes: Callable[[Tensor], Tensor] = lambda count: count
+    ) -> None:
+        self._others, self._mean_over_processes = targets[1:], mean_over_processes
+        self._counts: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def of(self, name: str, output: PoseOutput, count: Tensor) -> Tensor:
+        """The count of loss ``name``. ``output`` and ``count`` are those of the micro batch at hand, first the first.
+
+        The other micro batches have no output yet. As weights depend on the targets alone, any output will do.
+        """
+        if name not in self._counts:
+            others = [_values_and_weights(name, output, targets)[1].sum() for targets in self._others]
+            self._counts[name] = self._mean_over_processes(sum(others, start=count))
+        return self._counts[name]
+
+
 def total(
-    output: PoseOutput,
-    targets: Targets,
-    weights: Mapping[str, float],
-    mean_over_processes: Callable[[Tensor], Tensor] = lambda count: count,
+    output: PoseOutput, targets: Targets, weights: Mapping[str, float], counts: LabelCounts | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of losses, each averaged over the labels that exist; and each average by name (detached).
 
-    ``mean_over_processes`` averages a scalar over the processes of a distributed run. The label counts pass through
-    it, so that the processes' gradients, which are averaged afterwards, equal those of one process with all samples.
-    A loss is 0, with zero gradient, if no sample of the batch has labels for it. Raises :class:`ConfigError` for a
-    loss that does not exist, that does not fit the output, or whose values and weights differ in shape.
+    ``counts``: the labels of the whole step, where ``targets`` are only a part of it. A loss is 0, with zero gradient,
+    if no sample has labels for it. Raises :class:`ConfigError` for a loss that does not exist, that does not fit the
+    output, or whose values and weights differ in shape.
     """
     unknown = [name for name in weights if name not in LOSSES]
     if unknown:
         raise ConfigError(f"unknown loss {', '.join(unknown)}; known: {', '.join(LOSSES)}")
+    counts = counts or LabelCounts([targets])
     parts = {}
     for name in weights:
-        values, label_weights = LOSSES[name](output, targets)
-        if values.shape != label_weights.shape:
-            found = f"{tuple(values.shape)} and {tuple(label_weights.shape)}"
-            raise ConfigError(f"loss {name}: expected values and weights of one shape (B, ...), got {found}")
-        count = mean_over_processes(label_weights.sum())
+        values, label_weights = _values_and_weights(name, output, targets)
+        count = counts.of(name, output, label_weights.sum())
         # where, not multiplication: a value at a label that does not exist may be NaN.
         parts[name] = torch.where(label_weights > 0, values * label_weights, 0.0).sum() / count.clamp(min=1e-6)
     loss = sum((weights[name] * part for name, part in parts.items()), start=_touch(output))
     return loss, {name: part.detach() for name, part in parts.items()}
+
+
+def _values_and_weights(name: str, output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    values, label_weights = LOSSES[name](output, targets)
+    if values.shape != label_weights.shape:
+        found = f"{tuple(values.shape)} and {tuple(label_weights.shape)}"
+        raise ConfigError(f"loss {name}: expected values and weights of one shape (B, ...), got {found}")
+    return values, label_weights
 
 
 def _touch(output: PoseOutput) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,6 +23,9 @@ class Optimiser:
     """SGD only."""
     clip_norm: float | None = 1.0
     """Largest norm of the gradient over all parameters together; None: no clipping."""
+    backbone_factor: float = 1.0
+    """Factor of the backbone's learning rate; 0.1 is common for one with pre-trained weights. Weight decay is a part of
+    each step, so it is multiplied too."""
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,39 @@ class Schedule:
 
 
 def build_optimiser(config: Optimiser, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of all parameters that are not frozen; biases and norms (one-dimensional) are not decayed."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate = config.learning_rate
+    """The optimiser of all parameters that are not frozen; biases and norms (one-dimensional) are not decayed.
+
+    Where ``model.backbone`` has a rate of its own, its parameters are groups of their own, behind the others.
+    """
+    learning = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if config.backbone_factor == 1:
+        groups = _groups([parameter for _, parameter in learning], config, 1.0)
+    else:
+        head, backbone = (
+            [parameter for name, parameter in learning if name.startswith("backbone.") == inside]
+            for inside in (False, True)
+        )
+        groups = _groups(head, config, 1.0) + _groups(backbone, config, config.backbone_factor)
     if config.name == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
-    return (torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam)(groups, lr=rate)
+        optimiser: torch.optim.Optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    else:
+        kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+        optimiser = kind(groups, lr=config.learning_rate)
+    set_learning_rate(optimiser, config.learning_rate)
+    return optimiser
+
+
+def _groups(parameters: list[nn.Parameter], config: Optimiser, factor: float) -> list[dict[str, Any]]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay, "rate_factor": factor},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "rate_factor": factor},
+    ]
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set one rate for all groups."""
+    """Set the rate of each group: ``rate`` times its factor, if it has one."""
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("rate_factor", 1.0)
 
 
 class AveragedWeights:

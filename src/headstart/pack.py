@@ -206,13 +206,16 @@ def claim(path: Path, settings: dict[str, Any], later: tuple[str, ...] = ()) -> 
         fix = "Remove it if the folder was made with these settings, else choose another --out"
         raise DataError(path, f"the settings {settings} in JSON", found=f"{content[:80]!r}", fix=fix) from error
     unknown = {name for name in later if name not in found or form_of(str(found[name])) != form_of(settings[name])}
-    if _without(found, unknown) != _without(settings, unknown):
-        raise DataError(path, f"the settings {settings}", found=content, fix="Choose another --out")
+    different = [name for name in {**settings, **found} if settings.get(name, ...) != found.get(name, ...)]
+    if different := [name for name in different if name not in unknown]:
+        wanted, there = (_listed(values, different) for values in (settings, found))
+        fix = "Choose another --out, or delete the folder"
+        raise DataError(path, f"a folder with {wanted}", found=there, fix=fix)
     write_json(path, settings, indent=None)
 
 
-def _without(settings: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in names}
+def _listed(settings: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name} {settings.get(name, 'none')}" for name in names)
 
 
 def _written_first(path: Path, settings: dict[str, Any]) -> bool:

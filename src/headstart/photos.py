@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import DataError
+from headstart import heif
+from headstart.errors import DataError, first_line
 from headstart.records import RGB
 
 if TYPE_CHECKING:
@@ -37,20 +38,16 @@ MIN_SIDE = 8
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"}
-)
-#: Photographs too, but none of the packages that Headstart needs decodes them.
-UNREAD_SUFFIXES = frozenset({".heic", ".heif", ".avif"})
-CONVERT = "HEIC and AVIF are not read: convert them to JPEG"
-# What their content begins with after four bytes, and then the kinds (brands) of that family that they are.
-_FAMILY, _UNREAD_KINDS = b"ftyp", (b"hei", b"hev", b"mif1", b"msf1", b"avi")
+).union(heif.SUFFIXES)
 # Formats that are decoded within this process; for PostScript PIL would start an interpreter. JPEG includes the files
 # of several pictures that phones write.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
-# What PIL raises for broken files, on purpose or not.
+# What PIL and libheif raise for broken files, on purpose or not.
 _BROKEN = (
     OSError,
+    RuntimeError,
     SyntaxError,
     ValueError,
     EOFError,
@@ -92,7 +89,7 @@ _without_warnings = _WithoutWarnings()
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
-    """A picture file as upright RGB (H, W, 3) uint8; of several pictures in a file the first.
+    """A picture file as upright RGB (H, W, 3) uint8; of several pictures in a file the first, in HEIC the primary one.
 
     Raises :class:`DataError` for a file that is missing, is no picture, ends early, or has more than ``max_pixels`` or
     a side of less than 8 px (by its header, before it is decoded).
@@ -109,31 +106,38 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
     from PIL import Image, UnidentifiedImageError
 
     stream = BytesIO(content) if isinstance(content, bytes) else content
+    kind = None
     try:
+        kind = heif.format_of(_start_of(stream))
+        if kind == "HEIC":
+            return _decode_heic(stream.read(), name, max_pixels)
         # PIL warns of broken metadata, and of pictures above a limit on pixels that is lower than ours.
-        with _without_warnings, Image.open(stream, formats=_FORMATS) as picture:
+        with _without_warnings, heif.open_avif(stream) if kind else Image.open(stream, formats=_FORMATS) as picture:
             _check_size(picture.size, name, max_pixels)
             return _upright_rgb(picture, name)
+    except ImportError as error:
+        raise DataError(name, "a picture that can be read", found=kind, fix=heif.NEEDED.get(kind or "")) from error
     except UnidentifiedImageError as error:
-        found, fix = _what_else(stream, name)
-        raise DataError(name, "a picture (JPEG, PNG, WebP, TIFF, BMP or GIF)", found=found, fix=fix) from error
+        found = "something else" if _start_of(stream) else "an empty file"
+        raise DataError(name, "a picture (JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF)", found=found) from error
     except Image.DecompressionBombError as error:
         raise DataError(name, f"at most {max_pixels:,} pixels", found="far more", fix="Scale it down") from error
     except _BROKEN as error:
-        raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
+        raise DataError(name, "a whole picture", found=first_line(error)) from error
 
 
-def _what_else(stream: BinaryIO, name: str | Path) -> tuple[str, str | None]:
-    """What a file that cannot be read is, and what to do about it."""
+def _start_of(stream: BinaryIO) -> bytes:
+    """The first bytes of a file, which is then at its beginning again."""
     stream.seek(0)
-    start = stream.read(12)
-    if not start:
-        return "an empty file", None
-    # By content too: phones send HEIC under names that end in .jpg.
-    unread = start[4:8] == _FAMILY and start[8:].startswith(_UNREAD_KINDS)
-    if unread or Path(name).suffix.lower() in UNREAD_SUFFIXES:
-        return "HEIC or AVIF", CONVERT
-    return "something else", None
+    start = stream.read(256)
+    stream.seek(0)
+    return start
+
+
+def _decode_heic(content: bytes, name: str | Path, max_pixels: int) -> RGB:
+    picture = heif.HeicFile(content)
+    _check_size(picture.size, name, max_pixels)
+    return _array_to_rgb(picture.decode(), name)
 
 
 def names_of(pictures: Sequence[PhotoLike]) -> list[str]:
@@ -184,7 +188,7 @@ def _loaded(image: Image, name: str | Path) -> RGB:
         return _upright_rgb(image, name)
     # PIL reads the pixels of a file only now, and has modes that it cannot convert.
     except _BROKEN as error:
-        raise DataError(name, "a whole picture", found=str(error) or "a broken one") from error
+        raise DataError(name, "a whole picture", found=first_line(error)) from error
 
 
 def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> None:

@@ -111,7 +111,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file}
     except (OSError, EOFError, TypeError, ValueError, BadZipFile, zlib.error) as error:
         # A TypeError: the one array of an .npy file, which is no context manager.
-        found = "a single array" if isinstance(error, TypeError) else str(error)
+        found = "a single array" if isinstance(error, TypeError) else getattr(error, "strerror", None) or str(error)
         raise DataError(path, "predictions (.npz)", found=found) from error
 
 

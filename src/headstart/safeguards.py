@@ -82,7 +82,7 @@ def one_line_if_out_of_memory() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        fix = "Begin anew with a smaller --batch-size or --precision bf16"
+        fix = "Begin anew with a smaller --micro-batch-size (steps stay the same) or --precision bf16"
         raise TrainingError(f"{first_line(error)} {fix}") from error
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headstart.checkpoint import find_checkpoint, load_model
+from headstart.caveats import trained_on
+from headstart.checkpoint import find_checkpoint, load_header, load_model
 from headstart.coco_results import require_coco, write_coco_results
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
@@ -85,7 +86,8 @@ def evaluate_checkpoint(
         workers=workers,
         scales=scales,
     )
-    about = {"dataset": wanted.dataset, "split": wanted.split}
+    known = [] if path.suffix == ".onnx" else trained_on(load_header(path))
+    about = {"dataset": wanted.dataset, "split": wanted.split, **({"trained_on": known} if known else {})}
     predictions = replace(predictions, about={**predictions.about, **about})
     if predictions_path:
         predictions.save(Path(predictions_path))
@@ -132,7 +134,7 @@ def _require_arrays(path: Path, made: Predictions, wanted: Protocol) -> None:
         return
     in_mm = wanted.is_3d and wanted.metric != "zhou2017_mpjpe"
     expected = f"{' and '.join(sorted(needed, reverse=True))}{', or xyz_mm,' if in_mm else ''} for {wanted.name}"
-    raise DataError(path, expected, found=", ".join(sorted(there)) or "neither")
+    raise DataError(path, expected, found=", ".join(sorted(there)) or "none")
 
 
 def _require_same_split(path: Path, made: Predictions, wanted: Protocol) -> None:

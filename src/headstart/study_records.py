@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, DataError
+from headstart.optimisation import Optimiser
 from headstart.results import RunResult, write_json
 from headstart.study import ARMS, Arm, Cell, Study, cells
 from headstart.study_plan import budget_flops, flops_per_sample, model_of
+
+#: Fields of :class:`~headstart.optimisation.Optimiser` that the first results of studies did not have.
+_LATER_OPTIMISER_FIELDS = ("backbone_factor",)
 
 
 def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
@@ -34,9 +38,22 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
 
 def _settings_digest(study: Study) -> str:
     """Digest of what all cells of a study share: results of different settings are never compared."""
-    shared = [asdict(study.optimiser), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
+    shared = [_optimiser_of(study), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
     rest = [study.batch_size, study.average_decay, study.geometric_share, study.geometric_loss, study.precision]
     return hashlib.sha256(json.dumps([*shared, *rest], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _optimiser_of(study: Study) -> dict[str, Any]:
+    """The optimiser's fields; of those that came after the first results, only the ones that differ from the default.
+
+    So they change no digest of before.
+    """
+    default = asdict(Optimiser())
+    return {
+        name: value
+        for name, value in asdict(study.optimiser).items()
+        if name not in _LATER_OPTIMISER_FIELDS or value != default[name]
+    }
 
 
 def _plan_digest(study: Study, cell: Cell) -> str:

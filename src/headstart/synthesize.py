@@ -85,11 +85,12 @@ def synthesize(
         for number, start in enumerate(range(0, config.count, _ROWS_PER_SHARD)):
             shard = folder / f"shard-{number:05d}.arrow"
             rows = range(start, min(start + _ROWS_PER_SHARD, config.count))
-            if not _is_whole(shard, len(rows), metadata):
+            if _is_whole(shard, len(rows), metadata):
+                on_progress(rows.stop)
+            else:
                 made = apply(partial(make_row, config), rows)
                 write_index(shard, _counted(made, start, on_progress), SCHEMA, metadata)
             shards.append(shard.name)
-            on_progress(rows.stop)
     manifest = {**settings, "shards": shards, "unreadable": []}
     write_json(folder / "pack.json", manifest)
     return folder

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from headstart.checkpoint import (
     save_checkpoint,
 )
 from headstart.display import ProgressDisplay
-from headstart.errors import Interrupted
+from headstart.errors import ConfigError, Interrupted
 from headstart.experiment import Experiment, Stage, as_json, require_trainable
 from headstart.interruption import signals
 from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
@@ -72,6 +73,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     accelerator = start_accelerator(experiment, out, resolved)
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
+    micro_batch_size = _micro_batch_size(experiment, processes)
 
     sha = git_sha()
     torch.manual_seed(experiment.seed)
@@ -166,23 +168,27 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                     with meter.waiting():
                         batch: Batch = next(batches)
                     note_unreadable(progress, batch, mixture)
-                    batch = batch.to(device)
-                    targets = codec.encode(batch, heatmaps=needs_maps)
+                    micro_batches = _micro_batches(batch.to(device), micro_batch_size)
+                    targets = [codec.encode(micro, heatmaps=needs_maps) for micro in micro_batches]
+                    counts = losses.LabelCounts(targets, lambda count: accelerator.reduce(count, "mean"))
 
-                    with accelerator.autocast():
-                        output = model(batch.image)
-                    loss, parts = losses.total(
-                        output, targets, stage.losses, lambda count: accelerator.reduce(count, "mean")
-                    )
+                    prepared.zero_grad(set_to_none=True)
+                    step_losses: dict[str, torch.Tensor] = {}
+                    for micro, wanted in zip(micro_batches, targets):
+                        # Processes average their gradients once a step, with those of its last micro batch.
+                        with nullcontext() if wanted is targets[-1] else accelerator.no_sync(model):
+                            with accelerator.autocast():
+                                output = model(micro.image)
+                            loss, parts = losses.total(output, wanted, stage.losses, counts)
+                            accelerator.backward(loss)
+                        step_losses = _added(step_losses, {"loss": loss.detach(), **parts})
 
                     set_learning_rate(optimiser, stage.optimiser.learning_rate * stage.schedule.factor_at(done))
-                    prepared.zero_grad(set_to_none=True)
-                    accelerator.backward(loss)
                     if stage.optimiser.clip_norm is not None:
                         accelerator.clip_grad_norm_(model.parameters(), stage.optimiser.clip_norm)
                     prepared.step()
-                    pending.append(loss.detach())
-                    averages.add({"loss": loss.detach(), **parts})
+                    pending.append(step_losses["loss"])
+                    averages.add(step_losses)
                     progress.step += 1
                     progress.updates += 1
                     if average:
@@ -191,7 +197,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                     due = {name for name, interval in every.items() if progress.step % interval == 0}
                     stopping = interrupted()
                     if goal.timed or goal.reached(progress) or due or stopping:
-                        loss.item()  # wait for the device before the clock is read
+                        step_losses["loss"].item()  # wait for the device before the clock is read
                     elapsed = time.perf_counter() - began
                     if goal.timed:
                         # Every process must stop at the same step, so the mean of their clocks decides: of the step, as
@@ -265,6 +271,30 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         result.save(out / "result.json")
     accelerator.end_training()
     return result
+
+
+def _micro_batch_size(experiment: Experiment, processes: int) -> int:
+    """Samples that each process takes at a time.
+
+    Raises :class:`ConfigError` where its part of the batch is not a multiple of them.
+    """
+    part = experiment.batch_size // processes
+    size = experiment.micro_batch_size or max(part, 1)
+    if part % size:
+        of = f"{part}, the part that each of {processes} processes has of batch_size {experiment.batch_size}"
+        raise ConfigError(f"micro_batch_size: expected a divisor of {of}, got {size}")
+    return size
+
+
+def _micro_batches(batch: Batch, size: int) -> list[Batch]:
+    """A batch in parts of ``size`` samples, which share its memory."""
+    parts = {name: tensor.split(size) for name, tensor in vars(batch).items()}
+    return [Batch(**dict(zip(parts, part))) for part in zip(*parts.values())]
+
+
+def _added(sums: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The sum of each scalar by name; ``sums`` is empty at first."""
+    return {name: value + sums[name] if sums else value for name, value in values.items()}
 
 
 def _set_modes(model: nn.Module, stage: Stage, frozen: list[nn.Module]) -> None:

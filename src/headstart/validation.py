@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from numpy.typing import NDArray
 
+from headstart.caveats import subjects_trained_on
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
@@ -43,7 +44,17 @@ def rehearse(experiment: Experiment, skeleton: Skeleton) -> None:
             name = one.dataset or protocol(one.protocol).dataset
             fix = f"Where {name} has no such split it is trained on with --unscored {name}"
             raise ConfigError(f"{title} cannot be scored: {error}. {fix}") from error
+        _require_others(title, wanted, experiment)
         rehearse_scoring(index, wanted, protocol_rows(index, wanted, one.limit), skeleton.names)
+
+
+def _require_others(title: str, wanted: Protocol, experiment: Experiment) -> None:
+    """Nobody may be scored who is trained on, unless it is the very split that is trained on, by its name."""
+    used = dict.fromkeys((d.dataset, d.split) for stage in experiment.stages for d in stage.data if d.weight > 0)
+    if (wanted.dataset, wanted.split) not in used and (known := subjects_trained_on(wanted, used)):
+        raise ConfigError(
+            f"{title} scores people who are trained on: {', '.join(known)}. Train on h36m, or score h36m_s11 alone"
+        )
 
 
 def rehearse_scoring(

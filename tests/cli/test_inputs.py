@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,26 @@ class TestFolders:
         touched("in/a.jfif", "in/b.JPE", "in/c.jpg", "in/d.txt")
         assert files_of(["in"], Outcome()) == ["in/a.jfif", "in/b.JPE", "in/c.jpg"]
 
-    def test_pictures_that_are_left_out_are_named(self, here: Path, capsys: pytest.CaptureFixture[str]):
+    def test_photos_of_phones_count(self, here: Path, capsys: pytest.CaptureFixture[str]):
+        touched("in/a.jpg", "in/b.HEIC", "in/c.heif", "in/d.hif", "in/e.avif")
+        assert files_of(["in"], Outcome()) == ["in/a.jpg", "in/b.HEIC", "in/c.heif", "in/d.hif", "in/e.avif"]
+        assert files_of(["in/*.HEIC"], Outcome()) == ["in/b.HEIC"]
+        assert capsys.readouterr().err == ""
+
+    def test_photos_that_cannot_be_read_here_are_left_out_and_named(
+        self, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        for library in ("pi_heif", "pillow_heif"):
+            monkeypatch.setitem(sys.modules, library, None)
+        monkeypatch.setattr("PIL.AvifImagePlugin.SUPPORTED", False)
         touched("in/a.jpg", "in/5.avif", *(f"in/{number}.HEIC" for number in range(4)))
         outcome = Outcome()
         assert files_of(["in"], outcome) == ["in/a.jpg"]
         assert outcome.failed == 0
         assert capsys.readouterr().err == (
-            "headstart: in: left out 0.HEIC, 1.HEIC, 2.HEIC and 2 more."
-            " HEIC and AVIF are not read: convert them to JPEG\n"
+            "headstart: in: left out 0.HEIC, 1.HEIC, 2.HEIC and 1 more."
+            " Reading HEIC needs: pip install 'headstart[heic]'\n"
+            "headstart: in: left out 5.avif. Reading AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow\n"
         )
 
     def test_pictures_further_down_are_hinted_at(self, here: Path, capsys: pytest.CaptureFixture[str]):

@@ -68,3 +68,10 @@ def test_times_are_of_training_alone_and_the_table_says_so(capsys: pytest.Captur
     print_json(STUDY, rows, jobs=2)
     read = json.loads(capsys.readouterr().out)
     assert read == {"study": "tiny", "cells": rows, "hours_left": pytest.approx(90 / 3600 / 2)}
+
+
+def test_columns_are_as_wide_as_the_longest_name(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = rows_of(STUDY, CELLS, {"nano": 0.09}, trained=[], missing=CELLS)
+    print_table(STUDY, [{**row, "cell": "x" * (70 + number)} for number, row in enumerate(rows)], {}, "here", jobs=1)
+    lines = capsys.readouterr().out.splitlines()[3:5]
+    assert len({line.index(" samples ") for line in lines}) == 1

@@ -20,3 +20,12 @@ def test_nobody_or_a_seed_below_0(count: int, seed: int, stick_people_2d: Path, 
 def test_the_folder_is_needed() -> None:
     with pytest.raises(ConfigError, match="expected --root, the folder of the data set"):
         show("targets", "lsp_extended")
+
+
+def test_a_recipe_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    show("recipes", "finetune")
+    printed = capsys.readouterr().out
+    assert printed.startswith("finetune\n    The model that ships, trained further")
+    assert "zhou2017" not in printed
+    with pytest.raises(ConfigError, match=r"recipe 'fintune': expected one of zhou2017, .*finetune"):
+        show("recipes", "fintune")

@@ -196,6 +196,12 @@ def test_input_sizes_are_named_where_they_do_not_fit(begun: list[Experiment]) ->
     [
         (("--stages.0.optimiser.learning-rate", "-1"), "stages.0.optimiser.learning_rate: expected > 0, got -1.0"),
         (("--batch-size", "0"), "batch_size: expected >= 1, got 0"),
+        (("--micro-batch-size", "0"), "micro_batch_size: expected >= 1, got 0"),
+        (("--micro-batch-size", "5"), "micro_batch_size: expected a divisor of batch_size 32, got 5"),
+        (
+            ("--stages.0.optimiser.backbone-factor", "nan"),
+            "stages.0.optimiser.backbone_factor: expected > 0, got nan",
+        ),
         (("--model.sigma", "0"), "model.sigma: expected > 0, got 0.0"),
         (("--threads", "0"), "--threads: expected >= 1, got 0"),
     ],
@@ -211,3 +217,19 @@ def test_values_that_cannot_be_trained_with(flags: tuple[str, str], says: str, t
 def test_values_that_cannot_be_scored_with(flag: str, value: str, least: int) -> None:
     line = fails("eval", "shipped", "--protocol", "h36m_standard", "--root", "DIR", flag, value)
     assert line == f"{flag}: expected >= {least}, got {value}"
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "says"),
+    [
+        ("--predictions", "p.json", r"expected a file to write \(\.npz\), found \.json"),
+        ("--coco-results", "results", r"expected a file to write \(\.json\), found no suffix"),
+        ("--picture", "folder", r"expected a file to write \(\.png\), found a folder"),
+        ("--picture", "file/sheet.png", "cannot be written: .*file is a file, not a folder"),
+    ],
+)
+def test_eval_refuses_files_it_cannot_write_before_it_predicts(option: str, name: str, says: str, tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    line = fails("eval", "shipped", "--protocol", "lsp_pck", "--root", tmp_path / "none", option, tmp_path / name)
+    assert re.search(f"{option} .*{says}", line)

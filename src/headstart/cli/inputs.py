@@ -52,16 +52,29 @@ def _meant(one: str) -> list[str]:
 
 def _inside(folder: Path) -> list[str]:
     """Pictures and videos in a folder, without hidden ones: a Mac adds ``._photo.jpg`` to each photo on other disks."""
-    from headstart.photos import CONVERT, PHOTO_SUFFIXES, UNREAD_SUFFIXES
+    from headstart.photos import PHOTO_SUFFIXES
     from headstart.video_files import VIDEO_SUFFIXES
 
     try:
         inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
         raise DataError(folder, "a folder of pictures", found=error.strerror or str(error)) from error
-    if unread := [path.name for path in inside if path.suffix.lower() in UNREAD_SUFFIXES]:
-        print(f"headstart: {folder}: left out {_listed(unread)}. {CONVERT}", file=sys.stderr)
-    return [str(path) for path in inside if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+    shown = [path for path in inside if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
+    return [str(path) for path in _readable(shown, folder)]
+
+
+def _readable(files: Sequence[Path], folder: Path) -> Iterator[Path]:
+    """The files of a folder without those that need a package that is not installed; says which these are."""
+    from headstart.heif import needed_for
+
+    unread: dict[str, list[str]] = {}
+    for path in files:
+        if needed := needed_for(path.suffix):
+            unread.setdefault(needed, []).append(path.name)
+        else:
+            yield path
+    for needed, names in unread.items():
+        print(f"headstart: {folder}: left out {_listed(names)}. {needed}", file=sys.stderr)
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:

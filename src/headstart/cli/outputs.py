@@ -80,11 +80,11 @@ def _take(option: str, path: Path, taken: dict[str, tuple[str, Path]]) -> None:
             raise ConfigError(f"{option} {path}: cannot be inside {named}, the file of {owner}; name another place")
         if Path(place) in Path(other).parents and option != "--out":
             raise ConfigError(f"{owner} {named}: cannot be inside {path}, the file of {option}; name another place")
-    _check_writable(option, path)
+    check_writable(option, path)
     taken[place] = option, path
 
 
-def _check_writable(option: str, path: Path) -> None:
+def check_writable(option: str, path: Path) -> None:
     """Raise :class:`ConfigError` unless a file or folder can be made at ``path`` with the folders that it lacks."""
     try:
         path.stat()

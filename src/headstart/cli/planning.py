@@ -63,10 +63,11 @@ def print_table(
     from headstart.study_plan import flops_per_sample
 
     print(f"{plan.title}\n{plan.question}\n")
+    width = max(len(row["cell"]) for row in rows)
     for row in rows:
         state = "to be scored" if row["trained"] else f"{row['hours'] * 60:.1f} min"
         state = "finished" if row["finished"] else state
-        print(f"  {row['cell']:<64} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
+        print(f"  {row['cell']:<{width}} {row['samples']:>9,} samples {row['flops']:.3g} FLOPs  {state}")
     for name, of_sample in seconds.items():
         flops = flops_per_sample(plan.models[name])
         print(f"{name}: {flops:.3g} FLOPs and {of_sample * 1000:.3g} ms a sample {where}")

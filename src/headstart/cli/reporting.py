@@ -33,6 +33,10 @@ def report(
     folder = named if not folder.exists() and named.exists() else folder
     if not folder.is_dir():
         raise ConfigError(f"{folder}: expected the folder of a study, or its name below studies/")
+    if not (folder / "study.json").is_file():
+        raise ConfigError(
+            f"{folder}: expected study.json and results/, found no study.json; run headstart study run first"
+        )
     written = write_report(folder, out, unfinished=unfinished)
     for section in summary(folder):
         _print(section)

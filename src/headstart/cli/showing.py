@@ -32,8 +32,8 @@ def show(
     """List recipes or protocols, print a recipe's whole configuration, or draw labels on crops.
 
     Args:
-        what: recipes, protocols [PROTOCOL or MODULE], config RECIPE, samples DATASET, targets DATASET.
-        name: the recipe, the data set, the protocol (all if not given), or the module of protocols of yours.
+        what: recipes [RECIPE], protocols [PROTOCOL or MODULE], config RECIPE, samples DATASET, targets DATASET.
+        name: the recipe or the protocol (all if not given), the data set, or the module of protocols of yours.
         root: samples and targets: folder of the data set.
         split: samples and targets: split (the training split if not given).
         out: samples and targets: picture to write.
@@ -42,11 +42,7 @@ def show(
         augment: samples and targets: with the augmentation of training.
     """
     if what == "recipes":
-        from headstart.recipes import RECIPES
-
-        for recipe, function in RECIPES.items():
-            print(f"{recipe}\n{_in_lines(function.__doc__ or '')}\n")
-        print(_OTHER_RECIPES)
+        _show_recipes(name)
     elif what == "protocols":
         _show_protocols(name)
     elif what == "config":
@@ -56,6 +52,18 @@ def show(
         print(json.dumps(asdict(build(name, Sources())), indent=1))
     else:
         _show_pictures(what == "targets", name, root, split, out, count, seed, augment)
+
+
+def _show_recipes(name: str) -> None:
+    """All of this package and where others come from; with a name that one."""
+    from headstart.recipes import RECIPES
+
+    if name and name not in RECIPES:
+        raise ConfigError(f"recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    for recipe in [name] if name else RECIPES:
+        print(f"{recipe}\n{_in_lines(RECIPES[recipe].__doc__ or '')}\n")
+    if not name:
+        print(_OTHER_RECIPES)
 
 
 def _show_protocols(name: str) -> None:

@@ -255,8 +255,9 @@ def _print_status(plan: Study, cells: list[Cell], given: StudyArguments) -> None
     if given.json_output:
         print(json.dumps(states))
         return
+    width = max(map(len, states))
     for name, state in states.items():
-        print(f"  {name:<64} {state}")
+        print(f"  {name:<{width}} {state}")
     print(f"{plan.name}: {len(cells) - len(missing)} of {len(cells)} cells finished")
 
 

@@ -206,6 +206,7 @@ def evaluate(
 
     _require_at_least(1, batch_size=batch_size, limit=limit)
     _require_at_least(0, workers=workers)
+    _check_files(predictions, picture, coco_results)
     scores = evaluate_checkpoint(
         checkpoint,
         protocol,
@@ -222,6 +223,24 @@ def evaluate(
         coco_results_path=coco_results,
     )
     print_score(scores, json_output)
+
+
+def _check_files(predictions: Path | None, picture: Path | None, coco_results: Path | None) -> None:
+    """Raise :class:`ConfigError` for files that could not be written once everybody is predicted."""
+    from headstart.cli.outputs import check_writable
+
+    kinds = {
+        "--predictions": (predictions, ".npz"),
+        "--coco-results": (coco_results, ".json"),
+        "--picture": (picture, ""),
+    }
+    for option, (path, suffix) in kinds.items():
+        if path is None:
+            continue
+        if not path.name.endswith(suffix) or path.is_dir():
+            found = "a folder" if path.is_dir() else path.suffix or "no suffix"
+            raise ConfigError(f"{option} {path}: expected a file to write ({suffix or '.png'}), found {found}")
+        check_writable(option, path)
 
 
 def print_score(score: Scores, as_json: bool) -> None:

@@ -7,6 +7,8 @@ An adapter is a module with three names:
 * ``annotations(root, split)``: yields one :class:`~headstart.records.Annotation` a person, in a fixed order
   (docs/data-sets.md says what it must be).
 
+Where several data sets are made of the same files, ``SUBJECTS`` (split -> names of its people) says who is in which.
+
 One that is not part of this package is named as Python imports it: ``my_data.office``, installed or the file
 ``my_data/office.py`` below the working folder. It may define the protocols that score it during training as
 ``VALIDATION_2D`` and ``VALIDATION_3D`` (:func:`validation`).
@@ -36,7 +38,9 @@ DATASETS: dict[str, str] = {
     "flic": "flic",
     "coco": "coco",
     "h36m": "h36m",
+    "h36m_s11": "h36m_s11",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
+    "mpi_inf_3dhp_universal": "mpi_inf_3dhp_universal",
     "threedpw": "threedpw",
     "occlusion_person": "occlusion_person",
     "aspset": "aspset",
@@ -82,6 +86,18 @@ def validation(name: str, kind: Literal["VALIDATION_2D", "VALIDATION_3D"]) -> tu
         expected = f"(protocol, split), the split one of {', '.join(splits(name))}"
         raise ConfigError(f"data set {name!r}: {kind}: expected {expected}; found {found!r}")
     return found[0], found[1]
+
+
+def shared_subjects(dataset: str, split: str, other: str, other_split: str) -> tuple[str, ...]:
+    """Names of people (``Human3.6M S9``) who are in both splits; () where an adapter has no ``SUBJECTS``."""
+    theirs = _subjects(other, other_split)
+    return tuple(name for name in _subjects(dataset, split) if name in theirs)
+
+
+def _subjects(name: str, split: str) -> tuple[str, ...]:
+    """None for modules of users: a checkpoint may name one that is not on this machine."""
+    found: tuple[str, ...] = getattr(adapter(name), "SUBJECTS", {}).get(split, ()) if name in DATASETS else ()
+    return found
 
 
 def code_of(name: str) -> list[Path]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.boxes import inside, visible_where
 from headstart.datasets.files import load_json
-from headstart.datasets.h36m_common import Recording, action_name, held_subjects, malformed
+from headstart.datasets.h36m_common import SUBJECTS, Recording, Subjects, action_name, held_subjects, malformed
 from headstart.datasets.labels import numbers
 from headstart.errors import DataError
 from headstart.geometry import Camera
@@ -41,11 +41,11 @@ def is_held(root: Path) -> bool:
     return any((root / "annotations").glob("Human36M_subject*_*.json"))
 
 
-def annotations(root: Path, split: str) -> Iterator[Annotation]:
+def annotations(root: Path, split: str, subjects: Subjects = SUBJECTS) -> Iterator[Annotation]:
     """Every frame that the data files name, by subject, action, subaction, camera, frame."""
     folder = root / "annotations"
     names = (re.match(r"Human36M_subject(\d+)_", path.name) for path in folder.glob("Human36M_subject*_*.json"))
-    for subject in held_subjects(folder, split, [int(name[1]) for name in names if name]):
+    for subject in held_subjects(folder, split, [int(name[1]) for name in names if name], subjects):
         yield from _Subject(root, subject)
 
 

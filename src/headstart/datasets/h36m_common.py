@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,11 @@ from typing import Any
 from headstart.datasets.files import CHECK_DOWNLOAD
 from headstart.errors import DataError
 
-#: Split -> numbers of its subjects, the split of nearly all papers ("protocol 2", "standard").
-SUBJECTS: dict[str, tuple[int, ...]] = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
+#: Split -> numbers of its subjects.
+Subjects = Mapping[str, tuple[int, ...]]
+
+#: The split of nearly all papers ("protocol 2", "standard").
+SUBJECTS: Subjects = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 
 _ACTIONS = (
     "Directions",
@@ -72,12 +75,17 @@ class Recording:
         }
 
 
-def held_subjects(where: Path, split: str, held: Iterable[int]) -> list[int]:
+def named(subjects: Subjects) -> dict[str, tuple[str, ...]]:
+    """Split -> its subjects, by names that no other data set has (``SUBJECTS`` of an adapter)."""
+    return {split: tuple(f"Human3.6M S{number}" for number in numbers) for split, numbers in subjects.items()}
+
+
+def held_subjects(where: Path, split: str, held: Iterable[int], subjects: Subjects = SUBJECTS) -> list[int]:
     """Subjects of the split among ``held``, in order; warns of missing ones.
 
     Raises :class:`DataError` naming ``where`` if all are missing.
     """
-    wanted = SUBJECTS[split]
+    wanted = subjects[split]
     present = [subject for subject in wanted if subject in set(held)]
     absent = ", ".join(f"S{subject}" for subject in wanted if subject not in present)
     if not present:

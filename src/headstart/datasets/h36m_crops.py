@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.boxes import inside, visible_where
 from headstart.datasets.files import load_mat
-from headstart.datasets.h36m_common import Recording, action_name, held_subjects, malformed
+from headstart.datasets.h36m_common import SUBJECTS, Recording, Subjects, action_name, held_subjects, malformed
 from headstart.datasets.labels import numbers
 from headstart.errors import DataError
 from headstart.geometry import PADDING, root_relative
@@ -61,12 +61,12 @@ def is_held(root: Path) -> bool:
     return any((path / _META).exists() for path in _folders(root).values())
 
 
-def annotations(root: Path, split: str) -> Iterator[Annotation]:
+def annotations(root: Path, split: str, subjects: Subjects = SUBJECTS) -> Iterator[Annotation]:
     """Every filled frame, by subject, action, subaction, camera, frame."""
     folders = _folders(root)
-    subjects = held_subjects(root, split, {subject for subject, *_ in folders})
+    held = held_subjects(root, split, {subject for subject, *_ in folders}, subjects)
     for (subject, action, subaction, camera), folder in sorted(folders.items()):
-        if subject in subjects:
+        if subject in held:
             yield from _frames(folder, Recording(subject, action_name(action), subaction, camera))
 
 

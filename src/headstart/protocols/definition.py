@@ -222,6 +222,8 @@ def _are_of(known: tuple[str, ...], given: object) -> bool:
 
 #: Metrics that can be had beside another, from the same poses in mm.
 _COMPANIONS: tuple[Metric, ...] = ("mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc")
+#: Those beside the MPJPE of most protocols in 3D.
+COMPANIONS_3D: tuple[Metric, ...] = ("n_mpjpe", "pa_mpjpe", "pck3d", "auc")
 #: The values that a field offers, None included.
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "metric": tuple(METRICS),
