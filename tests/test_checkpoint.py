@@ -15,18 +15,22 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from headstart import checkpoint
+from headstart import __version__, checkpoint
 from headstart.checkpoint import (
+    SHIPPED,
     find_checkpoint,
     git_sha,
     load_checkpoint,
+    load_header,
     load_model,
     load_optimiser,
     load_random,
     load_weights,
+    model_of,
     optimiser_tensors,
     random_tensors,
     save_checkpoint,
+    shipped_weights,
 )
 from headstart.errors import DataError, TrainingError
 from headstart.models.pose_net import PoseNet
@@ -72,7 +76,8 @@ def test_header_and_tensors_come_back(tmp_path: Path) -> None:
     tensors = {"model.w": torch.randn(3, 2), "model.n": torch.tensor(7), "ema.w": torch.randn(3, 2).t()}
     save_checkpoint(path, tensors, HEADER)
     loaded = load_checkpoint(path)
-    assert loaded.header == HEADER
+    versions = {"headstart": __version__, "torch": torch.__version__}
+    assert loaded.header == {**HEADER, "format": 1, "versions": versions}
     assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in tensors.items())
     assert set(loaded.part("model")) == {"w", "n"}
     assert set(load_checkpoint(path, ("ema",)).tensors) == {"ema.w"}
@@ -165,6 +170,44 @@ def test_a_model_of_another_version_is_named(tmp_path: Path, header: dict[str, A
     save_checkpoint(tmp_path / "a.safetensors", {"model.w": torch.ones(1)}, header)
     with pytest.raises(DataError, match=r"a\.safetensors: expected a model that this version"):
         load_model(tmp_path / "a.safetensors")
+
+
+def raw(path: Path, header: Any) -> Path:
+    """A file whose header is this one, as another version may have written it."""
+    save_file({"model.w": torch.ones(1)}, path, metadata={"headstart": json.dumps(header)})
+    return path
+
+
+def test_a_file_of_a_newer_format_names_what_wrote_it(tmp_path: Path) -> None:
+    newer = raw(tmp_path / "a.safetensors", {"format": 2, "versions": {"headstart": "0.3.0"}})
+    with pytest.raises(DataError) as error:
+        load_checkpoint(newer)
+    assert str(error.value) == (
+        f"{newer}: expected a checkpoint of format 1, found format 2, written by headstart 0.3.0. This is headstart"
+        f" {__version__}: install the newer one to read it"
+    )
+    with pytest.raises(DataError, match=r"expected a checkpoint of format 1, found format 3\. This is headstart"):
+        load_checkpoint(raw(tmp_path / "b.safetensors", {"format": 3}))
+
+
+def test_a_model_of_a_newer_version_names_it(tmp_path: Path) -> None:
+    model = {**asdict(MODEL), "field_of_the_future": 1}
+    path = raw(tmp_path / "a.safetensors", {"model": model, "format": 1, "versions": {"headstart": "0.2.0"}})
+    with pytest.raises(
+        DataError, match=rf"version of headstart \({__version__}\) knows, .*, written by headstart 0\.2\.0"
+    ):
+        load_model(path)
+
+
+def test_files_of_before_do_not_say_their_format(tmp_path: Path) -> None:
+    assert load_checkpoint(raw(tmp_path / "a.safetensors", HEADER)).header == HEADER
+    assert load_model(SHIPPED)[0].config == model_of(load_header(SHIPPED), shipped_weights())
+
+
+@pytest.mark.parametrize("header", [[], 3, None])
+def test_a_header_that_is_no_object(tmp_path: Path, header: Any) -> None:
+    with pytest.raises(DataError, match=r"found a header that is not an object"):
+        load_checkpoint(raw(tmp_path / "a.safetensors", header))
 
 
 def test_find_checkpoint_prefers_the_last(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from headstart.checkpoint import load_checkpoint, save_checkpoint
 from headstart.cli import main
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
+from headstart.geometry import Camera
 from headstart.models.pose_net import PoseNet
 from headstart.records import Prediction
 from headstart.skeleton import BODY_18
@@ -134,7 +135,7 @@ class TestInputs:
         assert [Path(name).name for name in files_of([str(tmp_path)], Outcome())] == ["a.png", "b.MP4"]
 
     def test_a_variable_that_is_not_set_is_not_the_working_folder(self, here: Path):
-        assert fails("", "more", "--json", "people.json") == ["'': expected pictures, found none"]
+        assert fails("", "more", "--json", "people.json") == ["'': expected pictures or videos, found none"]
         assert [one["image"] for one in people()] == ["more/a.jpg"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
@@ -164,7 +165,7 @@ class TestInputs:
     @pytest.mark.parametrize("name", ["empty", "*.tif"])
     def test_a_folder_or_glob_without_pictures(self, here: Path, name: str):
         Path("empty").mkdir()
-        assert fails(name, "a.png", "--json", "people.json") == [f"{name}: expected pictures, found none"]
+        assert fails(name, "a.png", "--json", "people.json") == [f"{name}: expected pictures or videos, found none"]
         assert len(people()) == 1
 
 
@@ -274,6 +275,11 @@ class TestOutputs:
         ]
         assert len(people("predictions/people.json")) == 1
 
+    def test_pictures_need_not_be_drawn(self, here: Path):
+        said = succeeds("a.png", "--no-overlay")
+        assert plainly(said) == ["a.png: 1 person", f"1 picture, 1 person -> {Path('predictions/people.json')}"]
+        assert [path.name for path in Path("predictions").iterdir()] == ["people.json"]
+
     def test_pictures_of_one_name_do_not_overwrite_each_other(self, here: Path):
         said = succeeds("a.png", "more/a.jpg", "--out", "out")
         assert plainly(said) == ["a.png: 1 person -> out/a.png", "more/a.jpg: 1 person -> out/a_2.png"]
@@ -286,6 +292,25 @@ class TestOutputs:
         said = succeeds("more/a.jpg", "a.png", "--out", ".")
         assert plainly(said) == ["more/a.jpg: 1 person -> a_2.png", "a.png: 1 person -> a_3.png"]
         assert Path("a.png").read_bytes() == before
+
+    def test_pictures_with_folders_of_their_own(self, here: Path):
+        said = succeeds("a.png", "more", "--per-input", "--out", "out")
+        first, second = Path("out/a.png"), Path("out/more/a.jpg")
+        assert plainly(said) == [
+            f"a.png: 1 person -> {first / 'a.png'}",
+            f"1 picture, 1 person -> {first / 'people.json'}",
+            f"more/a.jpg: 1 person -> {second / 'a.png'}",
+            f"1 picture, 1 person -> {second / 'people.json'}",
+        ]
+        for folder, image in ((first, "a.png"), (second, "more/a.jpg")):
+            assert [one["image"] for one in people(str(folder / "people.json"))] == [image]
+        options = ("a.png", "b.jpg", "none.png", "--per-input", "--out", "out", "--no-overlay", "--skip-finished")
+        done = predict(*options)
+        assert done.returncode == 2
+        assert "a.png: finished before with another value of overlay; computed again" in done.stdout
+        assert sorted(path.name for path in first.iterdir()) == ["people.json", "run.json"]
+        assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.jpg", "more"]
+        assert predict(*options).stdout.splitlines()[0] == "2 of 3 inputs were finished before (--skip-finished)"
 
     def test_table_and_arrays(self, here: Path):
         succeeds("a.png", "b.jpg", "--csv", "deep/people.csv", "--npz", "people.npz", "--field-of-view", "55")
@@ -333,10 +358,31 @@ class TestSettings:
         across, down, away = one["joints3d_camera_mm"]["nose"]
         assert (500 * across / away + 49.5, 500 * down / away + 39.5) == pytest.approx((x, y), abs=1e-2)
 
+    def test_a_lens_with_distortion(self, here: Path):
+        """Positions are projected by it onto the joints that were seen."""
+        lens = Camera(100, 110, 49.5, 39.5, (-0.2, 0.05, 1e-3, -2e-3, 0.01))
+        succeeds("a.png", "--camera", "100,110,49.5,39.5,-0.2,0.05,1e-3,-2e-3,0.01", "--json", "people.json")
+        (one,) = people()
+        distortion = [-0.2, 0.05, 1e-3, -2e-3, 0.01]
+        about = {"fx": 100, "fy": 110, "cx": 49.5, "cy": 39.5, "distortion": distortion, "assumed": False}
+        assert one["camera"] == about
+        seen = np.array([point[:2] for point in one["joints2d"].values()])
+        placed = np.array(list(one["joints3d_camera_mm"].values()))
+        np.testing.assert_allclose(lens.project(placed), seen, atol=1e-2)
+        assert np.abs(Camera(100, 110, 49.5, 39.5).project(placed) - seen).max() > 0.02
+
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
             (("--camera", "500"), "--camera: expected F,CX,CY"),
+            (("--threads", "0"), "threads: expected >= 1, got 0"),
+            (("--skip-finished",), "--skip-finished: give --per-input too"),
+            (
+                ("--per-input", "--csv", "more/people.csv"),
+                "--csv more/people.csv: with --per-input expected the name of",
+            ),
+            (("--per-input", "--npz", "run.json"), "--npz run.json: with --per-input expected the name of a file"),
+            (("--per-input", "--out", "."), "the results of a.png go to the folder a.png, where there is a file"),
             (("--camera", "500,a,3"), "--camera: expected F,CX,CY"),
             (("--camera", "0,50,40"), "focal length above 0"),
             (("--camera", "500,nan,40"), "finite px"),
@@ -344,6 +390,11 @@ class TestSettings:
             (("--field-of-view", "200"), "between 0 and 180"),
             (("--height-mm", "1.75"), "millimetres"),
             (("--bvh",), "no input is a video"),
+            (("--smooth", "6"), "--smooth: is for --bvh and --trc, and none is asked for"),
+            (("--trc", "--smooth", "6hz"), "expected one-euro, none or a cutoff in Hz, for example 6, got '6hz'"),
+            (("--trc", "--smooth", "0"), "--smooth: expected a cutoff of at least 0.1 Hz, got 0"),
+            (("--trc", "--smooth", "nan"), "--smooth: expected a cutoff of at least 0.1 Hz, got nan"),
+            (("--no-overlay", "--out", "more"), "--out: with --no-overlay only --bvh and --trc are written there"),
             (("--out", "b.jpg"), "expected a folder, found a file"),
             (("--csv", "more"), "expected a file to write, found a folder"),
             (("--csv", "a.png"), "would replace an input"),

@@ -87,6 +87,8 @@ def test_pictures_are_drawn(left: dict[str, Any], folder: Path) -> None:
 def test_a_video_has_a_path(left: dict[str, Any], folder: Path) -> None:
     assert [track for track, _, _ in left["path"]] == [1] * FRAMES
     assert [time_s for _, time_s, _ in left["path"]] == pytest.approx([number / 30 for number in range(FRAMES)])
+    assert len(left["motion"]) == FRAMES
+    assert (folder / "clip_person1.trc").exists()
     with VideoReader(folder / "clip_overlay.mp4") as overlay:
         assert len(list(overlay.frames())) == FRAMES
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from headstart.report import load_study as load_results
+from headstart.report import write_rows
 from headstart.study import Arm, cells, load_study
 from headstart.synthesize import SynthConfig, synthesize
 from pages import DOCS, blocks_of
 
-(BLOCK,) = blocks_of("studies.md")
+STATISTICS, BLOCK = blocks_of("studies.md")
 #: The first seed, at the size of a test.
 SMALL = """
 from dataclasses import replace
@@ -46,6 +47,23 @@ def test_the_study_of_the_page_has_the_cells_that_it_says(tmp_path: Path) -> Non
     every = cells(load_study(str(path)))
     assert len(every) == 9
     assert [cell.name for cell in every[:3]] == NAMES
+
+
+def test_the_statistics_of_the_page_agree_with_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Means and deviations on `wild` as in studies/replication/report.md."""
+    folder = Path(__file__).parents[1] / "studies" / "replication"
+    monkeypatch.chdir(tmp_path)
+    write_rows(folder, Path("replication.csv"))
+    exec(compile(STATISTICS, "studies.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["3d_alone", "2d_then_3d", "2d_then_2d3d"]
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    for line in lines:
+        figures, seeds = line.split(": ")[1].split(" mm over ")
+        assert f"{figures}<br>n = 6" in report
+        assert seeds == "6 seeds"
 
 
 @pytest.mark.slow

@@ -80,13 +80,13 @@ class TestNeeded:
         assert heif.needed_for(".avif") == "Reading AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow"
         assert heif.needed_for(".heic") is None
 
-    def test_the_library_with_an_encoder_comes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_library_without_an_encoder_comes_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         opened: Mapping[str, Any] = {"size": (64, 48), "__len__": lambda _: 1}
         fake = SimpleNamespace(open_heif=lambda _: type("File", (), dict(opened))())
-        monkeypatch.setitem(sys.modules, "pillow_heif", fake)
-        assert heif.HeicFile((HEIC / "tiles.heic").read_bytes()).size == (64, 48)
-        monkeypatch.setitem(sys.modules, "pillow_heif", None)
+        monkeypatch.setitem(sys.modules, "pi_heif", fake)
         assert heif.HeicFile((HEIC / "tiles.heic").read_bytes()).size == (256, 192)
+        monkeypatch.setitem(sys.modules, "pillow_heif", None)
+        assert heif.HeicFile((HEIC / "tiles.heic").read_bytes()).size == (64, 48)
 
 
 class TestHeicFile:

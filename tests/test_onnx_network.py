@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -14,7 +16,9 @@ import pytest
 
 from headstart.errors import ConfigError, DataError
 from headstart.export import blobs, export_onnx
+from headstart.networks import load_network
 from headstart.onnx_network import OnnxNetwork, trained_part
+from headstart.predict import PoseEstimator
 from headstart.skeleton import BODY_18
 from test_export import save
 from tiny import MODEL
@@ -112,3 +116,22 @@ def test_joints_that_the_skeleton_does_not_have_are_no_training() -> None:
     assert trained_part(BODY_18, ("pelvis", "tail")).names == ("pelvis",)
     with pytest.raises(ConfigError, match="no joint of body_18 was labelled"):
         trained_part(BODY_18, ("tail",))
+
+
+def test_it_is_loaded_with_so_many_threads(exported: Path) -> None:
+    assert PoseEstimator.from_pretrained(exported, threads=1, flip_test=False).network.threads == 1  # type: ignore[attr-defined]
+    assert load_network(str(exported)).threads is None  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match="threads: expected >= 1, got 0"):
+        load_network(exported, threads=0)
+
+
+@pytest.mark.slow
+def test_people_are_estimated_without_pytorch(exported: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+        "import numpy as np; from headstart import PoseEstimator\n"
+        "estimator = PoseEstimator.from_pretrained(sys.argv[1], flip_test=False)\n"
+        "print(len(estimator.estimate(np.zeros((90, 90, 3), np.uint8), [[[0, 0, 80, 80], [5, 5, 60, 60]]])[0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(exported)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr

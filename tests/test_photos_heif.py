@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pi_heif import HeifImageFile
 from PIL import Image
+from pillow_heif import HeifImageFile
 
 from headstart.errors import DataError
 from headstart.photos import as_photo, decode_photo, read_photo

@@ -331,6 +331,13 @@ class TestBoxes:
         (found,) = estimator.estimate(BLANK)[0]
         assert (found.bbox_xywh, found.score) == (box, 0.75)
 
+    def test_a_detector_that_is_only_named_is_refused(self, network):
+        """Known defect: a TypeError when the first picture was reached."""
+        with pytest.raises(
+            ConfigError, match=r"^detector: expected a function .*TransformersDetector.*, got 'owner/it'$"
+        ):
+            PoseEstimator(network, detector="owner/it")  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("boxes", [None, [[[10, 20, 300, 400]]]], ids=["whole picture", "given box"])
     def test_without_a_detector_the_score_says_how_sure_two_thirds_of_the_joints_are(self, boxes):
         class Sure(Oracle):

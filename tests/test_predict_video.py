@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -26,6 +27,8 @@ from headstart.pose_files import JsonPeople, write_json
 from headstart.records import Prediction
 from headstart.video import VideoOptions
 from headstart.video_files import VideoReader, VideoWriter
+from oracle import person
+from test_animation import frame, read_trc
 from test_cli import headstart, succeeds
 from test_cli_predict import plainly
 from tiny import MODEL
@@ -96,6 +99,62 @@ def test_people_of_a_video_as_animations(tmp_path: Path, model: Path) -> None:
     assert "Frames: 6" in bvh.read_text()
     assert f"Frame Time: {1 / rate:.8f}" in bvh.read_text()
     assert trc.read_text().splitlines()[2].split("\t")[:3] == [f"{rate:.6g}", f"{rate:.6g}", "6"]
+
+
+def test_motion_as_it_was_estimated_and_no_second_video(tmp_path: Path, model: Path) -> None:
+    clip, out = film(tmp_path / "clip.mp4"), tmp_path / "out"
+    command = ("predict", clip, "--model", model, "--detector", "none", "--trc", "--out", out, "--no-overlay")
+    printed = succeeds(*command, "--smooth", "none", "--json", tmp_path / "people.json")
+    assert plainly(printed)[1] == f"{clip}: 6 frames, 1 person"
+    assert [path.name for path in out.iterdir()] == ["clip_person1.trc"]
+    markers, _, _ = read_trc(out / "clip_person1.trc")
+    for number, one in enumerate(json.loads((tmp_path / "people.json").read_text())):
+        x, y, z = one["joints3d_mm"]["nose"]
+        assert markers["nose"][number] == pytest.approx((x, -y, -z), abs=1e-3)
+    succeeds(*command, "--smooth", "6")
+    assert not np.allclose(read_trc(out / "clip_person1.trc")[0]["nose"], markers["nose"], atol=1)
+
+
+def test_a_cutoff_too_high_for_a_video_is_one_line_and_the_others_are_done(tmp_path: Path, model: Path) -> None:
+    clip, quick, out = film(tmp_path / "clip.mp4"), tmp_path / "quick.mp4", tmp_path / "out"
+    with VideoWriter(quick, Fraction(60)) as writer:
+        for number in range(4):
+            writer.write(np.full((48, 64, 3), 90, np.uint8), number / 60)
+    done = headstart(
+        *("predict", clip, quick, "--model", model, "--detector", "none", "--trc", "--out", out),
+        *("--no-overlay", "--smooth", "20"),
+    )
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("headstart: ")]
+    limit = "12.5 Hz, half of its 25 frames per second"
+    assert line == f"headstart: {clip}: expected a cutoff below {limit}, got 20"
+    assert [path.name for path in out.iterdir()] == ["quick_person1.trc"]
+
+
+def test_a_cutoff_too_high_for_the_true_frame_rate_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header says 25; the frames are 10 a second."""
+
+    class Still:
+        detector = None
+
+        def estimate(self, images, boxes=None, camera=None, *, names):
+            one = frame(person(10.0))
+            return [[one] for _ in images]
+
+    slow = tmp_path / "slow.mkv"
+    with VideoWriter(slow, Fraction(25)) as writer:
+        for number in range(8):
+            writer.write(np.full((48, 64, 3), 90, np.uint8), number / 10)
+    monkeypatch.setattr(VideoReader, "rate", property(lambda self: Fraction(25), lambda self, value: None), False)
+    outcome = Outcome(Outputs(folder=tmp_path / "out", trc=True, overlay=False))
+    predict_one_video(Still(), str(slow), None, VideoOptions(motion_filter=8.0), outcome)
+    assert outcome.failed == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        line == f"headstart: {slow}: smoothing: expected a cutoff below 5 Hz, half of its 10 frames per second, got 8"
+    )
 
 
 def test_a_broken_video_gives_one_line_and_the_others_are_done(tmp_path: Path, model: Path) -> None:
@@ -221,3 +280,28 @@ def test_the_installed_command(tmp_path: Path, model: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert [entry["frame"] for entry in json.loads((tmp_path / "a.json").read_text())] == [0, 1]
+
+
+def test_many_videos_with_folders_of_their_own(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of one name and one that is no video, in two processes; the second skips what the first has finished."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ann/jump.mp4", "bob/jump.mp4"):
+        film(Path(name))
+    Path("bob/none.mp4").write_bytes(b"no video")
+    command = ("--model", model, "--detector", "none", "--no-flip-test", "--trc", "--csv", "people.csv")
+    command += ("--per-input", "--skip-finished", "--threads", "1")
+    printed = succeeds("predict", "ann/jump.mp4", *command, "--out", "out")
+    made = Path("out/ann/jump.mp4")
+    assert f"ann/jump.mp4: 6 frames, 1 person -> {made / 'jump.mp4'}" in re.sub(r" \(unsure.*?\)", "", printed)
+    files = ["jump.mp4", "jump_person1.trc", "people.csv", "run.json"]
+    assert sorted(path.name for path in made.iterdir()) == files
+    before = (made / "run.json").stat().st_mtime_ns
+    done = headstart("predict", "ann", "bob", *command, "--out", "out")
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[0] == "1 of 3 inputs were finished before (--skip-finished)"
+    assert "none.mp4: expected a whole video file" in done.stderr
+    assert (made / "run.json").stat().st_mtime_ns == before
+    assert sorted(path.name for path in Path("out/bob").iterdir()) == ["jump.mp4"]
+    assert sorted(path.name for path in Path("out/bob/jump.mp4").iterdir()) == files
+    said = succeeds("predict", "ann/jump.mp4", "bob/jump.mp4", *command, "--out", "out")
+    assert said == "2 of 2 inputs were finished before (--skip-finished)\n"

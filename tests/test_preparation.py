@@ -75,7 +75,9 @@ def test_what_is_there_is_loaded_to_go_on_from_and_refused_otherwise(last: Path)
     assert saved.header == load_checkpoint(last).header
     with pytest.raises(ConfigError, match="seed: 0 there, 5 here"):
         load_saved(last, as_json(replace(TINY, seed=5)), resume=True)
-    with pytest.raises(ConfigError, match=f"^{last.parent} holds another run; give --resume"):
+    with pytest.raises(
+        ConfigError, match=rf"^{last.parent} holds another run; give --resume \(from Python, resume=True\)"
+    ):
         load_saved(last, as_json(TINY), resume=False)
 
 
@@ -178,20 +180,29 @@ def test_a_run_that_goes_on_has_its_own_whatever_became_of_the_one_it_started_fr
         assert continued_model(begun, own) == replace(MODEL, sigma=3.0)
 
 
+NEW_HEAD = ", or give --start-with backbone to take its backbone alone"
+
+
 @pytest.mark.parametrize(
-    ("ours", "says"),
+    ("ours", "says", "offers"),
     [
-        ({"skeleton": "mpii_16"}, "model.skeleton: 'body_18' there, 'mpii_16' here"),
-        ({"backbone": "resnet18"}, "model.backbone: 'nano' there, 'resnet18' here"),
-        ({"head": replace(MODEL.head, heatmap="mse")}, "model.head.heatmap: 'cross_entropy' there, 'mse' here"),
+        ({"skeleton": "mpii_16"}, "model.skeleton: 'body_18' there, 'mpii_16' here", NEW_HEAD),
+        ({"backbone": "resnet18"}, "model.backbone: 'nano' there, 'resnet18' here", ""),
+        (
+            {"head": replace(MODEL.head, heatmap="mse")},
+            "model.head.heatmap: 'cross_entropy' there, 'mse' here",
+            NEW_HEAD,
+        ),
     ],
 )
 def test_another_network_than_that_of_the_first_weights_is_refused(
-    ours: dict[str, Any], says: str, tmp_path: Path
+    ours: dict[str, Any], says: str, offers: str, tmp_path: Path
 ) -> None:
     """Maps of 17 joints of one skeleton would load as those of another; weights of nano made a nano of any name."""
     begun = replace(TINY, model=replace(MODEL, **ours), start_from=start(tmp_path / "there.safetensors"))
-    with pytest.raises(ConfigError, match=rf"there\.safetensors holds another network: {says}\. Leave out --model"):
+    with pytest.raises(
+        ConfigError, match=rf"there\.safetensors holds another network: {says}\. Leave out --model.*own{offers}$"
+    ):
         build_network(begun, None, tmp_path / "last.safetensors", CPU)
 
 
@@ -204,6 +215,32 @@ def test_sizes_are_free_and_a_new_head_need_not_be_the_old_one(tmp_path: Path) -
         replace(begun, model=other, start_with="backbone"), None, tmp_path / "last.safetensors", CPU
     )
     assert len(network.skeleton) == 16
+
+
+@pytest.mark.parametrize(
+    ("model", "stage", "fields", "names"),
+    [
+        ({"input_size": (96, 96)}, {}, {}, "model.input_size (96, 96)"),
+        ({}, {"input_size": (32, 32)}, {}, "stages.0.input_size (32, 32)"),
+        ({"input_size": (96, 96)}, {"input_size": (64, 64)}, {}, "model.input_size (96, 96)"),
+        ({}, {"input_size": (64, 64)}, {}, None),
+        ({"input_size": (96, 96)}, {}, {"start_with": "backbone"}, None),
+    ],
+)
+def test_another_size_than_the_first_weights_know_is_told(
+    model: dict[str, Any],
+    stage: dict[str, Any],
+    fields: dict[str, Any],
+    names: str | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fine-tune at another size began with a broken model, and nothing said so."""
+    there = start(tmp_path / "there.safetensors")
+    begun = experiment(stage_2d(tmp_path, **stage), model=replace(MODEL, **model), start_from=there, **fields)
+    build_network(begun, None, tmp_path / "last.safetensors", CPU)
+    told = f"{there} is for crops of (64, 64) px. At another size it predicts far worse until it has learnt that size"
+    assert caplog.messages == ([f"{names}: {told}"] if names else [])
 
 
 # --- which joints have been trained ---

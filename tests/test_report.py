@@ -134,6 +134,16 @@ def test_one_seed_gives_means_but_no_test(tmp_path: Path) -> None:
     assert not re.search(r"\bnan\b", markdown)
 
 
+def test_the_same_difference_in_every_seed_is_not_called_significant(tmp_path: Path) -> None:
+    """Known defect: "significantly worse in 1 of 1", p < 0.001, interval 0.6 to 0.6."""
+    cells = [with_scores(cell, {"synthetic_studio": 2.4 if cell.two_d else 1.8}) for cell in PAIR]
+    markdown = write_report(write_study(tmp_path, cells))[0].read_text()
+    assert "not testable, as the difference is the same in every seed, in 1 of 1 comparison on the own test" in markdown
+    assert "not testable: higher by 0.6 mm, the same difference in every seed (n = 3)" in markdown
+    assert "has no spread to test it by, so there is no interval and no test" in markdown
+    assert not re.search(r"\bnan\b|significantly (worse|better)|single seed", markdown)
+
+
 def test_no_number_is_missing_in_words(full: tuple[Path, str, str]) -> None:
     for text in full[1:]:
         assert not re.search(r"\bnan\b|\bNone\b|\binf\b", re.sub(r"base64,[^\"]+", "", text))

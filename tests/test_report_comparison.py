@@ -42,6 +42,30 @@ def test_cases_are_counted_by_what_they_say() -> None:
     assert counts(found[2:3]) == "significantly worse in 1 of 1 comparison"
 
 
+def test_a_difference_without_spread_is_not_tested_and_holm_corrects_the_rest() -> None:
+    """Known defect: 0.6 points in all of three seeds counted as significant, p < 0.001, interval [-0.6, -0.6]."""
+    arms: dict[Any, Any] = {
+        "ours": {seed: cell(a=score(1.8, "a"), b=score(b, "b")) for seed, b in enumerate((5.0, 6.0, 7.5))},
+        "theirs": {seed: cell(a=score(2.4, "a"), b=score(b, "b")) for seed, b in enumerate((9.0, 9.9, 11.6))},
+        "equal": {seed: cell(a=score(1.8, "a")) for seed in range(3)},
+    }
+    study: Any = SimpleNamespace(variants=arms, significance_test="paired")
+    pairs: list[Any] = [("ours", "theirs")]
+    same, tested = compare(study, pairs, ["a", "b"])
+    assert (same.entry.text, same.entry.detail, same.entry.tone) == ("−0.6 mm", "the same in every seed: no test", "")
+    assert same.words == "not testable: lower by 0.6 mm, the same difference in every seed (n = 3)"
+    # One test: its p is not doubled.
+    assert tested.comparisons == same.comparisons == 1
+    assert tested.p == tested.difference.p < 0.05
+    assert counts([same, tested]) == (
+        "significantly better in 1 and not testable, as the difference is the same in every seed, in 1 of 2 comparisons"
+    )
+    pairs = [("ours", "equal")]
+    (none,) = compare(study, pairs, ["a"])
+    assert (none.entry.detail, none.words) == ("no difference in any seed", "no difference in any seed (n = 3)")
+    assert counts([none]) == "not significantly different in 1 of 1 comparison"
+
+
 def test_seeds_without_a_value_are_left_out() -> None:
     nan = float("nan")
     cells = {

@@ -9,9 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.signal import butter, filtfilt
 
 from headstart.errors import ConfigError
-from headstart.smoothing import PATH, XYZ, OneEuro, OneEuroFilter, PoseSmoother, both_ways, weight
+from headstart.smoothing import (
+    PATH,
+    XYZ,
+    OneEuro,
+    OneEuroFilter,
+    PoseSmoother,
+    both_ways,
+    butterworth,
+    check_motion_filter,
+    filtered,
+    weight,
+)
 
 RATE = 30.0
 
@@ -111,6 +123,66 @@ class TestBothWays:
         shaking = np.random.default_rng(1).normal(0, 0.05, (90, 2)).cumsum(0) / 5
         there, back = both_ways(shaking, RATE, XYZ), both_ways(shaking[::-1], RATE, XYZ)[::-1]
         np.testing.assert_allclose(there, back, atol=0.01)
+
+
+class TestButterworth:
+    @pytest.mark.parametrize("rate", [25.0, 240.0])
+    def test_half_of_an_amplitude_is_left_at_the_cutoff_and_nothing_is_late(self, rate: float) -> None:
+        """Each pass leaves 1 / sqrt(2), by definition; a constant passes."""
+        wave = np.sin(2 * np.pi * 6 * np.arange(6 * rate) / rate)
+        inner = slice(int(2 * rate), int(-2 * rate))
+        found = butterworth(np.stack([wave, 5 + 0 * wave], 1), rate, 6.0)
+        np.testing.assert_allclose(found[inner, 0], wave[inner] / 2, atol=1e-6)
+        np.testing.assert_allclose(found[:, 1], 5)
+
+    def test_second_order_forwards_and_backwards(self) -> None:
+        """|H|^2 of one pass is 1 / (1 + (tan(pi f / fs) / tan(pi cutoff / fs))^4), by the bilinear transform."""
+        wave = np.sin(2 * np.pi * 12 * np.arange(600) / 100)
+        share = 1 / (1 + (math.tan(math.pi * 0.12) / math.tan(math.pi * 0.06)) ** 4)
+        np.testing.assert_allclose(butterworth(wave, 100.0, 6.0)[200:400], share * wave[200:400], atol=1e-6)
+
+    def test_far_from_the_ends_it_is_what_scipy_gives(self) -> None:
+        shaking = np.random.default_rng(0).normal(0, 1, (300, 4, 3)).cumsum(0)
+        wanted = filtfilt(*butter(2, 6.0, fs=60.0), shaking, axis=0)
+        np.testing.assert_allclose(butterworth(shaking, 60.0, 6.0)[100:200], wanted[100:200], atol=1e-6)
+
+    @pytest.mark.parametrize("count", [1, 2, 7, 9, 10, 200])
+    @pytest.mark.parametrize(("rate", "cutoff_hz"), [(30.0, 6.0), (240.0, 6.0), (240.0, 0.5), (25.0, 12.0)])
+    def test_even_movement_stays_as_it_is_however_short(self, count: int, rate: float, cutoff_hz: float) -> None:
+        """Scipy's own extension needs ten frames, and moves the ends of this walk by up to 6 cm."""
+        walk = np.arange(count)[:, None] * np.array([1.4, 0.0, -0.7]) / rate
+        np.testing.assert_allclose(butterworth(walk, rate, cutoff_hz), walk, atol=5e-4)
+
+    def test_forwards_or_backwards_in_time_is_the_same(self) -> None:
+        shaking = np.random.default_rng(1).normal(0, 0.05, (90, 2)).cumsum(0)
+        there, back = butterworth(shaking, RATE, 6.0), butterworth(shaking[::-1], RATE, 6.0)[::-1]
+        np.testing.assert_allclose(there, back, atol=1e-6)
+
+    def test_a_cutoff_of_half_the_frame_rate_is_refused(self) -> None:
+        butterworth(np.zeros((5, 2)), 25.0, 12.4)
+        message = "smoothing: expected a cutoff below 12.5 Hz, half of its 25 frames per second, got 12.5"
+        with pytest.raises(ConfigError, match=message):
+            butterworth(np.zeros((5, 2)), 25.0, 12.5)
+
+
+class TestMotionFilter:
+    def test_each_name_is_its_filter(self) -> None:
+        shaking = np.random.default_rng(2).normal(0, 0.05, (40, 3))
+        np.testing.assert_array_equal(filtered(shaking, RATE, "none", XYZ), shaking)
+        np.testing.assert_array_equal(filtered(shaking, RATE, "one-euro", PATH), both_ways(shaking, RATE, PATH))
+        np.testing.assert_array_equal(filtered(shaking, RATE, 6, XYZ), butterworth(shaking, RATE, 6.0))
+
+    @pytest.mark.parametrize(
+        ("wrong", "got"),
+        [("kalman", "'kalman'"), (0.0, "0"), (-6.0, "-6"), (0.09, "0.09"), (math.nan, "nan"), (math.inf, "inf")],
+    )
+    def test_others_are_named(self, wrong: str | float, got: str) -> None:
+        with pytest.raises(ConfigError, match=f"mine: expected .*, got {got}$"):
+            check_motion_filter(wrong, name="mine")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("good", ["one-euro", "none", 0.1, 6, 600.0])
+    def test_these_are_good_while_the_frame_rate_is_not_known(self, good: str | float) -> None:
+        check_motion_filter(good)  # type: ignore[arg-type]
 
 
 class TestPoseSmoother:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headstart.statistics import paired_difference, permutation_p, sentence
+from headstart.report.wording import sentence
+from headstart.statistics import paired_difference, permutation_p
 
 
 def test_arms_of_one_value_are_no_further_apart_in_any_other_deal() -> None:

@@ -18,6 +18,7 @@ from headstart.checkpoint import load_checkpoint
 from headstart.errors import ConfigError, Interrupted, TrainingError
 from headstart.experiment import Experiment
 from headstart.interruption import signals
+from headstart.loader import micro_batch_size_of
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import Optimiser, Schedule
 from headstart.results import RunResult
@@ -161,12 +162,11 @@ def test_a_loss_that_is_not_finite_names_the_step_whose_micro_batch_it_was(
     ],
 )
 def test_a_size_that_does_not_divide_what_a_process_has(size: int, processes: int, says: str) -> None:
-    one = experiment(stage_2d(Path("here")), batch_size=24, micro_batch_size=size)
     with pytest.raises(ConfigError) as caught:
-        train._micro_batch_size(one, processes)
+        micro_batch_size_of(24, size, processes)
     assert str(caught.value) == f"micro_batch_size: expected a divisor of {says}"
-    assert train._micro_batch_size(replace(one, micro_batch_size=None), processes) == 24 // processes
-    assert train._micro_batch_size(replace(one, micro_batch_size=3), processes) == 3
+    assert micro_batch_size_of(24, None, processes) == 24 // processes
+    assert micro_batch_size_of(24, 3, processes) == 3
 
 
 # --- another rate for the backbone ---

@@ -15,7 +15,7 @@ import pytest
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.records import Detection, Prediction
-from headstart.smoothing import OneEuro, PoseSmoother
+from headstart.smoothing import OneEuro, PoseSmoother, butterworth
 from headstart.video import (
     TrackedPerson,
     VideoOptions,
@@ -287,6 +287,50 @@ def test_a_whole_motion_is_smoothed_without_lag(tmp_path: Path) -> None:
     mixed = smooth_motion([*people[:5], replace(people[5], camera_xyz_mm=None)], RATE)
     assert [one.camera_xyz_mm for one in mixed] == [None] * 6
     assert smooth_motion([], RATE) == []
+
+
+def jumper(frames: int) -> list[Prediction]:
+    """Somebody who shakes, before a camera."""
+    random = np.random.default_rng(3)
+    people = []
+    for number in range(frames):
+        pelvis, wrist = random.normal((0, 0, 4000), 100), random.normal((300, 0, 0), 20)
+        joints = {"pelvis": (0.0, 0.0, 0.0), "left_wrist": tuple(wrist.tolist())}
+        camera = {"pelvis": tuple(pelvis.tolist()), "left_wrist": tuple((pelvis + wrist).tolist())}
+        people.append(Prediction(f"a#{number}", (0, 0, 9, 9), 1.0, {}, joints, camera))  # type: ignore[arg-type]
+    return people
+
+
+def test_a_whole_motion_through_a_butterworth_filter_and_through_none() -> None:
+    """The filter is linear: joints and path apart are the positions before the camera."""
+    people = jumper(60)
+    smooth = smooth_motion(people, 100.0, VideoOptions(motion_filter=6.0))
+    for joint in ("pelvis", "left_wrist"):
+        raw, found = (
+            np.array([one.camera_xyz_mm[joint] for one in motion if one.camera_xyz_mm]) for motion in (people, smooth)
+        )
+        np.testing.assert_allclose(found, butterworth(raw, 100.0, 6.0), atol=1e-6)
+    wrists = np.array([one.xyz_mm["left_wrist"] for one in people])
+    np.testing.assert_allclose([one.xyz_mm["left_wrist"] for one in smooth], butterworth(wrists, 100.0, 6.0), atol=1e-6)
+    for one, as_it_was in zip(smooth_motion(people, 100.0, VideoOptions(motion_filter="none")), people, strict=True):
+        for joint, point in one.xyz_mm.items():
+            assert point == pytest.approx(as_it_was.xyz_mm[joint])
+            assert one.camera_xyz_mm is not None
+            assert one.camera_xyz_mm[joint] == pytest.approx((as_it_was.camera_xyz_mm or {})[joint])
+    with pytest.raises(ConfigError, match=r"cutoff below 12\.5 Hz"):
+        smooth_motion(people, 25.0, VideoOptions(motion_filter=20.0))
+    with pytest.raises(ConfigError, match="motion_filter: expected one-euro, none or a cutoff in Hz, got 'kalman'"):
+        VideoOptions(motion_filter="kalman")  # type: ignore[arg-type]
+
+
+def test_a_cutoff_too_high_for_a_video_is_refused_before_any_work(tmp_path: Path) -> None:
+    clip, oracle = film(tmp_path / "a.mp4", 3, walk), Oracle()
+    wanted = f"{clip}: expected a cutoff below 12.5 Hz, half of its 25 frames per second, got 13"
+    with pytest.raises(ConfigError) as caught:
+        next(predict_video(oracle, clip, overlay=tmp_path / "b.mp4", options=VideoOptions(motion_filter=13.0)))
+    assert str(caught.value) == wanted
+    assert oracle.asked == []
+    assert list(tmp_path.iterdir()) == [clip]
 
 
 def test_the_first_frame_lies_where_it_was_estimated(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,17 @@ from headstart.skeleton import Skeleton
 SHIPPED = "shipped"
 
 _HEADER = "headstart"
+#: Of the tensors' names and the header's entries. Files that do not say which they have, have this one too.
+_FORMAT = 1
+# Not by an import statement: for import-linter the package imports PoseEstimator, which imports this module.
+_VERSION: str = import_module("headstart").__version__
 # At most this many tensors that do not fit are named: those of another architecture would fill a page.
 _LISTED = 5
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file held: tensors by name, and the header (configuration, progress, history)."""
+    """What a file held: tensors by name, and the header (configuration, progress, history, format, versions)."""
 
     tensors: dict[str, Tensor]
     header: dict[str, Any]
@@ -45,16 +49,18 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str, Any]) -> None:
-    """Replace ``path`` in one step.
+    """Replace ``path`` in one step. The header also says the file's format and the versions that wrote it.
 
     Raises :class:`TrainingError` if the disk is full or not writable; the old file is then untouched and no
     temporary file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing")
+    versions = {"headstart": _VERSION, "torch": torch.__version__}
+    about = json.dumps({**header, "format": _FORMAT, "versions": versions})
     on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(on_cpu, temporary, metadata={_HEADER: json.dumps(header)})
+        save_file(on_cpu, temporary, metadata={_HEADER: about})
         with temporary.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)  # safetensors writes for the owner alone
@@ -68,12 +74,16 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str,
 def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpoint:
     """Read a checkpoint to the CPU; with ``parts`` only the tensors below those prefixes.
 
-    Raises :class:`DataError` for a file that is missing, truncated or not a checkpoint of headstart.
+    Raises :class:`DataError` for a file that is missing, truncated, not a checkpoint of headstart, or of a format that
+    this version does not know.
     """
     expected = "a checkpoint (.safetensors) written by headstart"
     try:
         with safe_open(path, framework="pt") as stream:
             header = json.loads((stream.metadata() or {})[_HEADER])
+            if not isinstance(header, dict):
+                raise ValueError("a header that is not an object")
+            _require_known_format(header, path)
             names = [name for name in stream.keys() if parts is None or name.split(".")[0] in parts]  # noqa: SIM118
             # Copies: on Windows a resumed run could not replace the file while its tensors are mapped.
             return Checkpoint({name: stream.get_tensor(name).clone() for name in names}, header)
@@ -81,6 +91,19 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
         raise DataError(path, expected, found="a safetensors file without headstart's header") from error
     except (OSError, SafetensorError, ValueError) as error:
         raise DataError(path, expected, found=first_line(error)) from error
+
+
+def _require_known_format(header: Mapping[str, Any], path: Path) -> None:
+    found = header.get("format", _FORMAT)
+    if found != _FORMAT:
+        fix = f"This is headstart {_VERSION}: install the newer one to read it"
+        raise DataError(path, f"a checkpoint of format {_FORMAT}", found=f"format {found}{_writer(header)}", fix=fix)
+
+
+def _writer(header: Mapping[str, Any]) -> str:
+    """Who wrote a file, for a message; nothing where it does not say."""
+    versions = header.get("versions", {})
+    return f", written by headstart {versions['headstart']}" if "headstart" in versions else ""
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -120,7 +143,8 @@ def model_of(header: Mapping[str, Any], path: Path) -> ModelConfig:
     try:
         return model_config_from_dict(header["model"])
     except (KeyError, TypeError) as error:
-        raise DataError(path, "a model that this version of headstart knows", found=str(error)) from error
+        expected = f"a model that this version of headstart ({_VERSION}) knows"
+        raise DataError(path, expected, found=f"{error}{_writer(header)}") from error
 
 
 def trained_joints(header: Mapping[str, Any], skeleton: Skeleton) -> tuple[str, ...]:

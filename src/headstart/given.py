@@ -36,6 +36,12 @@ def check_scales(scales: Sequence[float]) -> None:
         raise ConfigError(f"scales: expected one or more of {least:g} to {most:g}, for example 0.9 1 1.15, got {got}")
 
 
+def check_threads(threads: int | None) -> None:
+    """Raise :class:`ConfigError` unless it is None (all) or at least 1."""
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads: expected >= 1, got {threads}")
+
+
 def check_camera(camera: Camera) -> None:
     """Raise :class:`ConfigError` unless it is a camera with finite parameters and focal lengths above 0."""
     if not isinstance(camera, Camera):

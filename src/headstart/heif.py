@@ -20,7 +20,7 @@ NEEDED = {
     "HEIC": "Reading HEIC needs: pip install 'headstart[heic]'",
     "AVIF": "Reading AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow",
 }
-# One library under two names; the second has no encoder, so its licence is LGPL and not GPL, but no new versions.
+# The second is the first without an encoder: LGPL instead of GPL, but its last version was 1.4.
 _LIBRARIES = ("pillow_heif", "pi_heif")
 
 # Kinds of content that the first box of a file ("ftyp") lists (ISO/IEC 23008-12, and AOM's AVIF).
@@ -98,7 +98,7 @@ class HeicFile:
 def _ends_early(content: bytes) -> bool:
     """Whether a box of pixels goes on behind the end of the file.
 
-    libheif does not mind where a picture consists of tiles, as those of iPhones do, and leaves the missing ones grey.
+    libheif does not mind where a picture consists of tiles, as those of iPhones do, and leaves the missing ones green.
     """
     at = 0
     while at + 16 <= len(content):

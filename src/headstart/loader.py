@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
-from headstart.errors import DataError
+from headstart.errors import ConfigError, DataError
 from headstart.geometry import Crop, root_relative
 from headstart.index import AnnotationIndex, open_index
 from headstart.records import Annotation, Batch
@@ -257,3 +257,22 @@ def _begin_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def micro_batch_size_of(batch_size: int, wanted: int | None, processes: int) -> int:
+    """Samples that each process takes at a time: ``wanted``, or its whole part of the batch.
+
+    Raises :class:`ConfigError` where its part of the batch is not a multiple of them.
+    """
+    part = batch_size // processes
+    size = wanted or max(part, 1)
+    if part % size:
+        of = f"{part}, the part that each of {processes} processes has of batch_size {batch_size}"
+        raise ConfigError(f"micro_batch_size: expected a divisor of {of}, got {size}")
+    return size
+
+
+def split_batch(batch: Batch, size: int) -> list[Batch]:
+    """A batch in parts of ``size`` samples, which share its memory."""
+    parts = {name: tensor.split(size) for name, tensor in vars(batch).items()}
+    return [Batch(**dict(zip(parts, part))) for part in zip(*parts.values())]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, first_line
-from headstart.given import check_scales
+from headstart.given import check_scales, check_threads
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.records import CropJoints, PoseNetwork
 
@@ -65,15 +65,22 @@ class TorchNetwork:
 
 
 def load_network(
-    source: str | Path | None = None, device: str | None = None, scales: Sequence[float] = (1.0,)
+    source: str | Path | None = None,
+    device: str | None = None,
+    scales: Sequence[float] = (1.0,),
+    threads: int | None = None,
 ) -> TorchNetwork | OnnxNetwork:
-    """The network that ``source`` names; see :meth:`~headstart.predict.PoseEstimator.from_pretrained`."""
+    """The network that ``source`` names; see :meth:`~headstart.predict.PoseEstimator.from_pretrained`.
+
+    An .onnx file is opened without PyTorch.
+    """
+    check_scales(scales)
+    check_threads(threads)
+    if source is not None and Path(source).suffix == ".onnx" and Path(source).is_file():
+        return OnnxNetwork(source, threads=threads, device=device, scales=scales)
     from headstart.checkpoint import load_model, shipped_weights, trained_joints
 
-    check_scales(scales)
     path = shipped_weights() if source is None else _local(source) or _from_hub(str(source))
-    if path.suffix == ".onnx":
-        return OnnxNetwork(path, device=device, scales=scales)
     model, about = load_model(path)
     return TorchNetwork(model, device, trained_joints(about, model.skeleton), scales)
 

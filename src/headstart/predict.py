@@ -82,6 +82,9 @@ class PoseEstimator:
         check_height(height_mm)
         if looks < 0:
             raise ConfigError(f"looks: expected looks >= 0, got {looks}")
+        if detector is not None and not callable(detector):
+            expected = "a function that takes an image, such as headstart.detect.TransformersDetector(hub_id)"
+            raise ConfigError(f"detector: expected {expected}, got {detector!r}")
         self.network, self.detector = network, detector
         self.batch_size, self.flip_test, self.height_mm, self.looks = batch_size, flip_test, height_mm, looks
 
@@ -97,6 +100,7 @@ class PoseEstimator:
         scales: Sequence[float] = (1.0,),
         height_mm: float = DEFAULT_HEIGHT_MM,
         looks: int = LOOKS,
+        threads: int | None = None,
     ) -> PoseEstimator:
         """The model that ships (None), a checkpoint file, a run's folder, an exported .onnx file, or a hub id.
 
@@ -109,10 +113,13 @@ class PoseEstimator:
         ``scales``: sizes at which the network looks at each crop, and whose outputs it averages (multi_scale.py): with
         (0.9, 1, 1.15) joints are somewhat better at three times the time.
 
+        ``threads``: of the CPU, for an .onnx file; all by default. PyTorch has ``torch.set_num_threads`` for the whole
+        process.
+
         Raises :class:`ConfigError` if there is no such model, :class:`DataError` if the file is not a model.
         """
         return cls(
-            load_network(source, device, scales),
+            load_network(source, device, scales, threads),
             detector=detector,
             batch_size=batch_size,
             flip_test=flip_test,

@@ -54,7 +54,8 @@ def load_saved(last: Path, resolved: dict[str, Any], resume: bool) -> Checkpoint
         require_same(_completed(saved.header["config"]), resolved, last)
         return saved
     if last.exists():
-        raise ConfigError(f"{last.parent} holds another run; give --resume to continue it or another --out")
+        fix = "give --resume (from Python, resume=True) to continue it, or another --out"
+        raise ConfigError(f"{last.parent} holds another run; {fix}")
     if (last.parent / "result.json").exists():
         raise ConfigError(f"{last.parent} holds another run, whose {last.name} is gone; give another --out")
     return None
@@ -154,6 +155,7 @@ def _first_network(experiment: Experiment) -> PoseNet:
     start = find_checkpoint(Path(experiment.start_from))
     loaded, _ = load_model(start)
     _require_same_network(loaded.config, experiment, start)
+    _warn_of_other_sizes(loaded.config, experiment, start)
     network = PoseNet(experiment.model, loaded.backbone.config or {})
     if experiment.start_with == "backbone":
         load_weights(network.backbone, loaded.backbone.state_dict(), start)
@@ -174,8 +176,25 @@ def _require_same_network(there: ModelConfig, experiment: Experiment, start: Pat
     )
     different = list(differences(theirs, ours, "model"))
     if different:
-        raise ConfigError(
-            f"{start} holds another network: {first_few(different, DIFFERENCES)}. Leave out --model.* to have its own"
+        fix = "Leave out --model.* to have its own"
+        if there.backbone == experiment.model.backbone:
+            fix += ", or give --start-with backbone to take its backbone alone"
+        raise ConfigError(f"{start} holds another network: {first_few(different, DIFFERENCES)}. {fix}")
+
+
+def _warn_of_other_sizes(there: ModelConfig, experiment: Experiment, start: Path) -> None:
+    """Log sizes of crops that ``there``, whose weights and head are taken, was not trained for."""
+    if experiment.start_with == "backbone":
+        return
+    stages = {f"stages.{number}.input_size": stage.input_size for number, stage in enumerate(experiment.stages)}
+    sizes = {"model.input_size": experiment.model.input_size} | stages
+    other = [f"{name} {size}" for name, size in sizes.items() if size not in (None, there.input_size)]
+    if other:
+        logger.warning(
+            "%s: %s is for crops of %s px. At another size it predicts far worse until it has learnt that size",
+            first_few(other, DIFFERENCES),
+            start,
+            there.input_size,
         )
 
 

@@ -156,3 +156,8 @@ def _tag(name: str, stage: str, units: bool) -> str:
         facts = METRICS[protocol(scored_by).metric]
         return f"val/{name} {facts.title} [{facts.unit}]" if units else f"val/{name}"
     return f"{stage}/{name} [{_LOSS_UNITS[name]}]" if units and name in _LOSS_UNITS else f"{stage}/{name}"
+
+
+def added(sums: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The sum of each scalar by name; ``sums`` is empty at first."""
+    return {name: value + sums[name] if sums else value for name, value in values.items()}

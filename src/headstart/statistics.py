@@ -1,4 +1,4 @@
-"""Means, intervals and tests over seeds: numbers in, numbers and plain sentences out.
+"""Means, intervals and tests over seeds: numbers in, numbers out.
 
 A study has few seeds, so the limits of each figure matter and are stated beside it:
 
@@ -6,6 +6,8 @@ A study has few seeds, so the limits of each figure matter and are stated beside
 * The **bootstrap interval** (percentile) resamples the seeds and stays within their range: too narrow for few seeds.
 * Tests are **paired** (the two cells of a seed are a pair) or **Welch's** (seeds are unrelated, each arm has a variance
   of its own). A study says which before its cells are run (:data:`SignificanceTest`).
+* Both need **spread**. If every seed differs by the same amount, the score is too coarse (two people more of twenty in
+  every seed, say): that is not certainty, so there is no interval and no test.
 * A **permutation test** is given beside either. With pairs it flips signs, and assumes that differences are symmetric
   about 0 if the arms are equal; with n seeds its p cannot fall below ``2 / 2**n`` (0.25 for 3). Without pairs it
   assigns all values to the two arms in every way, and assumes one distribution for both if they are equal; its p
@@ -33,6 +35,8 @@ CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 #: A permutation test tries all of up to so many patterns; of more, it draws 100,000.
 _EXACT_UP_TO, _DRAWN = 2**16, 100_000
+#: Standard deviations below this share of the values are rounding: 0.3 - (0.1 + 0.2) is no spread.
+_ROUNDING = 1e-9
 
 SignificanceTest = Literal["paired", "welch"]
 """Which t-test two arms are compared by: the paired one, or Welch's of two samples (Welch 1947)."""
@@ -85,10 +89,27 @@ class Summary:
 class PairedDifference(Summary):
     """First minus second, seed by seed. The interval is not corrected for multiple comparisons."""
 
+    scale: float = 0.0
+    """The largest value of either arm, without its sign: what rounding is relative to."""
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether the difference is the same in every seed, of which there are several."""
+        return _constant(self.std, self.scale or self.values)
+
+    @cached_property
+    def interval(self) -> Interval:
+        """Student's t interval of the mean difference, 95 %; NaN for a single pair and for a constant difference."""
+        return _NO_INTERVAL if self.constant else t_interval(self.values)
+
     @cached_property
     def p(self) -> float:
-        """Two-sided paired t-test; NaN for a single pair."""
-        return float("nan") if self.n < 2 else _t_test_p(self.mean, self.std / np.sqrt(self.n), self.n - 1)
+        """Two-sided paired t-test; NaN for a single pair and for a constant difference, but 1 where it is 0."""
+        if self.n < 2:
+            return float("nan")
+        if self.constant:
+            return _p_of_constant(self.mean, self.scale)
+        return _t_test_p(self.mean, self.std / np.sqrt(self.n), self.n - 1)
 
     @cached_property
     def permutation_p(self) -> float:
@@ -114,12 +135,17 @@ class WelchDifference:
         return self.first.mean - self.second.mean
 
     @cached_property
+    def constant(self) -> bool:
+        """Whether neither arm scatters, of several seeds each: the difference is the same whichever seeds are taken."""
+        return self.n > 1 and all(_constant(arm.std, self._values) for arm in (self.first, self.second))
+
+    @cached_property
     def interval(self) -> Interval:
-        """Welch's t interval of the difference, 95 %; NaN where an arm has a single seed."""
-        if self.n < 2:
+        """Welch's t interval of the difference, 95 %; NaN where an arm has a single seed or neither scatters."""
+        if self.n < 2 or self.constant:
             return _NO_INTERVAL
         error, freedom = self._error
-        reach = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error if error else 0.0
+        reach = float(stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * error
         return Interval(self.mean - reach, self.mean + reach)
 
     @cached_property
@@ -129,8 +155,10 @@ class WelchDifference:
 
     @cached_property
     def p(self) -> float:
-        """Two-sided Welch's t-test; NaN where an arm has a single seed."""
-        return float("nan") if self.n < 2 else _t_test_p(self.mean, *self._error)
+        """Two-sided Welch's t-test; NaN where an arm has a single seed or neither scatters, but 1 if they are equal."""
+        if self.n < 2:
+            return float("nan")
+        return _p_of_constant(self.mean, self._values) if self.constant else _t_test_p(self.mean, *self._error)
 
     @cached_property
     def permutation_p(self) -> float:
@@ -142,7 +170,11 @@ class WelchDifference:
         """Standard error of the difference, and its degrees of freedom (Satterthwaite 1946)."""
         parts = [arm.std**2 / arm.n for arm in (self.first, self.second)]
         below = sum(part**2 / (arm.n - 1) for part, arm in zip(parts, (self.first, self.second)))
-        return sum(parts) ** 0.5, sum(parts) ** 2 / below if below else 1.0
+        return sum(parts) ** 0.5, sum(parts) ** 2 / below
+
+    @property
+    def _values(self) -> tuple[float, ...]:
+        return self.first.values + self.second.values
 
 
 Difference = PairedDifference | WelchDifference
@@ -154,9 +186,9 @@ def summarise(values: ArrayLike) -> Summary:
 
 
 def t_interval(values: ArrayLike) -> Interval:
-    """Student's 95 % interval of the mean of (n,); NaN for n = 1."""
+    """Student's 95 % interval of the mean of (n,); NaN for n = 1 and for values that do not scatter."""
     numbers = _finite(values)
-    if len(numbers) < 2:
+    if len(numbers) < 2 or _constant(numbers.std(ddof=1), numbers):
         return _NO_INTERVAL
     mean, error = numbers.mean(), numbers.std(ddof=1) / np.sqrt(len(numbers))
     reach = float(stdtrit(len(numbers) - 1, 0.5 + CONFIDENCE / 2)) * error
@@ -190,7 +222,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike) -> PairedDifference:
     ours, theirs = _finite(first), _finite(second)
     if len(ours) != len(theirs):
         raise DataError("paired values", f"as many in both arms ({len(ours)})", found=str(len(theirs)))
-    return PairedDifference(tuple((ours - theirs).tolist()))
+    return PairedDifference(tuple((ours - theirs).tolist()), float(np.abs([ours, theirs]).max()))
 
 
 def sign_flip_p(differences: ArrayLike) -> float:
@@ -243,42 +275,19 @@ def is_better(mean_difference: float, better: Better) -> bool:
     return mean_difference < 0 if better == "lower" else mean_difference > 0
 
 
-def sentence(difference: Difference, unit: str, p_adjusted: float, comparisons: int = 1) -> str:
-    """A difference in words: direction, size, interval, seeds and p; whether it is significant.
-
-    For example ``lower by 12.3 mm (95 % interval 5.0 to 19.6, n = 3 seeds, p = 0.01 after Holm over 4)``.
-    """
-    size, low, high = abs(difference.mean), *difference.interval
-    direction = "lower" if difference.mean < 0 else "higher"
-    if difference.mean < 0:
-        low, high = -high, -low
-    if difference.n < 2:
-        return f"{direction} by {size:.1f} {unit} on a single seed, so no test is possible"
-    after = f" after Holm over {comparisons}" if comparisons > 1 else ""
-    facts = f"{interval_words(Interval(low, high))}, n = {difference.n} seeds, p {p_words(p_adjusted)}{after}"
-    if p_adjusted < SIGNIFICANCE:
-        return f"{direction} by {size:.1f} {unit} ({facts})"
-    return f"no significant difference: {direction} by {size:.1f} {unit} ({facts})"
-
-
-def interval_words(interval: Interval) -> str:
-    """``95 % interval 5.0 to 19.6``; a minus sign, not a hyphen."""
-    low, high = (f"{end:.1f}".replace("-", "−") for end in interval)
-    return f"95 % interval {low} to {high}"
-
-
-def p_words(p: float) -> str:
-    """``= 0.012``, ``< 0.001``."""
-    if p < 0.001:
-        return "< 0.001"
-    return f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
-
-
 def _t_test_p(mean: float, error: float, freedom: float) -> float:
-    """Two-sided p of a mean with a standard error."""
-    if error == 0:  # the same in every seed
-        return 0.0 if mean else 1.0
+    """Two-sided p of a mean with a standard error above 0."""
     return float(2 * stdtr(freedom, -abs(mean / error)))
+
+
+def _constant(std: float, values: ArrayLike) -> bool:
+    """Whether a standard deviation is no more than rounding of the values; False for NaN, that of a single seed."""
+    return bool(std <= _ROUNDING * np.abs(values).max())
+
+
+def _p_of_constant(mean: float, values: ArrayLike) -> float:
+    """1 for equal arms; NaN for a difference without spread, which no t-test can judge."""
+    return 1.0 if _constant(abs(mean), values) else float("nan")
 
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ def flops_per_sample(model: ModelConfig, freeze_stride: int | None = None) -> fl
 
 @cache
 def _counted(model: ModelConfig, freeze_stride: int | None) -> float:
-    network = PoseNet(replace(model, weights=None))
+    network = PoseNet(replace(model, weights="random"))
     freeze_to_stride(network, freeze_stride)
     return training_flops(network, model.input_size)
 
@@ -63,7 +63,7 @@ def seconds_per_sample(model: ModelConfig, study: Study, threads: int) -> float:
 
     Takes some ten seconds at most, or one step of two images where that alone takes longer.
     """
-    network = PoseNet(replace(model, weights=None)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = PoseNet(replace(model, weights="random")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     width, height = model.input_size

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,10 +27,17 @@ from headstart.checkpoint import (
     save_checkpoint,
 )
 from headstart.display import ProgressDisplay
-from headstart.errors import ConfigError, Interrupted
+from headstart.errors import Interrupted
 from headstart.experiment import Experiment, Stage, as_json, require_trainable
 from headstart.interruption import signals
-from headstart.loader import Batches, CropDataset, build_train_loader, open_mixture
+from headstart.loader import (
+    Batches,
+    CropDataset,
+    build_train_loader,
+    micro_batch_size_of,
+    open_mixture,
+    split_batch,
+)
 from headstart.models.freezing import freeze_to_stride
 from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
 from headstart.preparation import (
@@ -44,11 +50,12 @@ from headstart.preparation import (
     stage_codec,
     start_accelerator,
 )
-from headstart.progress import Averages, Goal, Meter, Progress, scalars
+from headstart.progress import Averages, Goal, Meter, Progress, added, scalars
 from headstart.records import Batch
-from headstart.results import RunResult, StageCost
+from headstart.results import RunResult, Scores, StageCost
 from headstart.safeguards import note_unreadable, one_line_if_out_of_memory, require_finite
 from headstart.sampling import MixtureSampler
+from headstart.targets import HeatmapCodec
 from headstart.validation import is_better, rehearse, rehearse_stages, scored_labels, validate
 
 logger = logging.getLogger("headstart")
@@ -73,7 +80,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     accelerator = start_accelerator(experiment, out, resolved)
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
-    micro_batch_size = _micro_batch_size(experiment, processes)
+    micro_batch_size = micro_batch_size_of(experiment.batch_size, experiment.micro_batch_size, processes)
 
     sha = git_sha()
     torch.manual_seed(experiment.seed)
@@ -121,7 +128,17 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         progress.history.append(row)
         accelerator.log(scalars(row, units=experiment.tracker == "tensorboard"), step=progress.updates)
 
+    def score(stage: Stage, codec: HeatmapCodec, when: str) -> Scores:
+        """Score the network as it is now; log and record it. Returns the first validation's, which decides the best."""
+        scores = validate(experiment, network, codec, average, accelerator, final=False)
+        record(progress.row(stage, experiment.batch_size) | {one.protocol: one.value for one in scores})
+        said = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores)
+        logger.info("%s: %s", when, said)
+        return scores[0]
+
     with signals() as interrupted, ExitStack() as cleanup, one_line_if_out_of_memory():
+        if experiment.validation and experiment.start_from and experiment.start_with == "all" and not saved:
+            score(experiment.stages[0], codecs[0], "before training")
         for number, mixture in mixtures.items():
             stage, codec = experiment.stages[number], codecs[number]
             trained |= labelled_joints(mixture)
@@ -168,7 +185,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                     with meter.waiting():
                         batch: Batch = next(batches)
                     note_unreadable(progress, batch, mixture)
-                    micro_batches = _micro_batches(batch.to(device), micro_batch_size)
+                    micro_batches = split_batch(batch.to(device), micro_batch_size)
                     targets = [codec.encode(micro, heatmaps=needs_maps) for micro in micro_batches]
                     counts = losses.LabelCounts(targets, lambda count: accelerator.reduce(count, "mean"))
 
@@ -181,7 +198,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                                 output = model(micro.image)
                             loss, parts = losses.total(output, wanted, stage.losses, counts)
                             accelerator.backward(loss)
-                        step_losses = _added(step_losses, {"loss": loss.detach(), **parts})
+                        step_losses = added(step_losses, {"loss": loss.detach(), **parts})
 
                     set_learning_rate(optimiser, stage.optimiser.learning_rate * stage.schedule.factor_at(done))
                     if stage.optimiser.clip_norm is not None:
@@ -228,12 +245,9 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                         record(row)
                         display.update(goal.at(progress), f"loss {row['loss']:.4g} {rate:.0f} images/s")
                     if "validate" in due and experiment.validation:
-                        scores = validate(experiment, network, codec, average, accelerator, final=False)
-                        record(progress.row(stage, experiment.batch_size) | {one.protocol: one.value for one in scores})
-                        said = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores)
-                        logger.info("%s: %s", stage.name, said)
-                        if is_better(scores[0], progress.best):
-                            progress.best, progress.best_of = scores[0].value, first_check
+                        first = score(stage, codec, stage.name)
+                        if is_better(first, progress.best):
+                            progress.best, progress.best_of = first.value, first_check
                             if main:
                                 checkpoint(best, everything=False)
                     if not finished:  # the end of the stage saves where the next one begins
@@ -271,30 +285,6 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         result.save(out / "result.json")
     accelerator.end_training()
     return result
-
-
-def _micro_batch_size(experiment: Experiment, processes: int) -> int:
-    """Samples that each process takes at a time.
-
-    Raises :class:`ConfigError` where its part of the batch is not a multiple of them.
-    """
-    part = experiment.batch_size // processes
-    size = experiment.micro_batch_size or max(part, 1)
-    if part % size:
-        of = f"{part}, the part that each of {processes} processes has of batch_size {experiment.batch_size}"
-        raise ConfigError(f"micro_batch_size: expected a divisor of {of}, got {size}")
-    return size
-
-
-def _micro_batches(batch: Batch, size: int) -> list[Batch]:
-    """A batch in parts of ``size`` samples, which share its memory."""
-    parts = {name: tensor.split(size) for name, tensor in vars(batch).items()}
-    return [Batch(**dict(zip(parts, part))) for part in zip(*parts.values())]
-
-
-def _added(sums: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The sum of each scalar by name; ``sums`` is empty at first."""
-    return {name: value + sums[name] if sums else value for name, value in values.items()}
 
 
 def _set_modes(model: nn.Module, stage: Stage, frozen: list[nn.Module]) -> None:

@@ -139,7 +139,7 @@ def validate(
                     index,
                     own,
                     device=accelerator.device,
-                    batch_size=experiment.batch_size,
+                    batch_size=experiment.micro_batch_size or experiment.batch_size,
                     workers=experiment.workers,
                     flip_test=wanted.flip_test if final else experiment.flip_test,
                     decode=wanted.decode,

@@ -19,7 +19,7 @@ from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Box, Camera
 from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction, by_name
-from headstart.smoothing import KEYPOINTS, PATH, XYZ, OneEuro, PoseSmoother, both_ways
+from headstart.smoothing import KEYPOINTS, PATH, XYZ, MotionFilter, OneEuro, PoseSmoother, check_motion_filter, filtered
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
 
@@ -46,10 +46,14 @@ class VideoOptions:
     """Smoothing of 3D joints; speeds in metres per second."""
     path: OneEuro = PATH
     """With a camera: smoothing of the person's position; speeds in metres per second."""
+    motion_filter: MotionFilter = "one-euro"
+    """Of :func:`smooth_motion`, for 3D joints and position: ``xyz`` and ``path`` forwards and backwards; ``"none"``; or
+    the cutoff in Hz of a Butterworth filter without lag (:func:`headstart.smoothing.butterworth`)."""
 
     def __post_init__(self) -> None:
         if self.detect_every < 1:
             raise ConfigError(f"detect_every: expected 1 or more frames, got {self.detect_every}")
+        check_motion_filter(self.motion_filter)
 
 
 @dataclass(frozen=True)
@@ -122,15 +126,19 @@ def predict_video(
 
     Raises :class:`DataError` for a source that is no video or is cut off: after the people of the frames before, which
     are good. Where the overlay cannot be written, its :class:`DataError` comes after the people of all frames. Raises
-    :class:`ConfigError` for an overlay that would replace its source or has no name of a video. Ctrl-C while a camera
-    is read ends the iterator without an exception.
+    :class:`ConfigError` for an overlay that would replace its source or has no name of a video, and for a
+    ``motion_filter`` whose cutoff is half the frame rate or more. Ctrl-C while a camera is read ends the iterator
+    without an exception.
     """
     if overlay is not None and realpath(overlay) == realpath(source):
         raise ConfigError(f"overlay {overlay}: would replace the video that is read; name another file")
     failed: DataError | None = None
+    options = options or VideoOptions()
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
-        follower = _Follower(estimator, options or VideoOptions(), camera, float(reader.rate))
+        # Before hours of work whose motion could not be smoothed.
+        check_motion_filter(options.motion_filter, float(reader.rate), f"{source}")
+        follower = _Follower(estimator, options, camera, float(reader.rate))
         writer = None if overlay is None else stack.enter_context(VideoWriter(Path(overlay), reader.rate))
         try:
             for frame in reader.frames():
@@ -159,18 +167,19 @@ def smooth_motion(
 ) -> list[Prediction]:
     """One person's motion, evenly spaced as :func:`headstart.animation.evenly` gives it, with smooth 3D joints.
 
-    They are smoothed forwards and backwards, so without lag. If every frame has camera positions, the person's path is
-    smoothed in the same way; otherwise ``camera_xyz_mm`` becomes None. Keypoints are not changed.
+    ``options.motion_filter`` smooths them, forwards and backwards, so without lag. If every frame has camera positions,
+    it smooths the person's path too; otherwise ``camera_xyz_mm`` becomes None. Keypoints are not changed. Raises
+    :class:`ConfigError` for a cutoff of half the frame rate or more.
     """
     if not people:
         return []
     options, names = options or VideoOptions(), list(people[0].xyz_mm)
     metres = np.array([[one.xyz_mm[name] for name in names] for one in people]) / 1000
-    joints = both_ways(metres, frames_per_second, options.xyz) * 1000
+    joints = filtered(metres, frames_per_second, options.motion_filter, options.xyz) * 1000
     places = [place for one in people if (place := _pelvis_before_camera(one)) is not None]
     if len(places) < len(people):
         return [replace(one, xyz_mm=by_name(names, pose), camera_xyz_mm=None) for one, pose in zip(people, joints)]
-    path = both_ways(np.array(places) / 1000, frames_per_second, options.path)[:, None] * 1000
+    path = filtered(np.array(places) / 1000, frames_per_second, options.motion_filter, options.path)[:, None] * 1000
     return [
         replace(one, xyz_mm=by_name(names, pose), camera_xyz_mm=by_name(names, moved))
         for one, pose, moved in zip(people, joints, joints + path)

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.cli.animating import Animations
-from headstart.video import TrackedPerson
+from headstart.cli.animating import Animations, motion_filter_of
+from headstart.errors import ConfigError
+from headstart.skeleton import BODY_18
+from headstart.smoothing import MotionFilter
+from headstart.video import TrackedPerson, VideoOptions
 from oracle import person
-from test_animation import frame, read_bvh, read_trc
+from test_animation import Y_UP, frame, read_bvh, read_trc
 
 
 def write(
@@ -33,6 +36,47 @@ def write(
     _, times, frames_per_second = read_trc(trc)
     assert len(times) == len(found)
     return len(found), seconds, frames_per_second
+
+
+def test_a_walk_with_a_gap_through_a_butterworth_filter_is_even(tmp_path: Path) -> None:
+    """2 m/s, unseen for 0.5 s: the gap is filled in before the filter, which then has nothing to do."""
+    animations = Animations(bvh=False, trc=True, options=VideoOptions(motion_filter=6.0))
+    numbers = [*range(5), *range(17, 20)]
+    for number in numbers:
+        one = frame(person(10.0), camera=person(10.0) + np.array([2000 * number / 25, 0.0, 4000.0]))
+        animations.add(TrackedPerson(one, number, number / 25, 1, one.keypoints, one.xyz_mm, video_rate=25.0))
+    markers, _, rate = read_trc(next(iter(animations.write(tmp_path / "clip"))))
+    assert rate == 25
+    np.testing.assert_allclose(markers["pelvis"][:, 0] - markers["pelvis"][0, 0], 80 * np.arange(20), atol=0.1)
+
+
+@pytest.mark.parametrize("motion_filter", ["none", 6.0])
+def test_two_frames_are_enough(motion_filter: MotionFilter, tmp_path: Path) -> None:
+    """Scipy's own padding would need ten. Two frames are a movement of constant speed, which stays."""
+    animations = Animations(bvh=True, trc=True, options=VideoOptions(motion_filter=motion_filter))
+    poses = [person(0.0), person(30.0)]
+    for number, pose in enumerate(poses):
+        one = frame(pose)
+        animations.add(TrackedPerson(one, number, number / 25, 1, one.keypoints, one.xyz_mm, video_rate=25.0))
+    _, trc = animations.write(tmp_path / "clip")
+    markers, _, _ = read_trc(trc)
+    for joint, name in enumerate(BODY_18.names):
+        np.testing.assert_allclose(markers[name], [pose[joint] * Y_UP for pose in poses], atol=0.1)
+
+
+def test_a_frame_rate_that_the_header_did_not_say_is_found_out(tmp_path: Path) -> None:
+    animations = Animations(bvh=False, trc=True, options=VideoOptions(motion_filter=14.0))
+    one = frame(person(10.0))
+    for number in range(50):
+        animations.add(TrackedPerson(one, number, number / 25, 1, one.keypoints, one.xyz_mm, video_rate=30.0))
+    with pytest.raises(ConfigError, match=r"cutoff below 12\.5 Hz"):
+        animations.write(tmp_path / "clip")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_filter_by_its_name() -> None:
+    assert [motion_filter_of(text, True) for text in ("one-euro", "none", "6", "4.5")] == ["one-euro", "none", 6.0, 4.5]
+    assert motion_filter_of("one-euro", False) == "one-euro"
 
 
 def in_ms(numbers: Sequence[int], rate: float) -> list[float]:

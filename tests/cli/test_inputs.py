@@ -55,13 +55,19 @@ class TestFolders:
         outcome = Outcome()
         assert files_of(["in[1]"], outcome) == []
         assert outcome.failed == 1
-        said = (
-            "headstart: in[1]: expected pictures, found none. Its folders hold some: give them as 'in[[]1]/**/*.PNG'\n"
+        assert capsys.readouterr().err == (
+            "headstart: in[1]: expected pictures or videos, found none."
+            " Its folders hold some: give them as 'in[[]1]/**/*.PNG'\n"
         )
-        assert capsys.readouterr().err == said
         assert files_of(["in[[]1]/**/*.PNG"], outcome) == ["in[1]/day 2/deep/a.PNG"]
+
+    def test_videos_further_down_are_hinted_at(self, here: Path, capsys: pytest.CaptureFixture[str]):
+        touched("in/ann/notes.txt", "in/bob/jump.MOV")
+        assert files_of(["in"], Outcome()) == []
+        assert capsys.readouterr().err.endswith("Its folders hold some: give them as 'in/**/*.MOV'\n")
+        assert files_of(["in/**/*.MOV"], Outcome()) == ["in/bob/jump.MOV"]
 
     def test_nothing_is_hinted_at_where_there_is_nothing(self, here: Path, capsys: pytest.CaptureFixture[str]):
         touched("in/deep/notes.txt")
         assert files_of(["in"], Outcome()) == []
-        assert capsys.readouterr().err == "headstart: in: expected pictures, found none\n"
+        assert capsys.readouterr().err == "headstart: in: expected pictures or videos, found none\n"

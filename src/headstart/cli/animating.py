@@ -10,11 +10,33 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from headstart.errors import ConfigError
+
 if TYPE_CHECKING:
+    from headstart.smoothing import MotionFilter
     from headstart.video import TrackedPerson, VideoOptions
 
 # Two times in whole ms are at most one off.
 _ROUNDING_S = 0.0015
+
+
+def motion_filter_of(text: str, animated: bool) -> MotionFilter:
+    """The filter of ``--smooth``; raises :class:`ConfigError` for an unknown one, and unless motion is ``animated``."""
+    from headstart.smoothing import check_motion_filter
+
+    if text == "one-euro":
+        return "one-euro"
+    if not animated:
+        raise ConfigError("--smooth: is for --bvh and --trc, and none is asked for")
+    if text == "none":
+        return "none"
+    try:
+        cutoff_hz = float(text)
+    except ValueError:
+        expected = "expected one-euro, none or a cutoff in Hz, for example 6"
+        raise ConfigError(f"--smooth: {expected}, got {text!r}") from None
+    check_motion_filter(cutoff_hz, name="--smooth")
+    return cutoff_hz
 
 
 @dataclass
@@ -34,7 +56,10 @@ class Animations:
             self.tracks.setdefault(person.track, []).append(person)
 
     def write(self, stem: Path) -> dict[Path, float]:
-        """Write STEM_personN.bvh and .trc for each person with at least two frames; path -> its first time, s."""
+        """Write STEM_personN.bvh and .trc for each person with at least two frames; path -> its first time, s.
+
+        Raises :class:`ConfigError` for a filter whose cutoff is half the frame rate or more.
+        """
         from headstart.animation import evenly, write_bvh, write_trc
         from headstart.video import smooth_motion
 

@@ -36,15 +36,15 @@ def data(
         json_output: print JSON.
     """
     from headstart import datasets
-    from headstart.skeleton import CANONICAL
 
     found = _summaries(name, root, split, check)
-    unnamed = [joint for joint in datasets.skeleton(name).names if joint not in CANONICAL.names]
+    unused = {one: datasets.unused_joints(name, root, one) for one in found}
     if json_output:
-        plain = {one: {**asdict(summary), "joints_not_canonical": unnamed} for one, summary in found.items()}
+        plain = {one: {**asdict(summary), "joints_not_canonical": unused[one]} for one, summary in found.items()}
         print(json.dumps(plain))
     else:
-        _print_summaries(name, found, unnamed, check)
+        _print_summaries(name, found, check)
+        _print_unused(name, list(dict.fromkeys(joint for joints in unused.values() for joint in joints)))
     wrong = [f"{name} {one}: {'; '.join(problems)}" for one, problems in _problems(found).items()]
     broken = [line for summary in found.values() for line in summary.unreadable]
     if broken:
@@ -86,7 +86,7 @@ def _problems(found: dict[str, Summary]) -> dict[str, list[str]]:
     return {split: one.problems for split, one in checks.items() if one is not None and one.problems}
 
 
-def _print_summaries(name: str, found: dict[str, Summary], unnamed: list[str], checked: bool) -> None:
+def _print_summaries(name: str, found: dict[str, Summary], checked: bool) -> None:
     for split, summary in found.items():
         joints = summary.joints_visible + summary.joints_occluded
         print(
@@ -101,8 +101,17 @@ def _print_summaries(name: str, found: dict[str, Summary], unnamed: list[str], c
             print(f"{name} {split}, 3D of {summary.checks_3d.people:,} people: {_measurements(summary.checks_3d)}")
         if checked:
             print(f"{name} {split}: {summary.people - len(summary.unreadable):,} images readable")
-    if unnamed:
-        print(f"{name}: not used, as no canonical joint has the name: {', '.join(unnamed)}")
+
+
+def _print_unused(name: str, joints: list[str]) -> None:
+    """Joints of the labels that are not kept, by the reason; a canonical one (COCO's ``neck``) has another."""
+    from headstart.skeleton import CANONICAL
+
+    strange = [joint for joint in joints if joint not in CANONICAL.names]
+    others = [joint for joint in joints if joint in CANONICAL.names]
+    for reason, those in (("no canonical joint has the name", strange), (f"{name} has no such joint", others)):
+        if those:
+            print(f"{name}: not used, as {reason}: {', '.join(those)}")
 
 
 def _counts(labels: dict[str, int]) -> str:

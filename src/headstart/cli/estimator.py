@@ -20,17 +20,41 @@ def build_estimator(
     flip_test: bool,
     scales: Sequence[float] = (1.0,),
     height_mm: float,
+    threads: int | None = None,
     boxes: str = "give --boxes",
 ) -> PoseEstimator:
-    """The estimator of ``model`` with the detector that ``detector`` names; see :func:`find_people`."""
+    """The estimator of ``model`` with the detector that ``detector`` names; see :func:`find_people`.
+
+    ``threads``: of the CPU, for network and detector, in the whole process.
+    """
     from headstart.predict import PoseEstimator
 
     estimator = PoseEstimator.from_pretrained(
-        model, device=device, batch_size=batch_size, flip_test=flip_test, scales=scales, height_mm=height_mm
+        model,
+        device=device,
+        batch_size=batch_size,
+        flip_test=flip_test,
+        scales=scales,
+        height_mm=height_mm,
+        threads=threads,
     )
+    if threads is not None:
+        _limit(threads)
     _say_what_is_unknown(estimator.network)
     estimator.detector = find_people(detector, estimator.network, device, boxes, batch_size)
     return estimator
+
+
+def _limit(threads: int) -> None:
+    """Let OpenCV and PyTorch take no more threads of the CPU; for an .onnx file PyTorch may be missing."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(threads)
 
 
 def _say_what_is_unknown(network: PoseNetwork) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headstart.cli.animating import Animations
 from headstart.cli.outcome import Outcome, counted, described_scores
-from headstart.errors import HeadstartError
+from headstart.errors import ConfigError, HeadstartError
 
 if TYPE_CHECKING:
     from headstart.geometry import Camera
@@ -25,11 +25,22 @@ def predict_one_video(
     outcome: Outcome,
 ) -> None:
     """Predict one video frame by frame; people from before an error are kept."""
+    with outcome.of_input(name) as own:
+        _predict(estimator, name, camera, options, own)
+
+
+def _predict(
+    estimator: Estimator,
+    name: str,
+    camera: Camera | FieldOfView | None,
+    options: VideoOptions,
+    outcome: Outcome,
+) -> None:
     from headstart.video import predict_video
     from headstart.video_files import is_camera
 
     unused, folder = outcome.unused_name(name), outcome.outputs.folder
-    overlay = None if folder is None else folder / f"{unused}.mp4"
+    overlay = None if folder is None or not outcome.outputs.overlay else folder / f"{unused}.mp4"
     animations = Animations(outcome.outputs.bvh, outcome.outputs.trc, options)
     frames = 0
     scores: dict[int, list[float]] = {}  # of each track, frame by frame
@@ -50,11 +61,11 @@ def predict_one_video(
             raise
         outcome.videos += 1
     if folder is not None and frames:
-        _write_animations(animations, name, folder / unused)
+        _write_animations(animations, name, folder / unused, outcome)
     if frames:
         found = described_scores([median(track) for track in scores.values()])
         line = f"{name}: {counted(frames, 'frame', 'frames')}, {found}"
-        print(line if overlay is None else f"{line} -> {overlay}")
+        print(line if overlay is None else f"{line} -> {outcome.shown(overlay)}")
 
 
 def _with_progress(name: str, video: Iterator[list[TrackedPerson]]) -> Iterator[list[TrackedPerson]]:
@@ -72,9 +83,13 @@ def _with_progress(name: str, video: Iterator[list[TrackedPerson]]) -> Iterator[
             progress.update(min(frames, total))
 
 
-def _write_animations(animations: Animations, name: str, stem: Path) -> None:
-    written = animations.write(stem)
+def _write_animations(animations: Animations, name: str, stem: Path, outcome: Outcome) -> None:
+    try:
+        written = animations.write(stem)
+    except ConfigError as error:  # the header had another frame rate, at which the cutoff of --smooth was possible
+        outcome.fail(ConfigError(f"{name}: {error}"))
+        return
     for path, start_s in written.items():
-        print(f"{name}: -> {path}" + (f", from {start_s:.2f} s on" if start_s else ""))
+        print(f"{name}: -> {outcome.shown(path)}" + (f", from {start_s:.2f} s on" if start_s else ""))
     if (animations.bvh or animations.trc) and not written:
         print(f"{name}: no motion to write: nobody is in two frames")

@@ -13,7 +13,7 @@ from pathlib import Path
 from headstart.cli.outcome import Outcome
 from headstart.errors import DataError
 
-# Most files that are looked at below a folder without pictures of its own, which may be a whole disk.
+# Most files that are looked at below a folder without any of its own, which may be a whole disk.
 _ENOUGH = 10_000
 
 
@@ -46,7 +46,9 @@ def _meant(one: str) -> list[str]:
     else:
         found = [one]
     if not found:
-        raise DataError(one or "''", "pictures", found="none", fix=_deeper(path) if one and path.is_dir() else None)
+        raise DataError(
+            one or "''", "pictures or videos", found="none", fix=_deeper(path) if one and path.is_dir() else None
+        )
     return found
 
 
@@ -84,10 +86,12 @@ def _listed(names: Sequence[str], most: int = 3) -> str:
 
 
 def _deeper(folder: Path) -> str | None:
-    """A hint how to name the pictures in folders of this folder, if there are any."""
+    """A hint how to name the pictures or videos in folders of this folder, if there are any."""
     from headstart.photos import PHOTO_SUFFIXES
+    from headstart.video_files import VIDEO_SUFFIXES
 
-    found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in PHOTO_SUFFIXES)
+    known = PHOTO_SUFFIXES | VIDEO_SUFFIXES
+    found = (path for path in islice(_below(folder), _ENOUGH) if path.suffix.lower() in known)
     first = next(found, None)
     if first is None:
         return None

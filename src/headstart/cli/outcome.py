@@ -14,6 +14,7 @@ from headstart.cli.outputs import Outputs
 from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
+    from headstart.cli.per_input import PerInput
     from headstart.pose_files import JsonPeople
     from headstart.records import Prediction
     from headstart.video import TrackedPerson
@@ -24,6 +25,10 @@ class Outcome:
     """Counts, people, and names of outputs in use."""
 
     outputs: Outputs = field(default_factory=Outputs)
+    per_input: PerInput | None = None
+    """With --per-input: the folders, in which ``outputs`` are names; this outcome itself then writes nothing."""
+    place: Path | None = None
+    """Of one input with --per-input: the name that the folder of its outputs will have."""
     count: int = 0
     pictures: int = 0
     videos: int = 0
@@ -38,14 +43,45 @@ class Outcome:
         """Keep the JSON open for :meth:`add`; at the end write table and arrays, and print where everything is."""
         from headstart.pose_files import JsonPeople, is_standard_output
 
+        if self.per_input is not None:
+            yield
+            return
         json = self.outputs.json
         self._json = JsonPeople(json) if json else None
         # JSON has standard output for itself.
         with redirect_stdout(sys.stderr) if is_standard_output(json) else nullcontext():
             with self._json or nullcontext():
                 yield
-            self._write_tables()
-            self._say_where()
+            if self.kept:
+                self._write_tables()
+                self._say_where()
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is something to write: with --per-input not for an input that could not be read at all."""
+        return self.place is None or self.count > 0 or not self.failed
+
+    @contextmanager
+    def of_input(self, name: str) -> Iterator[Outcome]:
+        """Where the results of one input go: here, or with --per-input to an outcome and a folder of its own.
+
+        The folder appears when the block ends without an exception; what an error has left of the input is marked as
+        not finished there.
+        """
+        if self.per_input is None:
+            yield self
+            return
+        with self.per_input.making(name) as folder:
+            own = Outcome(self.outputs.inside(folder), place=self.per_input.folder_of(name))
+            with own.writing():
+                yield own
+            if own.kept:
+                self.per_input.publish(name, finished=not own.failed)
+        self.failed += own.failed
+
+    def shown(self, path: Path) -> Path:
+        """An output's name for a message: with --per-input that which it will have."""
+        return path if self.place is None else self.place / path.name
 
     def add(self, person: Prediction | TrackedPerson) -> None:
         """Count a person, write them to the JSON, and keep them for table and arrays if those are wanted."""
@@ -60,7 +96,10 @@ class Outcome:
     def fail(self, error: HeadstartError) -> None:
         """Count and print the error of one input; the others go on."""
         self.failed += 1
-        print(f"headstart: {error}", file=sys.stderr)
+        said = str(error)
+        if self.place is not None and self.outputs.folder is not None:
+            said = said.replace(str(self.outputs.folder), str(self.place))
+        print(f"headstart: {said}", file=sys.stderr)
 
     def spare(self, files: Sequence[str]) -> None:
         """Keep the names of ``files`` that lie in the output folder from results, which would replace them."""
@@ -91,7 +130,7 @@ class Outcome:
         inputs += [counted(self.videos, "video", "videos")] if self.videos else []
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
         for path in filter(None, (self.outputs.json, self.outputs.csv, self.outputs.npz)):
-            to = "standard output" if is_standard_output(path) else path
+            to = "standard output" if is_standard_output(path) else self.shown(path)
             print(f"{', '.join(inputs)}, {found} -> {to}")
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from headstart.errors import ConfigError
 
+#: With --per-input: the record of an input and of the options, in its folder.
+RECORD = "run.json"
+
 _DEFAULT_FOLDER = Path("predictions")
 
 
@@ -25,6 +28,8 @@ class Outputs:
     """--out: folder of pictures, videos and animations."""
     bvh: bool = False
     trc: bool = False
+    overlay: bool = True
+    """Whether the folder gets the pictures and videos with skeletons drawn on them."""
 
     @property
     def animated(self) -> bool:
@@ -37,12 +42,35 @@ class Outputs:
         return self.csv is not None or self.npz is not None
 
     def completed(self) -> Outputs:
-        """With ./predictions for JSON and pictures if no output is named, and for animations if no folder is."""
+        """With ./predictions for JSON and pictures if no output is named, and for animations if no folder is.
+
+        Raises :class:`ConfigError` for a folder that nothing would be written to.
+        """
+        if self.folder is not None and not (self.overlay or self.animated):
+            raise ConfigError("--out: with --no-overlay only --bvh and --trc are written there; ask for one of them")
         if not any((self.json, self.csv, self.npz, self.folder)):
             return replace(self, json=_DEFAULT_FOLDER / "people.json", folder=_DEFAULT_FOLDER)
         if self.animated and self.folder is None:
             return replace(self, folder=_DEFAULT_FOLDER)
         return self
+
+    def for_each_input(self) -> Outputs:
+        """With --per-input: JSON, table and arrays are names of files in each input's folder; JSON if none is named.
+
+        Raises :class:`ConfigError` for anything but the name of a file.
+        """
+        named = {"--json": self.json, "--csv": self.csv, "--npz": self.npz}
+        for option, path in named.items():
+            if path is not None and (len(path.parts) != 1 or path.name in ("", "-", RECORD)):
+                expected = f"the name of a file in each input's folder, for example people.{option[2:]}"
+                raise ConfigError(f"{option} {path}: with --per-input expected {expected}")
+        json = None if any(named.values()) else Path("people.json")
+        return replace(self, json=self.json or json, folder=self.folder or _DEFAULT_FOLDER)
+
+    def inside(self, folder: Path) -> Outputs:
+        """The outputs of :meth:`for_each_input` in one input's ``folder``."""
+        json, csv, npz = (path and folder / path for path in (self.json, self.csv, self.npz))
+        return replace(self, json=json, csv=csv, npz=npz, folder=folder)
 
 
 def check_outputs(outputs: Outputs, files: Sequence[str]) -> None:

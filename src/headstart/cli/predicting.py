@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.animating import motion_filter_of
+from headstart.cli.cameras import camera_of
 from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
 from headstart.cli.outputs import Outputs, check_outputs
+from headstart.cli.per_input import PerInput, interrupted_by_sigterm
 from headstart.cli.placeholders import (
     Detector,
     Millimetres,
@@ -44,7 +47,9 @@ def predict(
     model: OptionalModel = None,
     boxes: OptionalFile = None,
     detector: Detector = "auto",
-    camera: Annotated[str | None, tyro.conf.arg(metavar="F,CX,CY", help_behavior_hint="")] = None,
+    camera: Annotated[
+        str | None, tyro.conf.arg(metavar="F,CX,CY or FX,FY,CX,CY[,K1,K2,P1,P2,K3]", help_behavior_hint="")
+    ] = None,
     field_of_view: Annotated[float | None, tyro.conf.arg(metavar="DEGREES", help_behavior_hint="")] = None,
     height_mm: Millimetres = 1700.0,
     json_output: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help_behavior_hint="")] = None,
@@ -52,11 +57,16 @@ def predict(
     npz: OptionalFile = None,
     bvh: bool = False,
     trc: bool = False,
+    smooth: Annotated[str, tyro.conf.arg(metavar="{one-euro,none,HZ}")] = "one-euro",
     out: OptionalFolder = None,
+    overlay: bool = True,
+    per_input: bool = False,
+    skip_finished: bool = False,
     flip_test: bool = True,
     scales: Scales = (1.0,),
     batch_size: int = 32,
     device: OptionalDevice = None,
+    threads: OptionalCount = None,
     detect_every: OptionalCount = None,
 ) -> None:
     """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
@@ -74,7 +84,8 @@ def predict(
         detector: finds people: hub id or folder of a transformers detector; search: the model itself, slow and
             rough; none: the whole picture is one person, around whom the model crops itself; auto: the default detector
             if its weights are on this machine, else none.
-        camera: focal length and principal point in px, as F,CX,CY: adds positions relative to the camera.
+        camera: focal length (or two, across and down) and principal point in px, and the distortion of the lens as
+            OpenCV has it: adds positions relative to the camera.
         field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
         height_mm: stature that gives the scale; one picture does not say how large a person is.
         json_output: write the people here (.json; - for standard output); of videos entry by entry, in bounded memory.
@@ -84,34 +95,60 @@ def predict(
             (cm). With --camera or --field-of-view people move through space, the camera at the origin (their distance
             is only as accurate as the camera and --height-mm); without, the pelvis stays at the origin.
         trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
+        smooth: filter for --bvh and --trc: one-euro, the steadiest at rest, which flattens fast movements, most of all
+            at low frame rates; none; or the cutoff in Hz of a zero-lag Butterworth filter, often 6 in biomechanics.
         out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
+        overlay: write those pictures and videos; --bvh and --trc need none, and are quicker without.
+        per_input: put the results of each input into a folder of its own below --out, which has the input's path and
+            appears when it is complete; --json, --csv and --npz are then names of files in it.
+        skip_finished: with --per-input: leave out inputs whose folder says that they are finished, with these options.
         flip_test: average with the mirrored picture: twice the time, somewhat more accurate.
         scales: look at each person at these scales and average; 0.9 1 1.15 takes three times the time and is somewhat
             more accurate.
         batch_size: people at once.
         device: cpu, cuda, cuda:1, ...; if not given the GPU if there is one, for .onnx files the CPU.
+        threads: CPU threads of network and detector; all if not given.
         detect_every: videos: frames from one detection to the next; in between boxes follow the joints. 1 if not
             given, 25 with --detector search.
     """
     if not inputs:
         raise ConfigError("predict: expected pictures, folders, globs or videos")
-    outputs = Outputs(json_output, csv, npz, out, bvh, trc).completed()
-    lens = _camera(camera, field_of_view)
-    outcome = Outcome(outputs)
+    if skip_finished and not per_input:
+        raise ConfigError("--skip-finished: give --per-input too, whose folders say what is finished")
+    outputs = Outputs(json_output, csv, npz, out, bvh, trc, overlay)
+    outputs = outputs.for_each_input() if per_input else outputs.completed()
+    motion_filter = motion_filter_of(smooth, outputs.animated)
+    lens = camera_of(camera, field_of_view)
+    results_depend_on = {
+        "model": model or "shipped",
+        "boxes": boxes,
+        "detector": detector,
+        "camera": camera,
+        "field_of_view": field_of_view,
+        "height_mm": height_mm,
+        "flip_test": flip_test,
+        "scales": scales,
+        "detect_every": detect_every,
+        "smooth": smooth,
+    }
+    folders = PerInput.of(outputs, results_depend_on) if per_input else None
+    outcome = Outcome(outputs, folders)
     files = files_of(inputs, outcome)
-    check_outputs(outputs, [*files, *(str(one) for one in (boxes, model) if one)])
-    outcome.spare(files)
+    _check_places(outcome, files, [str(one) for one in (boxes, model) if one])
     pictures, videos = _apart(files)
     if outputs.animated and not videos:
         raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
     given = _given_boxes(boxes, pictures)
     if given is not None:
-        _refuse_videos(videos, outcome)
-        videos = []
+        videos = _refuse_videos(videos, outcome)
+    if skip_finished and folders is not None:
+        pictures, videos = _apart(folders.unfinished([*pictures, *videos]))
+        if not pictures and not videos:
+            sys.exit(2 if outcome.failed else 0)
     from headstart.memory import keep_freed_memory
     from headstart.video import VideoOptions
 
-    options = VideoOptions(detect_every=_detect_every(detect_every, detector))
+    options = VideoOptions(detect_every=_detect_every(detect_every, detector), motion_filter=motion_filter)
     estimator = build_estimator(
         model,
         detector if given is None else "none",
@@ -120,15 +157,25 @@ def predict(
         flip_test=flip_test,
         scales=scales,
         height_mm=height_mm,
+        threads=threads,
     )
     _require_animated(estimator.network, outputs)
     keep_freed_memory()
-    with outcome.writing():
+    with interrupted_by_sigterm(), outcome.writing():
         _predict_pictures(estimator, pictures, given, lens, outcome)
         for name in videos:
             predict_one_video(estimator, name, lens, options, outcome)
     if outcome.failed:
         sys.exit(2)
+
+
+def _check_places(outcome: Outcome, files: Sequence[str], others: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` if an output cannot be written, or would replace one of the files read."""
+    outputs, folders = outcome.outputs, outcome.per_input
+    check_outputs(outputs if folders is None else outputs.inside(folders.root), [*files, *others])
+    if folders is not None:
+        folders.check(files)
+    outcome.spare(files)
 
 
 def _require_animated(network: PoseNetwork, outputs: Outputs) -> None:
@@ -153,10 +200,14 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | Non
     return match_boxes(read_boxes(path), pictures)
 
 
-def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> None:
-    """Count videos as failures: a file of boxes has no frames, and to ignore it without a word would be wrong."""
+def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> list[str]:
+    """Count videos as failures: a file of boxes has no frames, and to ignore it without a word would be wrong.
+
+    None of them is left.
+    """
     for name in videos:
         outcome.fail(DataError(name, "a picture, with --boxes", found="a video", fix="Call it again without --boxes"))
+    return []
 
 
 def _detect_every(given: int | None, detector: str) -> int:
@@ -164,24 +215,6 @@ def _detect_every(given: int | None, detector: str) -> int:
     if given is not None:
         return given
     return 25 if detector == "search" else 1
-
-
-def _camera(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:
-    from headstart.geometry import Camera
-    from headstart.given import check_camera
-    from headstart.records import FieldOfView
-
-    if text is None:
-        return None if field_of_view is None else FieldOfView(field_of_view)
-    if field_of_view is not None:
-        raise ConfigError("expected --camera or --field-of-view, not both")
-    try:
-        focal_length, cx, cy = (float(value) for value in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--camera: expected F,CX,CY in px, for example 1100,639.5,359.5, got {text!r}") from None
-    lens = Camera(focal_length, focal_length, cx, cy)
-    check_camera(lens)
-    return lens
 
 
 def _predict_pictures(
@@ -220,7 +253,8 @@ def _predict_batch(
         if position in refused:
             outcome.fail(refused[position])
         else:
-            _report(name, image, people, outcome)
+            with outcome.of_input(name) as own:
+                _report(name, image, people, own)
 
 
 def _load(names: Sequence[str], boxes: GivenBoxes | None, outcome: Outcome) -> Iterator[tuple[str, RGB]]:
@@ -251,10 +285,10 @@ def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome) -
         outcome.add(person)
     outcome.pictures += 1
     line = f"{name}: {described(people)}"
-    if (folder := outcome.outputs.folder) is not None:
+    if outcome.outputs.overlay and (folder := outcome.outputs.folder) is not None:
         path = folder / f"{outcome.unused_name(name)}.png"
         _draw(image, people, path)
-        line += f" -> {path}"
+        line += f" -> {outcome.shown(path)}"
     print(line)
 
 

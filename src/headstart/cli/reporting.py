@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from headstart.cli.placeholders import OptionalFolder
+from headstart.cli.placeholders import OptionalFile, OptionalFolder
 from headstart.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def report(
     folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="STUDY")],
     out: OptionalFolder = None,
     unfinished: bool = False,
+    csv: OptionalFile = None,
 ) -> None:
     """Write report.md and report.html of a study from its results, and print the answer and the main tables.
 
@@ -26,8 +27,9 @@ def report(
         folder: the study's folder with study.json and results/, or its name below studies/ in the working folder.
         out: where to write; the study's folder if not given.
         unfinished: report the finished cells, although others are still to be run.
+        csv: also write every score as a table with one row a cell and test, for statistics of your own.
     """
-    from headstart.report import summary, write_report
+    from headstart.report import summary, write_report, write_rows
 
     named = Path("studies") / folder
     folder = named if not folder.exists() and named.exists() else folder
@@ -37,7 +39,10 @@ def report(
         raise ConfigError(
             f"{folder}: expected study.json and results/, found no study.json; run headstart study run first"
         )
-    written = write_report(folder, out, unfinished=unfinished)
+    written = [*write_report(folder, out, unfinished=unfinished)]
+    if csv is not None:
+        write_rows(folder, csv)
+        written.append(csv)
     for section in summary(folder):
         _print(section)
     for path in written:

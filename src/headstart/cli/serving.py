@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from headstart.cli.placeholders import Detector, Millimetres, OptionalDevice, OptionalModel, Scales
+from headstart.cli.placeholders import Detector, Millimetres, OptionalCount, OptionalDevice, OptionalModel, Scales
 
 
 def serve(
@@ -18,6 +18,7 @@ def serve(
     flip_test: bool = True,
     scales: Scales = (1.0,),
     device: OptionalDevice = None,
+    threads: OptionalCount = None,
     upload_mb: int = 25,
     megapixels: int = 50,
     waiting: int = 32,
@@ -40,6 +41,7 @@ def serve(
         scales: look at each person at these scales and average; 0.9 1 1.15 takes three times the time and is somewhat
             more accurate.
         device: cpu, cuda, cuda:1, ...; by default the GPU if there is one, for .onnx files the CPU.
+        threads: CPU threads of network and detector; all if not given.
         upload_mb: largest photo in MB.
         megapixels: largest photo in millions of pixels; larger ones are refused before they are decoded.
         waiting: photos that may wait in the queue; one is estimated at a time.
@@ -56,6 +58,13 @@ def serve(
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
     draw = "draw a box on the page"
     estimator = build_estimator(
-        model, detector, device, flip_test=flip_test, scales=scales, height_mm=height_mm, boxes=draw
+        model,
+        detector,
+        device,
+        flip_test=flip_test,
+        scales=scales,
+        height_mm=height_mm,
+        threads=threads,
+        boxes=draw,
     )
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))

@@ -28,7 +28,7 @@ from typing import Literal
 from headstart.datasets.importing import imported
 from headstart.errors import ConfigError
 from headstart.records import Annotation
-from headstart.skeleton import Skeleton
+from headstart.skeleton import CANONICAL, Skeleton
 
 #: Data set name -> module of this package, or any module where the value has a dot.
 DATASETS: dict[str, str] = {
@@ -72,6 +72,17 @@ def skeleton(name: str) -> Skeleton:
 def splits(name: str) -> tuple[str, ...]:
     """Names of the data set's splits."""
     return tuple(adapter(name).SPLITS)
+
+
+def unused_joints(name: str, root: Path, split: str) -> tuple[str, ...]:
+    """Joints that the labels have but the index does not keep, in their order.
+
+    They are those of the skeleton without a canonical name and, where files name joints themselves (``coco``), those
+    that the adapter does not read.
+    """
+    own = tuple(joint for joint in skeleton(name).names if joint not in CANONICAL.names)
+    named = getattr(adapter(name), "unused_joints", None) if name in DATASETS else None
+    return own + named(root, split) if named else own
 
 
 def validation(name: str, kind: Literal["VALIDATION_2D", "VALIDATION_3D"]) -> tuple[str, str] | None:

@@ -13,11 +13,16 @@ pictures in ``train2017/`` and ``val2017/``.
 * Splits: ``train2017`` and ``val2017``. Crowds (``iscrowd``) and people without a labelled joint are left out.
 * Own data: ``iscrowd`` and ``bbox`` may be missing, ``num_keypoints`` is not read (joints are counted by their v), and
   a record without ``keypoints`` is left out.
+* Categories: of several, only people are read: the category called ``person``, or the only one that lists
+  ``keypoints``. Where it lists them, joints are taken by these names, in whatever order and among whatever others;
+  where it does not, or there are no categories, they are COCO's 17 in its order.
 * Head top, neck, pelvis and thorax are not labelled; pelvis and thorax follow from hips and shoulders in ``skeleton``.
 * Key: picture and annotation id, ``000000493652.jpg#441444``.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +31,61 @@ from numpy.typing import NDArray
 
 from headstart.datasets.files import load_json
 from headstart.datasets.labels import field, joints_box, masked, numbers
-from headstart.errors import DataError
+from headstart.errors import DataError, shortened
 from headstart.records import Annotation
 from headstart.skeleton import COCO_17
 
 SKELETON = COCO_17
 SPLITS = ("train2017", "val2017")
+_NAMES = (
+    "Name joints as COCO does, left_shoulder for example (docs/data-sets.md has all 17); in records, v = 0 says that a"
+    " joint is not labelled"
+)
+
+
+@dataclass(frozen=True)
+class _People:
+    """Which records are people, and which joints they have."""
+
+    joints: tuple[str, ...] = COCO_17.names
+    """Names of the joints of a record, in its order."""
+    category: Any = None
+    """``category_id`` of people; None where every record is one."""
+    categories: tuple[Any, ...] = ()
+    """Every ``category_id`` that records may have."""
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Place of each joint of :data:`SKELETON` in a record."""
+        return [self.joints.index(joint) for joint in SKELETON.names]
 
 
 def annotations(root: Path, split: str) -> Iterator[Annotation]:
     """Every labelled person of ``split`` in the order of the file."""
     path = root / "annotations" / f"person_keypoints_{split}.json"
     content = load_json(path, "COCO's person keypoints")
-    names = _file_names(path, content)
+    names, people = _file_names(path, content), _people(path, content)
     for record in _records(path, content, "annotations"):
         annotation_id = field(path, "annotations", record, "id")
         if record.get("iscrowd") or not record.get("keypoints"):
             continue
+        if not _is_person(path, annotation_id, record, people):
+            continue
         image_id = field(path, annotation_id, record, "image_id")
         if image_id not in names:
             raise DataError(path, "an image_id listed in images", record=annotation_id, found=str(image_id))
-        person = _person(path, root / split / names[image_id], annotation_id, record)
+        person = _person(path, root / split / names[image_id], annotation_id, record, people)
         if person is not None:
             yield person
+
+
+def unused_joints(root: Path, split: str) -> tuple[str, ...]:
+    """Joints of people that the file of ``split`` names, but that are not read; () where there is no such file."""
+    path = root / "annotations" / f"person_keypoints_{split}.json"
+    if not path.is_file():  # packed
+        return ()
+    joints = _people(path, load_json(path, "COCO's person keypoints")).joints
+    return tuple(joint for joint in joints if joint not in SKELETON.names)
 
 
 def _records(path: Path, content: Any, name: str) -> list[Any]:
@@ -65,10 +102,61 @@ def _file_names(path: Path, content: Any) -> dict[int, str]:
     return {field(path, "images", image, "id"): str(field(path, "images", image, "file_name")) for image in images}
 
 
-def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any]) -> Annotation | None:
+def _people(path: Path, content: Any) -> _People:
+    """What ``categories`` says of people; every record is one, with COCO's joints in its order, where it says nothing.
+
+    Raises :class:`DataError` where it is not clear which category they are, and where a joint of COCO is not named.
+    """
+    listed = _records(path, content, "categories") if isinstance(content, dict) and content.get("categories") else []
+    if not all(isinstance(one, dict) for one in listed):
+        raise DataError(path, "a list of objects 'categories'", found=shortened(repr(listed)))
+    named = [one for one in listed if one.get("name") == "person"]
+    found = named or [one for one in listed if one.get("keypoints")] or listed
+    if not found:
+        return _People()
+    if len(found) > 1:
+        categories = ", ".join(f"{one.get('name')}" for one in found)
+        fix = "Call the category of people 'person', and everybody's category_id its id"
+        raise DataError(path, "one category called 'person'", record="categories", found=categories, fix=fix)
+    joints = _joints(path, found[0]) if found[0].get("keypoints") else SKELETON.names
+    if len(listed) == 1:
+        return _People(joints)
+    ids = [field(path, "categories", one, "id") for one in listed]
+    return _People(joints, field(path, "categories", found[0], "id"), tuple(ids))
+
+
+def _joints(path: Path, category: dict[str, Any]) -> tuple[str, ...]:
+    """The names that a category gives to its joints, COCO's each once among them."""
+    names = category["keypoints"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(path, "keypoints as a list of names", record="categories", found=shortened(repr(names)))
+    counts = {joint: names.count(joint) for joint in SKELETON.names}
+    if wrong := [f"{count or 'no'} {joint}" for joint, count in counts.items() if count != 1]:
+        expected = "each of COCO's 17 joints once among the keypoints of the category"
+        found = shortened(", ".join(wrong))
+        raise DataError(path, expected, record=f"categories, {category.get('name')}", found=found, fix=_NAMES)
+    return tuple(names)
+
+
+def _is_person(path: Path, annotation_id: int, record: dict[str, Any], people: _People) -> bool:
+    """Whether a record is of the category of people; :class:`DataError` for one that the file does not list."""
+    if people.category is None:
+        return True
+    category = field(path, annotation_id, record, "category_id")
+    if category not in people.categories:
+        raise DataError(path, "a category_id listed in categories", record=annotation_id, found=repr(category))
+    return bool(category == people.category)
+
+
+def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any], people: _People) -> Annotation | None:
     """One record of ``annotations``; None without a labelled joint."""
-    triples = numbers(path, annotation_id, "keypoints", record["keypoints"], (51,))
-    points, states = triples.reshape(17, 3)[:, :2], triples.reshape(17, 3)[:, 2]
+    given, joints = record["keypoints"], len(people.joints)
+    if isinstance(given, list) and len(given) != 3 * joints:
+        expected = f"x, y and v of {joints} joints ({3 * joints} numbers) in keypoints"
+        fix = "If people have other joints, name all of them, in their order, in the keypoints of their category"
+        raise DataError(path, expected, record=annotation_id, found=f"{len(given)} numbers", fix=fix)
+    triples = numbers(path, annotation_id, "keypoints", given, (3 * joints,)).reshape(joints, 3)[people.order]
+    points, states = triples[:, :2], triples[:, 2]
     if not np.isin(states, (0, 1, 2)).all():
         raise DataError(path, "visibility 0, 1 or 2", record=annotation_id, found=str(states.tolist()))
     if not states.any():

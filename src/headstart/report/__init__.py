@@ -13,6 +13,7 @@ from pathlib import Path
 from headstart.report.cells import Cell, Study, Variant, load_study
 from headstart.report.document import Section, Table, commit, flops, listed, plain
 from headstart.report.fairness import Mismatch, check_matched, is_unfinished, mismatches, mixed_commits
+from headstart.report.rows import write_rows
 
 __all__ = [
     "Cell",
@@ -26,6 +27,7 @@ __all__ = [
     "mismatches",
     "summary",
     "write_report",
+    "write_rows",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, isnan
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from headstart.report.cells import Cell, Study, Variant
 from headstart.report.document import Entry, arm_title, commit, flops, listed, mean_and_std, plain, points, signed
+from headstart.report.wording import BETTER, NO_DIFFERENCE, NO_SEEDS, NO_SPREAD, STATES, WORSE, p_words, sentence
 from headstart.results import Scores
 from headstart.statistics import (
     SIGNIFICANCE,
@@ -19,8 +21,6 @@ from headstart.statistics import (
     difference,
     holm,
     is_better,
-    p_words,
-    sentence,
     summarise,
 )
 
@@ -67,6 +67,15 @@ class Comparison:
         return self.p < SIGNIFICANCE
 
     @property
+    def state(self) -> str:
+        """One of :data:`~headstart.report.wording.STATES`."""
+        if isnan(self.p):
+            return NO_SPREAD if self.difference.constant else NO_SEEDS
+        if not self.significant:
+            return NO_DIFFERENCE
+        return BETTER if is_better(self.difference.mean, self.better) else WORSE
+
+    @property
     def words(self) -> str:
         """The statement in a plain sentence."""
         unit = "percentage points" if self.unit == "%" else self.unit
@@ -79,10 +88,12 @@ class Comparison:
         text = f"{signed(self.difference.mean)} {points(self.unit)}"
         if self.difference.n < 2:
             return Entry(text, "one seed: no test")
+        if self.difference.constant:
+            return Entry(text, "the same in every seed: no test" if isnan(self.p) else "no difference in any seed")
         detail = f"[{signed(low)},{NO_BREAK}{signed(high)}], p{NO_BREAK}{p_words(self.p).replace(' ', NO_BREAK)}"
         if not self.significant:
             return Entry(text, f"{detail}, not significant")
-        return Entry(text, detail, "better" if is_better(self.difference.mean, self.better) else "worse")
+        return Entry(text, detail, "better" if self.state == BETTER else "worse")
 
 
 def final(score: Scores) -> float | None:
@@ -146,18 +157,10 @@ def recorrected(comparisons: list[Comparison]) -> list[Comparison]:
 
 def counts(found: list[Comparison]) -> str:
     """``significantly better in 1 and not significantly different in 3 of 4 comparisons``."""
-    better = [one for one in found if one.significant and is_better(one.difference.mean, one.better)]
-    worse = [one for one in found if one.significant and not is_better(one.difference.mean, one.better)]
-    untested = sum(isnan(one.p) for one in found)
-    rest = len(found) - len(better) - len(worse) - untested
-    parts = [
-        f"significantly better in {len(better)}" if better else "",
-        f"significantly worse in {len(worse)}" if worse else "",
-        f"not significantly different in {rest}" if rest else "",
-        f"not tested, for want of seeds, in {untested}" if untested else "",
-    ]
+    states = Counter(one.state for one in found)
+    parts = [f"{state} in {states[state]}" for state in STATES if states[state]]
     cases = "comparison" if len(found) == 1 else "comparisons"
-    return f"{listed([part for part in parts if part])} of {len(found)} {cases}"
+    return f"{listed(parts)} of {len(found)} {cases}"
 
 
 # --- what is in a study ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isnan
 
 import numpy as np
 
@@ -28,7 +27,8 @@ from headstart.report.curves import Curve, common_goal
 from headstart.report.document import Figure, Row, Section, Table, arm_title, flops, listed, plain
 from headstart.report.series import series_of_summaries
 from headstart.report.sweeps import Dial, Sweep, main_pairs_along, pairs_along, sweeps
-from headstart.statistics import difference, is_better
+from headstart.report.wording import STATES
+from headstart.statistics import difference
 
 
 def _flops_a_sample(study: Study, backbone: str) -> float:
@@ -170,20 +170,11 @@ def _other_tests(study: Study, dial: Dial, sweep: Sweep, found: list[Comparison]
 def _where_it_pays(study: Study, dial: Dial, sweep: Sweep, found: list[Comparison]) -> str:
     """At which values the main arm is significantly better, worse, or neither; nothing where it has no partner."""
     line = sweep.lines.get((study.main, False), {})
-    states: dict[str, list[str]] = {
-        "significantly better": [],
-        "significantly worse": [],
-        "not significantly different": [],
-        "not tested, for want of seeds,": [],
-    }
+    states: dict[str, list[str]] = {state: [] for state in STATES}
     for value in sweep.values:
         one = next((one for one in found if value in line and one.first == line[value]), None)
         if one is not None:
-            better = is_better(one.difference.mean, one.better)
-            state = "not tested, for want of seeds," if isnan(one.p) else "not significantly different"
-            if one.significant:
-                state = f"significantly {'better' if better else 'worse'}"
-            states[state].append(f"{dial.name(value)} ({one.entry.text})")
+            states[one.state].append(f"{dial.name(value)} ({one.entry.text})")
     parts = [f"{state} at {listed(values)}" for state, values in states.items() if values]
     return f"{plain(sweep.protocol)}: {arm_title(study.main)} is {'; '.join(parts)}" if parts else ""
 

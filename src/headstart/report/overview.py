@@ -89,7 +89,7 @@ def _elsewhere(study: Study) -> list[str]:
 def _limits(study: Study, found: list[Comparison]) -> str:
     seeds = [one.difference.n for one in found if not isnan(one.p)]
     if not seeds:
-        return "With a single seed there is no interval and no test: chance alone may explain any difference."
+        return _NO_SPREAD if any(one.difference.n > 1 for one in found) else _NO_SEEDS
     words = wording(study)
     smallest = least_permutation_p(min(seeds), study.significance_test)
     corrected = f", corrected over {found[0].comparisons} comparisons" if found[0].comparisons > 1 else ""
@@ -100,6 +100,13 @@ def _limits(study: Study, found: list[Comparison]) -> str:
         f" {words.permutation.lower()} test ({words.patterns}) cannot go below p = {smallest:.2g}, and the bootstrap"
         f" interval is too narrow: they are given beside the t-test, not in its place.{interim}"
     )
+
+
+_NO_SEEDS = "With a single seed there is no interval and no test: chance alone may explain any difference."
+_NO_SPREAD = (
+    "A difference that is the same in every seed has no spread to test it by, so there is no interval and no test. The"
+    " score is too coarse: score more people, or use a finer metric."
+)
 
 
 def _tests(found: list[Comparison]) -> list[str]:
