@@ -24,18 +24,7 @@ def predict_one_video(
     options: VideoOptions,
     outcome: Outcome,
 ) -> None:
-    """Predict one video frame by frame; people from before an error are kept."""
-    with outcome.of_input(name) as own:
-        _predict(estimator, name, camera, options, own)
-
-
-def _predict(
-    estimator: Estimator,
-    name: str,
-    camera: Camera | FieldOfView | None,
-    options: VideoOptions,
-    outcome: Outcome,
-) -> None:
+    """Predict one video frame by frame; people from before an error are kept. ``outcome``: that of this input."""
     from headstart.video import predict_video
     from headstart.video_files import is_camera
 

@@ -164,7 +164,8 @@ def predict(
     with interrupted_by_sigterm(), outcome.writing():
         _predict_pictures(estimator, pictures, given, lens, outcome)
         for name in videos:
-            predict_one_video(estimator, name, lens, options, outcome)
+            with outcome.of_input(name) as own:
+                predict_one_video(estimator, name, lens, options, own)
     if outcome.failed:
         sys.exit(2)
 
