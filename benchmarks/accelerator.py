@@ -9,6 +9,7 @@ numerics, not accuracy.
 
 from __future__ import annotations
 
+import argparse
 import time
 from contextlib import nullcontext
 
@@ -87,6 +88,7 @@ def synchronise(device: torch.device) -> None:
 
 def main() -> None:
     """Print agreement with the CPU, then rates."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     print(f"device: {name}, torch {torch.__version__}")

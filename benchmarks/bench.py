@@ -7,6 +7,7 @@ Absolute rates depend on the machine and on what else runs there; the ratios are
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -234,6 +235,7 @@ def bench_index(folder: Path) -> tuple[int, float, float]:
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(max((os.cpu_count() or 2) - 1, 1))
     table = Table("what", "Headstart", "plain", "ratio", "goal")
     with tempfile.TemporaryDirectory() as name:

@@ -9,6 +9,8 @@ Without AMX bf16 is emulated and slower than fp32. Rates depend on the machine; 
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +31,7 @@ SECONDS = 5.0
 
 def main() -> None:
     """Measure every configuration, print the table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     keep_freed_memory()
     table = Table("head", "crop", "batch", "fp32", "bf16", "bf16, depthwise fp32", "ratio to fp32")
     for head, side, batch in CONFIGURATIONS:

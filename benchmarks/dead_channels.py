@@ -10,7 +10,7 @@ samples a step.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections import defaultdict
 from pathlib import Path
 
@@ -60,9 +60,12 @@ def dead_by_stride(network: PoseNet, images: Tensor) -> dict[int, tuple[int, int
 
 def main() -> None:
     """Measure ImageNet's weights and each argument, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", metavar="CHECKPOINT or RUN", help="measured besides ImageNet's weights")
+    given = parser.parse_args()
     cv2.setNumThreads(1)
     networks = {"ImageNet": PoseNet(ModelConfig("efficientnet_lite0", "pip", input_size=(224, 224)))}
-    networks |= {path: load_model(Path(path))[0] for path in sys.argv[1:]}
+    networks |= {path: load_model(Path(path))[0] for path in given.models}
     people = [generate("wild", "test", SEED, number, 256) for number in range(PICTURES)]
     rows = {
         name: dead_by_stride(network, crops(people, network.config.input_size)) for name, network in networks.items()

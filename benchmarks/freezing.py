@@ -10,6 +10,8 @@ the ratios.
 
 from __future__ import annotations
 
+import argparse
+
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -30,6 +32,7 @@ SECONDS = 6.0
 
 def main() -> None:
     """Measure every configuration, print the table."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     keep_freed_memory()
     amx = torch.cpu._is_amx_tile_supported()
     table = Table("head", "crop", "batch", "all learn", "stride 2 frozen", "stride 4", "stride 8")

@@ -12,7 +12,7 @@ network.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +67,14 @@ def offsets(found: Predictions, labels: Points, pair: str) -> tuple[Points, Poin
 
 def main() -> None:
     """Print a table for each file."""
-    if not sys.argv[1:] or any("=" not in one for one in sys.argv[1:]):
-        sys.exit("expected PREDICTIONS.npz=ROOT, one or more")
-    for file, root in (one.split("=", 1) for one in sys.argv[1:]):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "pairs", nargs="+", metavar="PREDICTIONS.npz=ROOT", help="predictions, and their data set's folder"
+    )
+    given = parser.parse_args()
+    if wrong := [one for one in given.pairs if "=" not in one]:
+        parser.error(f"expected PREDICTIONS.npz=ROOT, got {wrong[0]}")
+    for file, root in (one.split("=", 1) for one in given.pairs):
         found = Predictions.load(Path(file))
         labels = labels_of(found, Path(root))
         print(f"{found.about['dataset']} {found.about['split']}, {len(found.keys)} people")

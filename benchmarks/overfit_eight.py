@@ -8,6 +8,7 @@ augmentation, and scores the same eight. Anything far below 100 % is a bug, not 
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,11 @@ def write_eight(source: Path, root: Path) -> None:
 
 def main() -> None:
     """Train and score."""
-    source, out = Path(sys.argv[1]), Path(sys.argv[2])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="folder of LSP-Extended")
+    parser.add_argument("out", type=Path, help="folder for the eight people and the run")
+    given = parser.parse_args()
+    source, out = given.source, given.out
     write_eight(source, out / "eight")
     headstart = [sys.executable, "-m", "headstart.cli"]
     train = [*headstart, "train", "pretrain_2d", "--two-d", "lsp_extended", "--root", f"lsp_extended={out / 'eight'}"]

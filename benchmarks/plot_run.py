@@ -5,7 +5,7 @@ python benchmarks/plot_run.py runs/NAME/result.json curve.png
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,7 +15,11 @@ from headstart.results import RunResult
 
 def main() -> None:
     """Read, plot, write."""
-    result = RunResult.load(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("result", type=Path, help="result.json of a run")
+    parser.add_argument("picture", type=Path, help="file to write; its suffix decides the format")
+    given = parser.parse_args()
+    result = RunResult.load(given.result)
     figure, left = plt.subplots(figsize=(7, 4))
     right = left.twinx()
     logged = [row for row in result.history if "loss" in row]
@@ -28,7 +32,7 @@ def main() -> None:
     right.set_ylabel(f"validation while training, {result.scores[0].unit} (orange)")
     right.legend(loc="center right")
     figure.tight_layout()
-    figure.savefig(sys.argv[2], dpi=110)
+    figure.savefig(given.picture, dpi=110)
 
 
 if __name__ == "__main__":

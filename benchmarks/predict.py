@@ -9,6 +9,7 @@ the least disturbed round of each counts. Milliseconds of one thread are CPU tim
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
@@ -109,6 +110,7 @@ def exported(model: PoseNet, folder: Path) -> tuple[Path, Path]:
 
 def main() -> None:
     """Print both tables."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.manual_seed(0)
     keep_freed_memory()
     one = Table("network", "crop px", "PyTorch", "ONNX fp32", "ONNX int8", "fp32 / PyTorch", f"< {GOAL_MS} ms")

@@ -13,6 +13,7 @@ calls it. Prints the table of docs/predicting.md. Seconds on one core; no model 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,13 +76,17 @@ def of_jump(rate: float, motion_filter: MotionFilter) -> tuple[float, float]:
 
 
 def of_sine(amplitude: float, hertz: float, rate: float, motion_filter: MotionFilter) -> float:
-    """Amplitude in mm."""
+    """Half of the way between the turning points in mm.
+
+    Not the amplitude of a sine fitted to them: One-Euro flattens the turning points and lets the way between them pass,
+    and such a wave's first harmonic is larger than the wave.
+    """
     seconds = times(rate)
     phase = 2 * np.pi * hertz * seconds
-    wrist, _ = written(along(0, amplitude * np.sin(phase)), along(0, 0 * phase), rate, motion_filter)
+    # A cosine, so that frames show its turning points where a period has an even number of them.
+    wrist, _ = written(along(0, amplitude * np.cos(phase)), along(0, 0 * phase), rate, motion_filter)
     middle = (seconds > SECONDS / 4) & (seconds < SECONDS * 3 / 4)
-    waves = np.stack([np.sin(phase), np.cos(phase)], 1)[middle]
-    return float(np.linalg.norm(np.linalg.lstsq(waves, wrist[middle, 0], rcond=None)[0]))
+    return float(np.ptp(wrist[middle, 0])) / 2
 
 
 def of_noise(rate: float, motion_filter: MotionFilter) -> tuple[float, float]:
@@ -123,4 +128,5 @@ def table(rates: Sequence[float] = RATES) -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     print(table())

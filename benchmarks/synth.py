@@ -108,7 +108,7 @@ def print_memory(domain: str, count: int, out: Path, size: int = 256) -> None:
 
 def main() -> None:
     """Measure every domain and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--memory-count", type=int, help="measure memory over so many pictures instead")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headstart.animation import evenly, write_bvh, write_trc
 from headstart.errors import ConfigError, DataError
 from headstart.records import Prediction
-from headstart.skeleton import BODY_18, COCO_17, MODEL_SKELETONS, Skeleton
+from headstart.skeleton import BODY_18, BODY_24, COCO_17, FEET, MODEL_SKELETONS, Skeleton
 from oracle import person
 
 Values = NDArray[np.float64]
@@ -242,6 +242,49 @@ def test_every_skeleton_has_its_joints_once(skeleton: Skeleton, tmp_path: Path) 
     (back,), _ = read_bvh(tmp_path / "a.bvh")
     for joint, point in zip(skeleton.names, pose * Y_UP):
         np.testing.assert_allclose(back[joint] * 10, point, atol=1e-3, err_msg=joint)
+
+
+def standing_with_feet() -> Values:
+    """Facing the camera: toes 180 mm nearer to it than the ankle and 60 below, heels 50 mm farther and 60 below."""
+    body = person()
+    feet = []
+    for joint in FEET:
+        side, _, part = joint.partition("_")
+        outwards = {"big_toe": -20, "small_toe": 40, "heel": 0}[part] * (1 if side == "left" else -1)
+        feet.append(body[BODY_18.index(f"{side}_ankle")] + np.array([outwards, 60, 50 if part == "heel" else -180]))
+    return np.concatenate([body, feet])
+
+
+def test_feet_are_joints_behind_the_ankle_in_bvh(tmp_path: Path) -> None:
+    """The ankle has no end site of its own then, but a link to each joint of the foot, which has one."""
+    write_bvh(tmp_path / "feet.bvh", [frame(standing_with_feet(), BODY_24)] * 2, 30.0)
+    write_bvh(tmp_path / "bare.bvh", [frame(person())] * 2, 30.0)
+    (back, _), _ = read_bvh(tmp_path / "feet.bvh")
+    toe, heel, ankle = (back[f"left_{part}"] for part in ("big_toe", "heel", "ankle"))
+    np.testing.assert_allclose(toe - ankle, [-2, -6, 18], atol=1e-3)
+    np.testing.assert_allclose(heel - ankle, [0, -6, -5], atol=1e-3)
+    assert "left_ankle_to_left_big_toe" in back
+    ends = [(tmp_path / name).read_text().count("End Site") for name in ("bare.bvh", "feet.bvh")]
+    assert ends[1] == ends[0] - 2 + 6
+
+
+@pytest.mark.parametrize("part", ["big_toe", "small_toe", "heel"])
+def test_feet_at_rest_are_mirror_images(part: str, tmp_path: Path) -> None:
+    """Offsets of the T-pose: of length 1 times the bone, and the left one is the right one mirrored."""
+    write_bvh(tmp_path / "feet.bvh", [frame(standing_with_feet(), BODY_24)], 30.0)
+    words = (tmp_path / "feet.bvh").read_text().split()
+    places = [words.index(f"{side}_{part}") + 3 for side in ("left", "right")]
+    left, right = (np.array(words[place : place + 3], np.float64) for place in places)
+    np.testing.assert_allclose(left, right * [-1, 1, 1], atol=1e-3)
+    length = {"big_toe": np.hypot(20, np.hypot(60, 180)), "small_toe": np.hypot(40, np.hypot(60, 180))}
+    assert np.linalg.norm(left) * 10 == pytest.approx(length.get(part, np.hypot(60, 50)), abs=1e-3)
+
+
+def test_feet_are_markers_in_trc(tmp_path: Path) -> None:
+    write_trc(tmp_path / "feet.trc", [frame(standing_with_feet(), BODY_24)], 30.0)
+    markers, _, _ = read_trc(tmp_path / "feet.trc")
+    assert list(markers) == list(BODY_24.names)
+    np.testing.assert_allclose(markers["right_big_toe"][0] - markers["right_ankle"][0], [20, -60, 180], atol=1e-4)
 
 
 def test_positions_of_the_camera_are_taken_where_every_frame_has_them(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Budgets to steps by hand, and FLOPs that can be counted on paper."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,25 @@ class Convolutions(nn.Module):
 
     def forward(self, image: Tensor) -> PoseOutput:
         return PoseOutput(self.layers(image.float()))
+
+
+class Loose(OneConvolution):
+    """Its scale is a plain tensor, which no device is told to take along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.ones(8, 1, 1)
+
+    def forward(self, image: Tensor) -> PoseOutput:
+        return PoseOutput(self.convolution(image.float()) * self.scale)
+
+
+class Deciding(OneConvolution):
+    """Its code depends on values."""
+
+    def forward(self, image: Tensor) -> PoseOutput:
+        maps = self.convolution(image.float())
+        return PoseOutput(maps if maps.mean().item() > 0 else -maps)
 
 
 class TestBudget:
@@ -122,3 +143,11 @@ class TestFlops:
         assert not any(module.training for module in model.modules())
         assert all(parameter.grad is None for parameter in model.parameters())
         assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+    @pytest.mark.parametrize("model", [Loose(), Deciding()])
+    @pytest.mark.parametrize("count", [training_flops, inference_flops])
+    def test_a_network_that_must_be_computed_is_refused(self, model: nn.Module, count: Callable[..., float]):
+        with pytest.raises(
+            ConfigError, match=r"^FLOPs of this network .* \(.*meta.*\): its tensors must be .*register_b"
+        ):
+            count(model, (10, 6))

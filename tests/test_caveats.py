@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,6 +39,20 @@ def test_it_is_one_on_s11() -> None:
 
 
 def test_nothing_is_said_of_data_sets_whose_people_have_no_names() -> None:
-    known = [["mpi_inf_3dhp", "train"], ["my_data.gone", "train"], ["lsp_extended", "val"]]
+    known = [["mpi_inf_3dhp", "train"], ["my_data.gone", "train"], ["lsp_extended", "train"]]
     assert list(caveats_of_training(protocol("lsp_extended_pck12"), known)) == []
     assert list(caveats_of_training(protocol("h36m_standard"), known)) == []
+
+
+def test_the_very_split_that_was_trained_on_is_no_result() -> None:
+    known = [["lsp_extended", "train"], ["synthetic_wild", "train"]]
+    train = replace(protocol("lsp_extended_pck12"), split="train")
+    assert list(caveats_of_training(train, known)) == [
+        "Here the model was trained on this very split, lsp_extended train: not a result."
+    ]
+    assert list(caveats_of_training(protocol("lsp_extended_pck12"), iter(known))) == []
+
+
+def test_one_split_is_said_once() -> None:
+    s9 = protocol("h36m_standard")
+    assert len(list(caveats_of_training(s9, [[s9.dataset, s9.split]]))) == 1

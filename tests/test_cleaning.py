@@ -189,7 +189,7 @@ def test_opinions_of_a_model_before_it_was_trained_on_are_refused(
     manifest = packed / "pack.json"
     text = manifest.read_text()
     manifest.write_text(text.replace("128", "129"))
-    with pytest.raises(DataError, match=r"model\.safetensors as it is, found .* other pictures, .* Remove them"):
+    with pytest.raises(DataError, match=r"model\.safetensors as it is, found .* other images, .* Remove them"):
         opinions(packed, model, tmp_path / "out", workers=0)
     manifest.write_text(text)
     opinions(packed, model, tmp_path / "out", workers=0)

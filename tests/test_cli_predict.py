@@ -109,7 +109,7 @@ class TestInputs:
         assert [one["image"] for one in people()] == ["b.jpg", "a.png", "more/a.jpg"]
         assert plainly(said) == [
             *(f"{name}: 1 person" for name in ("b.jpg", "a.png", "more/a.jpg")),
-            "3 pictures, 3 people -> people.json",
+            "3 images, 3 people -> people.json",
         ]
 
     def test_a_person_has_exactly_these_keys(self, here: Path):
@@ -135,7 +135,7 @@ class TestInputs:
         assert [Path(name).name for name in files_of([str(tmp_path)], Outcome())] == ["a.png", "b.MP4"]
 
     def test_a_variable_that_is_not_set_is_not_the_working_folder(self, here: Path):
-        assert fails("", "more", "--json", "people.json") == ["'': expected pictures or videos, found none"]
+        assert fails("", "more", "--json", "people.json") == ["'': expected images or videos, found none"]
         assert [one["image"] for one in people()] == ["more/a.jpg"]
 
     @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
@@ -155,17 +155,17 @@ class TestInputs:
         said = fails("x" * 300, "round.jpg", "a.png", "--json", "people.json", "--out", "out")
         assert [line.partition(":")[2] for line in said] == [
             " expected a file or folder that can be looked at, found File name too long",
-            " expected a picture file, found Too many levels of symbolic links",
+            " expected an image file, found Too many levels of symbolic links",
         ]
         assert [one["image"] for one in people()] == ["a.png"]
 
     def test_nothing_to_do(self, here: Path):
-        assert fails() == ["predict: expected pictures, folders, globs or videos"]
+        assert fails() == ["predict: expected images, folders, globs or videos"]
 
     @pytest.mark.parametrize("name", ["empty", "*.tif"])
     def test_a_folder_or_glob_without_pictures(self, here: Path, name: str):
         Path("empty").mkdir()
-        assert fails(name, "a.png", "--json", "people.json") == [f"{name}: expected pictures or videos, found none"]
+        assert fails(name, "a.png", "--json", "people.json") == [f"{name}: expected images or videos, found none"]
         assert len(people()) == 1
 
 
@@ -219,7 +219,7 @@ class TestBoxes:
         lines = fails("a.png", "b.jpg", "more/a.jpg", "--boxes", boxes, "--json", "people.json", "--out", "out")
         assert len(lines) == 2
         assert lines[0].startswith("a.png, record box 0: expected a box")
-        assert lines[1].startswith("more/a.jpg, record box 0: expected a box in the picture")
+        assert lines[1].startswith("more/a.jpg, record box 0: expected a box in the image")
         assert [one["image"] for one in people()] == ["b.jpg"]
         assert [path.name for path in Path("out").iterdir()] == ["b.png"]
 
@@ -244,7 +244,7 @@ class TestBoxes:
     def test_boxes_are_for_pictures_not_for_videos(self, here: Path):
         boxes = self.write({"a.png": [[1, 1, 50, 50]], "clip.mp4": [[1, 1, 50, 50]]})
         (line,) = fails("clip.mp4", "a.png", "--boxes", boxes, "--json", "people.json")
-        assert line == "clip.mp4: expected a picture, with --boxes, found a video. Call it again without --boxes"
+        assert line == "clip.mp4: expected an image, with --boxes, found a video. Call it again without --boxes"
         assert [one["image"] for one in people()] == ["a.png"]
 
     def test_accents_may_be_spelt_in_another_way(self, here: Path):
@@ -271,13 +271,13 @@ class TestOutputs:
         said = succeeds("a.png")
         assert plainly(said) == [
             f"a.png: 1 person -> {Path('predictions/a.png')}",
-            f"1 picture, 1 person -> {Path('predictions/people.json')}",
+            f"1 image, 1 person -> {Path('predictions/people.json')}",
         ]
         assert len(people("predictions/people.json")) == 1
 
     def test_pictures_need_not_be_drawn(self, here: Path):
         said = succeeds("a.png", "--no-overlay")
-        assert plainly(said) == ["a.png: 1 person", f"1 picture, 1 person -> {Path('predictions/people.json')}"]
+        assert plainly(said) == ["a.png: 1 person", f"1 image, 1 person -> {Path('predictions/people.json')}"]
         assert [path.name for path in Path("predictions").iterdir()] == ["people.json"]
 
     def test_pictures_of_one_name_do_not_overwrite_each_other(self, here: Path):
@@ -298,9 +298,9 @@ class TestOutputs:
         first, second = Path("out/a.png"), Path("out/more/a.jpg")
         assert plainly(said) == [
             f"a.png: 1 person -> {first / 'a.png'}",
-            f"1 picture, 1 person -> {first / 'people.json'}",
+            f"1 image, 1 person -> {first / 'people.json'}",
             f"more/a.jpg: 1 person -> {second / 'a.png'}",
-            f"1 picture, 1 person -> {second / 'people.json'}",
+            f"1 image, 1 person -> {second / 'people.json'}",
         ]
         for folder, image in ((first, "a.png"), (second, "more/a.jpg")):
             assert [one["image"] for one in people(str(folder / "people.json"))] == [image]
@@ -339,7 +339,7 @@ class TestOutputs:
         assert [one["image"] for one in json.loads(done.stdout)] == ["ä.png", "b.jpg"]
         assert [line.partition(":")[0] for line in plainly(done.stderr)] == [
             *("headstart", "ä.png", "b.jpg"),
-            *(f"2 pictures, 2 people -> {path}" for path in ("standard output", "people.csv")),
+            *(f"2 images, 2 people -> {path}" for path in ("standard output", "people.csv")),
         ]
         assert done.stdout.isascii()
         assert not Path("-").exists()
@@ -479,8 +479,8 @@ def test_as_installed(here: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2
-    assert done.stderr.splitlines() == ["headstart: none.jpg: expected a picture file, found No such file or directory"]
-    assert done.stdout.splitlines()[-1] == "2 pictures, 2 people -> people.json"
+    assert done.stderr.splitlines() == ["headstart: none.jpg: expected an image file, found No such file or directory"]
+    assert done.stdout.splitlines()[-1] == "2 images, 2 people -> people.json"
     assert [one["image"] for one in people()] == ["a.png", "b.jpg"]
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.png", "b.png"]
 
@@ -497,7 +497,7 @@ def test_joints_that_the_model_never_learnt_are_in_no_file_and_named_once(here: 
     files = ("--json", "p.json", "--csv", "p.csv", "--npz", "p.npz", "--out", "drawn")
     done = predict("a.png", "b.jpg", "--model", lacking(here, "spine", "nose"), *files)
     assert done.returncode == 0
-    said = "Left out, as no picture of the model's training has them labelled: spine, nose.\n"
+    said = "Left out, as no image of the model's training has them labelled: spine, nose.\n"
     assert done.stderr == said
     names = [name for name in BODY_18.names if name not in ("spine", "nose")]
     for person in json.loads(Path("p.json").read_text()):

@@ -8,7 +8,7 @@ import pytest
 from headstart.draw import LEFT, MIDDLE, RIGHT
 from headstart.draw_people import draw_people, draw_view, result_picture, write
 from headstart.records import Prediction
-from headstart.skeleton import BODY_18
+from headstart.skeleton import BODY_18, FEET
 from oracle import person
 
 GREY = np.full((300, 400, 3), 120, np.uint8)
@@ -40,6 +40,23 @@ class TestDrawPeople:
         for joint, colour in (("left_wrist", LEFT), ("right_wrist", RIGHT), ("left_ankle", LEFT)):
             x, y = (round(value) for value in found.keypoints[joint][:2])
             assert tuple(picture[y, x]) == colour, joint
+
+    def test_feet_are_drawn_from_the_ankle(self):
+        """Left toes 40 px right of the ankle, right ones 40 px left of it, heels 20 px below; bones in between."""
+        found = someone(sure=0.9)
+        keypoints, xyz = dict(found.keypoints), dict(found.xyz_mm)
+        for joint in FEET:
+            side, _, part = joint.partition("_")
+            x, y, sure = keypoints[f"{side}_ankle"]
+            away = (40 if side == "left" else -40, 20 if part == "small_toe" else 0) if part != "heel" else (0, 20)
+            keypoints[joint], xyz[joint] = (x + away[0], y + away[1], sure), xyz[f"{side}_ankle"]
+        picture = draw_people(GREY, [Prediction("a.jpg", found.bbox_xywh, 1.0, keypoints, xyz)])
+        for joint in FEET:
+            side = joint.partition("_")[0]
+            colour = LEFT if side == "left" else RIGHT
+            ankle, end = np.array(keypoints[f"{side}_ankle"][:2]), np.array(keypoints[joint][:2])
+            for x, y in np.round([end, (ankle + end) / 2]).astype(int):
+                assert tuple(picture[y, x]) == colour, joint
 
     def test_uncertain_joints_are_white(self):
         found = someone(sure=0.1)

@@ -343,7 +343,7 @@ def changed(folder: Path, index: AnnotationIndex, **fields: Any) -> AnnotationIn
 def test_3d_without_camera_or_labels_in_the_picture_says_so(tmp_path: Path, index_3d: AnnotationIndex) -> None:
     """Human3.6M as the challenge gave it: no scale can be known, and it is not the model's fault."""
     index = changed(tmp_path, index_3d, camera=None, visibility=np.zeros(len(CANONICAL), np.uint8))
-    with pytest.raises(DataError, match=r"a camera or joints labelled in the picture.*found neither"):
+    with pytest.raises(DataError, match=r"a camera or joints labelled in the image.*found neither"):
         score(truth(index), index, STANDARD, all_rows(index))
     # The published figure needs no scale; those beside it do, and are left out.
     made = truth(index_3d, decode="argmax")

@@ -114,6 +114,19 @@ def test_a_study_runs_skips_what_is_done_and_repeats_to_the_digit(tmp_path: Path
     assert RunResult.load(tmp_path / "second/results" / name / "result.json").processes == 1
 
 
+def test_a_cell_in_micro_batches_is_the_same_cell_and_says_so(tmp_path: Path, stick_people_3d: Path) -> None:
+    command = write_study(tmp_path / "study", stick_people_3d, 16)
+    command[4:6] = ["cell", command[5], NAMES[0]]
+    done = run([*command, "--micro-batch-size", "2"])
+    assert done.returncode == 0, done.stderr
+    result = RunResult.load(tmp_path / "study/results" / NAMES[0] / "result.json")
+    assert (result.config["batch_size"], result.config["micro_batch_size"]) == (4, 2)
+    assert [(stage.steps, stage.samples) for stage in result.stages] == [(4, 16)]
+    # Finished, without micro batches too: it is not trained again.
+    status = run([*command[:4], "status", command[5], "--only", NAMES[0]])
+    assert "1 of 1 cells finished" in status.stdout, status.stderr
+
+
 @pytest.mark.posix("SIGKILL")
 def test_a_killed_study_goes_on_without_a_lost_or_doubled_cell(tmp_path: Path, stick_people_3d: Path) -> None:
     command = write_study(tmp_path / "study", stick_people_3d, 240)

@@ -26,6 +26,7 @@ from headstart.evaluate import predict
 from headstart.export import agreement, blobs, crops_of, export_onnx, fold_batch_norms, write_graph
 from headstart.index import AnnotationIndex, open_index
 from headstart.loader import CropDataset, build_eval_loader
+from headstart.models.backbone import Backbone, build_backbone
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.networks import TorchNetwork, load_network
@@ -182,6 +183,38 @@ class TestRefuses:
         monkeypatch.setattr(exporting.Deployed, "forward", lambda _, image: torch.linalg.matrix_exp(image.float()))
         with pytest.raises(ExportError, match=r"backbone 'nano' has no ONNX form .*matrix_exp"):
             write_graph(PoseNet(MODEL), tmp_path / "model.onnx")
+
+    @pytest.mark.parametrize(
+        ("forward", "precision", "says"),
+        [
+            (
+                lambda maps: [one.reshape([int(side) for side in one.shape]) for one in maps],
+                "fp32",
+                r"ONNX Runtime cannot compute .*int",
+            ),
+            (
+                lambda maps: [one @ torch.eye(one.shape[-1]) for one in maps],
+                "fp32",
+                r"backbone 'nano' cannot be computed in double precision.* must take their type from their input",
+            ),
+            (
+                lambda maps: [one @ torch.eye(one.shape[-1]) for one in maps],
+                "fp16",
+                r"backbone 'nano' has no ONNX form in half precision \(",
+            ),
+        ],
+        ids=["a constant batch", "single precision", "not half"],
+    )
+    def test_a_backbone_of_a_user_that_cannot_be_a_file(
+        self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forward: Any, precision: Any, says: str
+    ):
+        given = Backbone.forward
+        levels = build_backbone("nano", None, MODEL.input_size).levels
+        monkeypatch.setattr(Backbone, "_probe", lambda self: levels)
+        monkeypatch.setattr(Backbone, "forward", lambda self, image: tuple(forward(given(self, image))))
+        with pytest.raises(ExportError, match=says):
+            export_onnx(checkpoint, tmp_path / "model.onnx", precision)
+        assert list(tmp_path.iterdir()) == []
 
     def test_what_cannot_be_compared(self, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         """No joint that single precision places as double precision does (asked for more than is possible)."""
@@ -417,7 +450,7 @@ class TestWhatDiffers:
         np.testing.assert_array_equal(found, wanted.image.numpy()[[0, 2]])
         for picture in (root / "images").iterdir():
             picture.write_bytes(b"no picture")
-        with pytest.raises(DataError, match="sticks: expected pictures of lsp_extended, split all, that can be read"):
+        with pytest.raises(DataError, match="sticks: expected images of lsp_extended, split all, that can be read"):
             crops_of("lsp_extended", root, "all", 3, checkpoint)
 
 

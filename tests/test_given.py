@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
-from headstart.given import check_box, check_boxes, check_camera, check_height, check_names
+from headstart.given import check_box, check_boxes, check_camera, check_height, check_names, is_single_scale
 
 GOOD = Camera(1000.0, 1000.0, 320.0, 240.0, (-0.2, 0.1, 0.0, 0.0, -0.01))
 
@@ -93,7 +93,7 @@ def test_boxes_of_another_shape_are_told_the_right_one(boxes: Any, pictures: int
 @pytest.mark.parametrize(("names", "pictures"), [("photo.jpg", 1), ("photo.jpg", 9), (["a", "b"], 1), ([], 1)])
 def test_names_are_a_list_with_one_for_each_picture(names: Any, pictures: int) -> None:
     check_names(["a"] * pictures, pictures)
-    with pytest.raises(ConfigError, match=f"^names: expected a list with one name for each picture, {pictures} in all"):
+    with pytest.raises(ConfigError, match=f"^names: expected a list with one name for each image, {pictures} in all"):
         check_names(names, pictures)
 
 
@@ -120,11 +120,11 @@ def test_statures_in_another_unit(height_mm: float) -> None:
         ((-10_000, 0, 20_001, 50), "of a person's size"),
         ((0, -10_000, 50, 20_001), "of a person's size"),
         ((199.5, 99.5, 30, 40), None),
-        ((200, 20, 30, 40), "in the picture"),
-        ((10, 100, 30, 40), "in the picture"),
+        ((200, 20, 30, 40), "in the image"),
+        ((10, 100, 30, 40), "in the image"),
         ((-29.5, -39.5, 30, 40), None),
-        ((-30, 20, 30, 40), "in the picture"),
-        ((10, -40, 30, 40), "in the picture"),
+        ((-30, 20, 30, 40), "in the image"),
+        ((10, -40, 30, 40), "in the image"),
         ((10, 20, 0, 40), "finite and with a size"),
         ((10, 20, 30, -40), "finite and with a size"),
         ((10, float("nan"), 30, 40), "finite and with a size"),
@@ -138,3 +138,8 @@ def test_a_box_is_of_a_persons_size_and_touches_the_picture(box: Any, problem: s
     else:
         with pytest.raises(DataError, match=f"a.jpg.*box 3.*{problem}"):
             check_box(box, 200, 100, "a.jpg", 3)
+
+
+@pytest.mark.parametrize(("scales", "single"), [((1.0,), True), ([1], True), ((0.9,), False), ((1.0, 1.0), False)])
+def test_one_look_at_a_crop_as_it_is(scales: Sequence[float], single: bool) -> None:
+    assert is_single_scale(scales) is single

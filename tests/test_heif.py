@@ -89,6 +89,100 @@ class TestNeeded:
         assert heif.HeicFile((HEIC / "tiles.heic").read_bytes()).size == (64, 48)
 
 
+def box(kind: bytes, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def full(kind: bytes, *parts: bytes, version: int = 0) -> bytes:
+    return box(kind, struct.pack(">I", version << 24), *parts)
+
+
+def in_tiles(side: int, **grids: list[str]) -> bytes:
+    """A HEIC file of 64 x 64 px. Its tiles have ``side`` px, whatever is stored: the black square of bomb.heic (512).
+
+    ``grids``: picture -> the pictures that it is made of; the first is the primary one, and "tile" the square.
+    """
+    source = (HEIC / "bomb.heic").read_bytes()
+    hevc, data = source.index(b"hvcC") - 4, source.index(b"mdat") - 4
+    configuration = source[hevc : hevc + int.from_bytes(source[hevc : hevc + 4], "big")]
+    numbers = {name: number for number, name in enumerate([*grids, "tile"], 1)}
+    contents = [struct.pack(">BBBBHH", 0, 0, 0, len(parts) - 1, 64, 64) for parts in grids.values()]
+    contents.append(source[data + 8 :])
+    kinds = [b"grid"] * len(grids) + [b"hvc1"]
+    sizes = [full(b"ispe", struct.pack(">II", 64, 64)), full(b"ispe", struct.pack(">II", side, side))]
+    infos = [full(b"infe", struct.pack(">HH4sB", n, 0, k, 0), version=2) for n, k in zip(numbers.values(), kinds)]
+    which = [struct.pack(">HBB", number, 1, 2) for number in range(1, len(grids) + 1)]
+    which.append(struct.pack(">HBBB", len(numbers), 2, 3, 0x81))
+    parts = [
+        box(b"dimg", struct.pack(f">HH{len(of)}H", numbers[name], len(of), *(numbers[one] for one in of)))
+        for name, of in grids.items()
+    ]
+
+    def head(start: int) -> bytes:
+        places = [
+            struct.pack(">HHHII", n, 0, 1, start + sum(map(len, contents[: n - 1])), len(contents[n - 1]))
+            for n in numbers.values()
+        ]
+        count = struct.pack(">H", len(numbers))
+        return ftyp(b"heic", b"mif1", b"heic") + full(
+            b"meta",
+            full(b"hdlr", struct.pack(">I4s13x", 0, b"pict")),
+            full(b"pitm", struct.pack(">H", 1)),
+            full(b"iloc", b"\x44\0", count, *places),
+            full(b"iinf", count, *infos),
+            box(
+                b"iprp",
+                box(b"ipco", configuration, *sizes),
+                full(b"ipma", struct.pack(">I", len(numbers)), *which),
+            ),
+            full(b"iref", *parts),
+        )
+
+    return head(len(head(0)) + 8) + box(b"mdat", *contents)
+
+
+class TestTiles:
+    @pytest.mark.parametrize(
+        ("name", "pixels"),
+        # Blocks of 64 px are coded; opacity is a picture of its own, and the second picture is not decoded.
+        [("plain", 64 * 64), ("cut-out", 2 * 64 * 64), ("second", 64 * 64), ("tiles", 256 * 192)],
+    )
+    def test_what_is_decoded_is_counted(self, name: str, pixels: int) -> None:
+        assert heif._decoded_pixels((HEIC / f"{name}.heic").read_bytes()) == pixels
+
+    def test_tiles_beyond_the_picture_count(self) -> None:
+        content = in_tiles(512, whole=["tile"] * 100)
+        assert heif._decoded_pixels(content) == 100 * 512 * 512
+        assert heif.HeicFile(content).decode().shape == (64, 64, 3)
+
+    @pytest.mark.parametrize(
+        ("grids", "pixels"),
+        [
+            # 3 KB that take four hours: a tile of 512 px, fifteen million times.
+            ({"whole": ["a"] * 250, "a": ["b"] * 250, "b": ["tile"] * 250}, "4,096,000,000,000"),
+            ({"whole": ["tile"] * 250 + ["whole"]}, "inf"),
+        ],
+    )
+    def test_far_more_pixels_than_it_shows_are_refused_before_they_are_decoded(
+        self, grids: dict[str, list[str]], pixels: str
+    ) -> None:
+        says = f"^a HEIC file whose tiles have {pixels} pixels, more than 240,000,000$"
+        with pytest.raises(ValueError, match=says):
+            heif.HeicFile(in_tiles(512, **grids))
+
+    @pytest.mark.parametrize("kind", [b"iref", b"iprp", b"pitm"])
+    def test_two_headers_are_refused(self, kind: bytes) -> None:
+        """The one that is counted might not be the one that is decoded."""
+        content = in_tiles(512, whole=["tile"])
+        at, meta = content.index(kind) - 4, content.index(b"meta") - 4
+        again = content[at : at + int.from_bytes(content[at : at + 4], "big")]
+        size = int.from_bytes(content[meta : meta + 4], "big")
+        grown = content[:meta] + struct.pack(">I", size + len(again)) + content[meta + 4 : meta + size]
+        with pytest.raises(ValueError, match=f"two boxes {kind.decode()}"):
+            heif._decoded_pixels(grown + again + content[meta + size :])
+
+
 class TestHeicFile:
     @pytest.mark.parametrize(
         ("name", "shape"),

@@ -19,10 +19,21 @@ import pytest
 from headstart import datasets, index, skeleton
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
-from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, open_packed, to_row, unify, write_index
+from headstart.index import (
+    PACKED_SCHEMA,
+    SCHEMA,
+    AnnotationIndex,
+    open_index,
+    open_packed,
+    schema_of,
+    to_row,
+    unify,
+    write_index,
+)
 from headstart.records import Annotation, Visibility
-from headstart.skeleton import CANONICAL, COCO_17, H36M_17, LSP_14, Skeleton
+from headstart.skeleton import CANONICAL, COCO_17, COCO_23, FEET, H36M_17, LSP_14, WITH_FEET, Skeleton
 
+FEET_SCHEMA = schema_of(WITH_FEET)
 UNLABELLED, OCCLUDED, VISIBLE = Visibility.UNLABELLED, Visibility.OCCLUDED, Visibility.VISIBLE
 CAMERA = Camera(
     1145.05,
@@ -461,3 +472,60 @@ class TestOpenIndex:
         (tmp_path / "pack.json").write_text(content)
         with pytest.raises(DataError, match=r"pack\.json: expected the list of shards"):
             open_index("lsp", tmp_path, "train", tmp_path / "cache")
+
+
+class TestFeet:
+    def test_feet_are_kept_where_a_data_set_has_any(self, tmp_path):
+        """COCO's 17 joints, then the feet: the left big toe is joint 17, at (170, 967), the right heel joint 22."""
+        person = unify(person_of(COCO_23, left_heel=UNLABELLED, right_heel=OCCLUDED), COCO_23)
+        write_index(
+            tmp_path / "a.arrow", [to_row(replace(person, image=tmp_path / "a.jpg"), tmp_path)], FEET_SCHEMA, {}
+        )
+        found = AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
+        assert found.skeleton is WITH_FEET
+        toe, heels = found[0].keypoints[22], found[0].visibility[WITH_FEET.indices(("left_heel", "right_heel"))]
+        assert toe.tolist() == [170, 967]
+        assert heels.tolist() == [UNLABELLED, OCCLUDED]
+        assert np.isnan(found[0].keypoints[24]).all()
+        assert found[0].camera_xyz[27].tolist() == [22, -44, 4484]
+        assert found.column("xyz").shape == (1, 28, 3)
+        assert pickle.loads(pickle.dumps(found)).skeleton is WITH_FEET
+
+    def test_the_rest_is_as_without(self, tmp_path):
+        with_feet, without = (unify(person_of(source), source) for source in (COCO_23, COCO_17))
+        np.testing.assert_array_equal(with_feet.keypoints[:22], without.keypoints)
+        np.testing.assert_array_equal(with_feet.visibility[:22], without.visibility)
+        assert without.keypoints.shape == (22, 2)
+
+    def test_people_without_feet_beside_people_with_them(self, tmp_path):
+        person = canonical_person(3, tmp_path)
+        wide = person.with_feet()
+        assert (wide.visibility[22:] == 0).all()
+        assert np.isnan(wide.keypoints[22:]).all()
+        assert np.isnan(wide.camera_xyz[22:]).all()
+        for name in ("keypoints", "visibility", "camera_xyz"):
+            ours, theirs = getattr(wide, name), getattr(person, name)
+            np.testing.assert_array_equal(ours[:22], theirs)
+            assert ours.dtype == theirs.dtype
+        assert wide.with_feet() is wide
+        assert replace(person, camera_xyz=None).with_feet().camera_xyz is None
+
+    def test_an_adapter_of_a_users_keeps_its_feet(self, monkeypatch, tmp_path):
+        own = Skeleton("own", ("left_heel", "right_heel", "left_hip", "right_hip", "left_toe", "right_toe"))
+        people = [replace(person_of(own), image=tmp_path / "a.jpg")]
+        monkeypatch.setattr(datasets.adapter("lsp"), "SKELETON", own)
+        monkeypatch.setattr(datasets.adapter("lsp"), "annotations", lambda root, split: iter(people))
+        found = open_index("lsp", tmp_path, "train")
+        assert found.skeleton is WITH_FEET
+        assert found[0].keypoints[WITH_FEET.indices(("left_heel", "right_heel"))].tolist() == [[0, 100], [10, 103]]
+        assert found[0].keypoints[WITH_FEET.index("pelvis")].tolist() == [25, (112 + 127) / 2]
+        assert datasets.unused_joints("lsp", tmp_path, "train") == ("left_toe", "right_toe")
+
+    def test_a_file_without_feet_is_the_file_that_it_was(self, tmp_path):
+        """Bytes of the schema are those of the version before there were feet."""
+        assert schema_of(CANONICAL) == SCHEMA
+        widths = {name: SCHEMA.field(name).type.list_size for name in ("keypoints", "visibility", "xyz")}
+        assert widths == {"keypoints": 44, "visibility": 22, "xyz": 66}
+        assert write_people(tmp_path / "a.arrow", [canonical_person(1, tmp_path)], tmp_path).skeleton is CANONICAL
+        assert len(FEET_SCHEMA.names) == len(SCHEMA.names)
+        assert len(FEET) == 6

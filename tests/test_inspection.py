@@ -17,7 +17,7 @@ from headstart.geometry import Camera
 from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, to_row, write_index
 from headstart.inspection import STATE_COLOURS, picture_of_samples, states_legend, summarise, write_picture
 from headstart.records import Annotation
-from headstart.skeleton import BODY_18, CANONICAL
+from headstart.skeleton import BODY_18, CANONICAL, WITH_FEET
 from headstart.synth.labels import State
 from headstart.synthesize import SCHEMA as SCHEMA_WITH_STATES
 
@@ -196,6 +196,10 @@ class TestStates:
         write_index(tmp_path / "a.arrow", [row], SCHEMA_WITH_STATES, {})
         return AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
 
+    def test_a_skeleton_with_feet_which_have_no_state(self, person: AnnotationIndex):
+        """It could not be drawn: of 22 states the 23rd was asked for."""
+        assert picture_of_samples(person, WITH_FEET, (100, 100), None, 1, 0).shape[1] == 100
+
     def test_joints_have_the_colour_of_their_state(self, person: AnnotationIndex):
         picture = picture_of_samples(person, BODY_18, (100, 100), None, 1, 0)[LEGEND:]
         visible, own, other, outside = STATE_COLOURS.values()
@@ -217,7 +221,7 @@ class TestStates:
     def test_colours_stand_in_the_order_of_the_labels(self):
         names = [state.name for state in State]
         assert names == ["VISIBLE", "SELF_OCCLUDED", "OBJECT_OCCLUDED", "OUT_OF_FRAME"]
-        assert [name.split()[-1] for name in STATE_COLOURS] == ["visible", "body", "else", "picture"]
+        assert [name.split()[-1] for name in STATE_COLOURS] == ["visible", "body", "else", "image"]
         assert (states_legend(700)[11, :20] == STATE_COLOURS["visible"]).all(-1).any()
 
     def test_heatmaps_are_drawn_as_for_any_data(self, person: AnnotationIndex):
@@ -242,10 +246,10 @@ class TestWritePicture:
             write_picture(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
 
     def test_a_suffix_of_no_picture(self, tmp_path: Path):
-        with pytest.raises(DataError, match=r"a\.xyz: expected the name of a picture, .* found '\.xyz' at its end$"):
+        with pytest.raises(DataError, match=r"a\.xyz: expected the name of an image, .* found '\.xyz' at its end$"):
             write_picture(str(tmp_path / "a.xyz"), np.zeros((4, 4, 3), np.uint8))
 
     def test_a_format_that_cannot_hold_so_many_pixels(self, tmp_path: Path):
-        with pytest.raises(DataError, match=r"a\.jpg: expected a picture of a size .*, found 3 x 65501 px"):
+        with pytest.raises(DataError, match=r"a\.jpg: expected an image of a size .*, found 3 x 65501 px"):
             write_picture(str(tmp_path / "a.jpg"), np.zeros((65501, 3, 3), np.uint8))
         assert not list(tmp_path.iterdir())

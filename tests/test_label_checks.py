@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from headstart.geometry import Camera
-from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
+from headstart.index import SCHEMA, AnnotationIndex, schema_of, to_row, write_index
 from headstart.label_checks import APART, FEWEST_LEGS, HIP_TO_SHOULDER_MM, Checks3D, check_3d
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, WITH_FEET
 from sticks import Pose, random_pose
 
 #: Not square, off the middle, with distortion: nothing that a mirrored person would fit by chance.
@@ -67,7 +67,8 @@ def relative(person: Annotation) -> Annotation:
 @pytest.fixture
 def checked(tmp_path: Path) -> Callable[[list[Annotation]], Checks3D]:
     def check(people: list[Annotation]) -> Checks3D:
-        write_index(tmp_path / "a.arrow", (to_row(person, Path("/")) for person in people), SCHEMA, {})
+        schema = SCHEMA if len(people[0].visibility) == len(CANONICAL) else schema_of(WITH_FEET)
+        write_index(tmp_path / "a.arrow", (to_row(person, Path("/")) for person in people), schema, {})
         return check_3d(AnnotationIndex([tmp_path / "a.arrow"], Path("/")))
 
     return check
@@ -284,3 +285,24 @@ def test_y_and_z_exchanged_are_named(checked: Checked) -> None:
     for people in ([exchanged(person) for person in crowd()], [relative(exchanged(person)) for person in crowd()]):
         (line,) = checked(people).problems
         assert "likely y and z are exchanged (camera axes" in line
+
+
+def _with_feet(person: Annotation) -> Annotation:
+    """Each joint of a foot 80 to 200 mm below its ankle, seen through the person's lens."""
+    wide = person.with_feet()
+    xyz, keypoints = np.asarray(wide.camera_xyz), wide.keypoints
+    for number, joint in enumerate(WITH_FEET.names[22:]):
+        ankle = CANONICAL.index(f"{joint.partition('_')[0]}_ankle")
+        xyz[22 + number] = xyz[ankle] + (0, 80 + 20 * number, 0)
+    keypoints[22:] = LENS.project(xyz[22:].astype(np.float64))
+    return replace(wide, keypoints=keypoints, visibility=np.full(28, 2, np.uint8), camera_xyz=xyz)
+
+
+def test_feet_are_checked_too(checked: Checked) -> None:
+    """Sound labels pass; where 3D alone has the sides exchanged, feet and all, that is what is named."""
+    people = [_with_feet(person) for person in crowd()]
+    sound = checked(people)
+    assert not sound.problems
+    flip = list(WITH_FEET.flip_index)
+    wrong = [replace(one, camera_xyz=np.asarray(one.camera_xyz)[flip]) for one in people]
+    assert "left and right" in " ".join(checked(wrong).problems)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headstart.errors import ConfigError
 from headstart.label_doubts import DoubtConfig, doubt, trunk_size, without_doubt
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL, COCO_17
+from headstart.skeleton import CANONICAL, COCO_17, COCO_23, FEET, WITH_FEET, mirrored_name
 
 #: A person who faces the camera, 100 px high: right is on the left. The trunk's diagonals are 50 px: 30 and 40.
 PLACES = {
@@ -220,3 +220,45 @@ def test_a_pair_far_apart_speaks_against_an_exchange_for_no_more_than_a_trunk() 
 def test_settings_that_cannot_be(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="sides, distance and confidence: expected >= 0, > 0 and 0 to 1, got"):
         DoubtConfig(**wrong)
+
+
+# --- feet ---
+
+#: Right foot, left foot: big toe, small toe and heel beside their ankles.
+FOOT = {f"right_{part}": (28 - 4 * i, 108) for i, part in enumerate(("big_toe", "small_toe", "heel"))}
+FOOT |= {joint.replace("right", "left"): (100 - x, y) for joint, (x, y) in FOOT.items()}
+
+
+def with_feet(feet: dict[str, tuple[float, float]], places: dict[str, tuple[float, float]] = PLACES) -> Annotation:
+    wide = person(places).with_feet()
+    for joint, place in feet.items():
+        wide.keypoints[WITH_FEET.index(joint)] = place
+        wide.visibility[WITH_FEET.index(joint)] = 2
+    return wide
+
+
+def test_feet_go_with_their_legs_and_not_with_the_arms() -> None:
+    other = {joint: FOOT[mirrored_name(joint)] for joint in FOOT}
+    seen, sure = with_feet(FOOT).keypoints, np.full(len(WITH_FEET), 0.9)
+    for limbs, feet in ((("hip", "knee", "ankle"), other), (("shoulder", "elbow", "wrist"), FOOT)):
+        wrong = with_feet(feet, exchanged(*limbs))
+        doubted = doubt(wrong, seen, sure, source=COCO_23)
+        assert len(doubted.exchanged) == 1
+        assert not doubted.dropped.any()
+        np.testing.assert_array_equal(without_doubt(wrong, doubted).keypoints, seen)
+
+
+def test_a_toe_in_a_wrong_place_is_dropped_and_one_that_the_model_has_not_is_kept() -> None:
+    """50 px is the trunk: a toe 30 px away is beyond half of it. The model does not know the small toes."""
+    wrong = with_feet({**FOOT, "left_big_toe": (72 + 30, 108), "left_small_toe": (90, 10)})
+    seen = with_feet(FOOT).keypoints
+    seen[WITH_FEET.indices(("left_small_toe", "right_small_toe"))] = np.nan
+    doubted = doubt(wrong, seen, np.full(len(WITH_FEET), 0.9), source=COCO_23)
+    assert [WITH_FEET.names[joint] for joint in np.flatnonzero(doubted.dropped)] == ["left_big_toe"]
+    assert len(FEET) == (without_doubt(wrong, doubted).visibility[22:] > 0).sum() + 1
+
+
+def test_labels_that_were_packed_before_feet_were_kept() -> None:
+    """Their source has feet, and their index has not."""
+    doubted = doubt(person(exchanged("wrist")), at(PLACES), SURE, DoubtConfig(sides=9.0), COCO_23)
+    assert named(doubted.dropped) == {"left_wrist", "right_wrist"}

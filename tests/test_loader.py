@@ -15,7 +15,7 @@ import torch
 from headstart.augment import AugmentConfig
 from headstart.errors import DataError
 from headstart.geometry import Camera, Crop
-from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
+from headstart.index import SCHEMA, AnnotationIndex, schema_of, to_row, write_index
 from headstart.loader import (
     CropDataset,
     Data,
@@ -27,7 +27,7 @@ from headstart.loader import (
 )
 from headstart.records import Annotation, Batch
 from headstart.sampling import Draw, MixtureSampler
-from headstart.skeleton import BODY_18, CANONICAL, MPII_16, mirrored_name
+from headstart.skeleton import BODY_18, BODY_24, CANONICAL, FEET, MPII_16, WITH_FEET, mirrored_name
 
 #: Everything that moves pixels, nothing that changes their colours.
 GEOMETRIC = AugmentConfig(brightness=0, contrast=0, colour=0, occluder_probability=0)
@@ -329,5 +329,66 @@ def test_a_data_set_without_a_joint_in_its_pictures_is_refused(index_2d: Annotat
     people = (replace(index_2d[row], visibility=nothing) for row in range(3))
     write_index(tmp_path / "a.arrow", (to_row(one, index_2d.root) for one in people), SCHEMA, {})
     (tmp_path / "pack.json").write_text('{"shards": ["a.arrow"]}')
-    with pytest.raises(DataError, match="joints labelled in the pictures of lsp_extended, found none among 3 people"):
+    with pytest.raises(DataError, match="joints labelled in the images of lsp_extended, found none among 3 people"):
         open_mixture((Data("lsp_extended", str(tmp_path), "all"),), 0)
+
+
+class TestFeet:
+    """Two people: one labelled with feet at (10 + j, 90), in 3D at (100 j, 0, 0), and one of a data set without."""
+
+    @pytest.fixture
+    def indexes(self, tmp_path: Path) -> list[AnnotationIndex]:
+        person = person_of(0, tmp_path).with_feet()
+        person.keypoints[22:] = [(10 + joint, 90) for joint in range(6)]
+        person.visibility[22:] = 2
+        assert person.camera_xyz is not None
+        person.camera_xyz[22:] = [(100 * joint, 0, 0) for joint in range(6)]
+        (tmp_path / "other").mkdir()
+        other = index_of([person_of(1, tmp_path / "other")], tmp_path / "other")
+        cv2.imwrite(str(person.image), draw_dots(0))
+        write_index(tmp_path / "feet.arrow", [to_row(person, tmp_path)], schema_of(WITH_FEET), {})
+        return [AnnotationIndex([tmp_path / "feet.arrow"], tmp_path), other]
+
+    def sample(
+        self, indexes: list[AnnotationIndex], dataset: int, config: AugmentConfig | None = None, skeleton=BODY_24
+    ):
+        return CropDataset(indexes, skeleton, (100, 100), config)[Draw(dataset, 0, 0, 0)]
+
+    def test_a_mirrored_person_has_the_other_foot(self, indexes: list[AnnotationIndex]):
+        """In the mirror the left toe is a right one, as far from the right edge as it was from the left."""
+        plain, mirrored = (self.sample(indexes, 0, replace(STILL, flip_probability=p)) for p in (0.0, 1.0))
+        for joint, name in enumerate(BODY_24.names):
+            other = BODY_24.index(mirrored_name(name))
+            x, y = plain["keypoints"][joint]
+            np.testing.assert_allclose(mirrored["keypoints"][other], (99 - x, y), atol=1e-4)
+            np.testing.assert_allclose(mirrored["xyz"][other], plain["xyz"][joint] * [-1, 1, 1], atol=1e-4)
+        left, right = BODY_24.indices(("left_small_toe", "right_small_toe"))
+        assert plain["keypoints"][left, 0] != plain["keypoints"][right, 0]
+
+    def test_places_are_those_of_the_labels(self, indexes: list[AnnotationIndex]):
+        sample = self.sample(indexes, 0)
+        crop = Crop(sample["crop"], (100, 100))
+        wanted = crop.to_crop(np.array([(10 + joint, 90) for joint in range(6)], float))
+        np.testing.assert_allclose(sample["keypoints"][18:], wanted, atol=1e-4)
+        assert sample["weight_2d"].tolist() == [1] * 24
+        assert sample["weight_3d"].tolist() == [1] * 24
+        pelvis = indexes[0][0].camera_xyz[PELVIS]  # type: ignore[index]
+        np.testing.assert_allclose(sample["xyz"][18:], np.outer(100 * np.arange(6), [1, 0, 0]) - pelvis, atol=1e-3)
+
+    def test_people_of_a_data_set_without_feet_have_no_labels_there(self, indexes: list[AnnotationIndex]):
+        sample = self.sample(indexes, 1)
+        for name in ("weight_2d", "weight_3d"):
+            assert sample[name].tolist() == [1] * 18 + [0] * 6
+        assert (sample["keypoints"][18:] == 0).all()
+        assert (sample["xyz"][18:] == 0).all()
+
+    def test_a_model_without_feet_sees_no_difference(self, indexes: list[AnnotationIndex], tmp_path: Path):
+        plain = index_of([person_of(0, tmp_path)], tmp_path)
+        ours, theirs = self.sample(indexes, 0, STILL, BODY_18), self.sample([plain], 0, STILL, BODY_18)
+        for name, values in theirs.items():
+            np.testing.assert_array_equal(ours[name], values, err_msg=name)
+
+    def test_without_3d_labels_too(self, indexes: list[AnnotationIndex]):
+        dataset = CropDataset(indexes, BODY_24, (100, 100), use_3d=[False, False])
+        assert not dataset[Draw(0, 0, 0, 0)]["weight_3d"].any()
+        assert len(FEET) == len(BODY_24) - len(BODY_18)

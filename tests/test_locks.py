@@ -14,7 +14,7 @@ import pytest
 
 from headstart import locks
 from headstart.errors import ConfigError
-from headstart.locks import alone, inherited, is_held, try_lock
+from headstart.locks import alone, inherited, is_held, locked_file, try_lock
 
 
 def test_a_lock_is_held_until_its_file_is_closed(tmp_path: Path) -> None:
@@ -95,3 +95,73 @@ def test_what_torchrun_started_ends_with_it(tmp_path: Path) -> None:
     launcher.kill()
     # The pipe ends when its last writer has; communicate gives up after 20 s.
     assert launcher.communicate(timeout=20) == ("", None)
+
+
+class TestFiles:
+    """Locks whose files are deleted with them, which is where such locks usually fail."""
+
+    def test_the_file_lasts_as_long_as_the_lock(self, tmp_path: Path):
+        path = tmp_path / "deep" / "one.lock"
+        with locked_file(path) as first:
+            assert path.exists()
+            with locked_file(path) as second, locked_file(tmp_path / "deep" / "two.lock") as other:
+                assert (first, second, other) == (True, False, True)
+            assert path.exists()
+        assert list((tmp_path / "deep").iterdir()) == []
+
+    def test_one_process_at_a_time(self, tmp_path: Path):
+        """Each adds 1 to a number in a file while it has the lock: none is lost, although the lock's file comes and
+        goes.
+        """
+        (tmp_path / "number").write_text("0")
+        program = [sys.executable, "-c", ADDER, str(tmp_path)]
+        adders = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        added = [int(adder.communicate(timeout=60)[0]) for adder in adders]
+        assert int((tmp_path / "number").read_text()) == sum(added)
+        assert min(added) > 0
+
+    @pytest.mark.posix("SIGKILL")
+    def test_what_a_killed_process_leaves_holds_no_lock(self, tmp_path: Path):
+        path = tmp_path / "one.lock"
+        holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "in\n"
+        with locked_file(path) as got:
+            assert not got
+        holder.kill()
+        holder.communicate(timeout=20)
+        assert path.exists()
+        with locked_file(path) as got:
+            assert got
+        assert not path.exists()
+
+    @pytest.mark.posix("flock")
+    def test_a_file_system_without_locks_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("fcntl.flock", without_locks)
+        with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))}: its file system has no locks"):
+            locked_file(tmp_path / "one.lock").__enter__()
+        assert list(tmp_path.iterdir()) == []
+
+
+ADDER = """
+import sys, time
+from pathlib import Path
+from headstart.locks import locked_file
+folder, added, end = Path(sys.argv[1]), 0, time.monotonic() + 1.5
+while time.monotonic() < end:
+    with locked_file(folder / "deep" / "lock") as got:
+        if got:
+            number = int((folder / "number").read_text())
+            time.sleep(0)
+            (folder / "number").write_text(str(number + 1))
+            added += 1
+print(added)
+"""
+HOLDER = """
+import sys, time
+from pathlib import Path
+from headstart.locks import locked_file
+with locked_file(Path(sys.argv[1])):
+    print("in", flush=True)
+    time.sleep(100)
+"""

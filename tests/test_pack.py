@@ -373,7 +373,7 @@ class TestUnreadable:
     def test_more_than_one_in_a_hundred_is_refused(self, image: Path, tmp_path: Path):
         bad = image.with_name("bad.png")
         people = [person_of(number, bad if number in (70, 130) else image) for number in range(150)]
-        with pytest.raises(DataError, match=r"at most 1% unreadable pictures of 150, found 2 so far: p70: .*; p130: "):
+        with pytest.raises(DataError, match=r"at most 1% unreadable images of 150, found 2 so far: p70: .*; p130: "):
             pack(index_of(people, image.parent), tmp_path / "out", self.CONFIG, source=SOURCE)
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
             "settings.json",

@@ -197,7 +197,7 @@ class Download(BytesIO):
 def test_content_and_open_files(wrap: Callable[[bytes], Any]) -> None:
     encoded = cv2.imencode(".png", SCENE[..., ::-1])[1].tobytes()
     np.testing.assert_array_equal(as_photo(wrap(encoded)), SCENE)
-    with pytest.raises(DataError, match=r"upload: expected a picture .*found something else"):
+    with pytest.raises(DataError, match=r"upload: expected an image .*found something else"):
         as_photo(wrap(b"not a picture"), "upload")
     with pytest.raises(DataError, match="found an empty file"):
         as_photo(wrap(b""))
@@ -247,7 +247,7 @@ def png_header(width: int, height: int) -> bytes:
         (png_header(65_000, 65_000), "at most 120,000,000 pixels"),
         (png_header(1, 1), "at least 8 px a side, found 1 x 1"),
         (png_header(500, 7), "at least 8 px a side"),
-        (png_header(500, 500), "a whole picture"),
+        (png_header(500, 500), "a whole image"),
         (png_header(500, 500)[:30], "picture"),
     ],
     ids=[
@@ -274,7 +274,7 @@ def test_a_jpeg_that_ends_early(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3)).astype(np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.jpg")
     (tmp_path / "part.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:9000])
-    with pytest.raises(DataError, match="expected a whole picture") as error:
+    with pytest.raises(DataError, match="expected a whole image") as error:
         read_photo(tmp_path / "part.jpg")
     one_line(error)
 
@@ -284,13 +284,13 @@ def test_pil_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     premultiplied = Image.new("LA", (20, 20)).convert("La")
     for picture in (Image.open(tmp_path / "cut.jpg"), premultiplied):
-        with pytest.raises(DataError, match="beach: expected a whole picture"):
+        with pytest.raises(DataError, match="beach: expected a whole image"):
             as_photo(picture, "beach")
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "none.jpg", "No such file"), (tmp_path, "directory")):
-        with pytest.raises(DataError, match="a picture file") as error:
+        with pytest.raises(DataError, match="an image file") as error:
             read_photo(path)
         assert says in one_line(error)
 

@@ -77,7 +77,7 @@ class TestHeic:
     def test_broken_files_are_one_line(self, name: str) -> None:
         content = (HEIC / f"{name}.heic").read_bytes()
         for cut in (content[:30], content[:-1]) if name != "bomb" else (content,):
-            with pytest.raises(DataError, match=r"beach\.heic: expected a whole picture, found \w") as error:
+            with pytest.raises(DataError, match=r"beach\.heic: expected a whole image, found \w") as error:
                 decode_photo(cut, "beach.heic")
             one_line(error)
 
@@ -100,7 +100,7 @@ class TestHeic:
         (tmp_path / "photo.jpg").write_bytes((HEIC / "plain.heic").read_bytes())
         for library in ("pi_heif", "pillow_heif"):
             monkeypatch.setitem(sys.modules, library, None)
-        with pytest.raises(DataError, match=r"photo\.jpg: expected a picture that can be read, found HEIC") as error:
+        with pytest.raises(DataError, match=r"photo\.jpg: expected an image that can be read, found HEIC") as error:
             read_photo(tmp_path / "photo.jpg")
         assert one_line(error).endswith(". Reading HEIC needs: pip install 'headstart[heic]'")
 
@@ -142,13 +142,13 @@ class TestAvif:
 
     @pytest.mark.parametrize("length", [30, 200, -1])
     def test_broken_files_are_one_line(self, length: int) -> None:
-        with pytest.raises(DataError, match="expected a whole picture, found Failed to decode") as error:
+        with pytest.raises(DataError, match="expected a whole image, found Failed to decode") as error:
             decode_photo(self.encoded(SCENE)[:length], "a.avif")
         one_line(error)
 
     def test_without_a_decoder_one_line_says_what_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
         content = self.encoded(SCENE)
         monkeypatch.setattr("PIL.AvifImagePlugin.SUPPORTED", False)
-        with pytest.raises(DataError, match="a picture that can be read, found AVIF") as error:
+        with pytest.raises(DataError, match="an image that can be read, found AVIF") as error:
             decode_photo(content, "a.avif")
         assert one_line(error).endswith(". Reading AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow")

@@ -399,10 +399,12 @@ class TestLoading:
             asked.append((repository, name))
             return str(checkpoint)
 
+        monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda url, **_: asked.append(url))
         monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
         for source in ("someone/poses", "some.one/poses-1.5"):
             assert load_network(source, "cpu").input_size == (64, 64)
-        assert asked == [("someone/poses", "model.safetensors"), ("some.one/poses-1.5", "model.safetensors")]
+        assert asked[1::2] == [("someone/poses", "model.safetensors"), ("some.one/poses-1.5", "model.safetensors")]
+        assert asked[0].endswith("/someone/poses/resolve/main/model.safetensors")
 
     def test_a_hub_id_without_a_network_is_one_clear_line(self, monkeypatch):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

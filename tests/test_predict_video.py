@@ -22,6 +22,7 @@ from headstart.checkpoint import save_checkpoint
 from headstart.cli.filming import predict_one_video
 from headstart.cli.outcome import Outcome
 from headstart.cli.outputs import Outputs
+from headstart.cli.per_input import PerInput
 from headstart.models.pose_net import PoseNet
 from headstart.pose_files import JsonPeople, write_json
 from headstart.records import Prediction
@@ -62,7 +63,7 @@ def test_a_video_beside_a_picture(tmp_path: Path, model: Path) -> None:
         *("--csv", tmp_path / "people.csv", "--detector", "none"),
     )
     assert f"{clip}: 6 frames" in printed
-    assert "1 picture, 1 video, 7 poses" in printed
+    assert "1 image, 1 video, 7 poses" in printed
     entries = json.loads(people.read_text())
     assert Counter(entry["image"] for entry in entries) == {str(clip): 6, str(tmp_path / "photo.png"): 1}
     frames = [entry for entry in entries if "frame" in entry]
@@ -305,3 +306,23 @@ def test_many_videos_with_folders_of_their_own(tmp_path: Path, model: Path, monk
     assert sorted(path.name for path in Path("out/bob/jump.mp4").iterdir()) == files
     said = succeeds("predict", "ann/jump.mp4", "bob/jump.mp4", *command, "--out", "out")
     assert said == "2 of 2 inputs were finished before (--skip-finished)\n"
+
+
+def test_what_another_process_works_on_is_left_to_it(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.mp4"):
+        film(Path(name), 2)
+    cv2.imwrite("c.png", np.zeros((64, 64, 3), np.uint8))
+    command = ("predict", "a.mp4", "b.mp4", "c.png", "--model", model, "--detector", "none", "--no-flip-test")
+    command += ("--no-overlay", "--per-input", "--skip-finished", "--out", "out")
+    with PerInput(Path("out"), {}).working_on(["a.mp4", "c.png"]):
+        printed = succeeds(*command)
+    assert {line for line in printed.splitlines() if "skipped" in line} == {
+        f"{name}: skipped, as another process is working on it" for name in ("a.mp4", "c.png")
+    }
+    assert [path.name for path in Path("out").iterdir()] == ["b.mp4"]
+    printed = succeeds(*command)
+    assert printed.startswith("1 of 3 inputs were finished before (--skip-finished)\n")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.mp4", "b.mp4", "c.png"]

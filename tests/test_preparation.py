@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from dataclasses import asdict, replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from headstart.checkpoint import SHIPPED, Checkpoint, load_checkpoint, save_checkpoint
+from headstart.checkpoint import SHIPPED, Checkpoint, load_checkpoint, load_model, save_checkpoint
 from headstart.errors import ConfigError, DataError
 from headstart.experiment import Experiment, as_json
 from headstart.loader import open_mixture
@@ -28,7 +29,7 @@ from headstart.preparation import (
     start_accelerator,
 )
 from headstart.results import write_json
-from headstart.skeleton import BODY_18, CANONICAL, H36M_17, LSP_14
+from headstart.skeleton import BODY_18, BODY_24, CANONICAL, H36M_17, LSP_14, WITH_FEET
 from sticks import write_lsp_extended
 from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
 
@@ -41,7 +42,7 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_is_left(
 ) -> None:
     monkeypatch.setattr("headstart.preparation.get_available_trackers", list)
     with pytest.raises(ConfigError, match="tracker: wandb is not installed: pip install wandb, or --tracker none"):
-        start_accelerator(replace(TINY, tracker="wandb"), tmp_path / "run", as_json(TINY))
+        start_accelerator(replace(TINY, tracker="wandb"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -51,7 +52,7 @@ def test_processes_that_would_train_apart_in_one_folder_are_refused(
     """As torchrun starts them where there is no GPU: each of them was a run of its own, in the same files."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"^2 processes were started, but there is no GPU.* ACCELERATE_USE_CPU=true"):
-        start_accelerator(TINY, tmp_path / "run", as_json(TINY))
+        start_accelerator(TINY, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -243,6 +244,74 @@ def test_another_size_than_the_first_weights_know_is_told(
     assert caplog.messages == ([f"{names}: {told}"] if names else [])
 
 
+# --- more joints than the first weights have ---
+
+
+@pytest.mark.parametrize(
+    ("head", "layers"), [("heatmap_depth", ("heatmaps", "depth_maps")), ("pyramid", ("heatmaps", "depth_maps"))]
+)
+def test_joints_that_the_first_weights_have_are_kept_and_new_ones_begin_anew(
+    head: str, layers: tuple[str, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Human3.6M's joints, in another order than there; the others as a network has them that starts from nothing."""
+    there = replace(MODEL, skeleton="h36m_17", head=replace(MODEL.head, kind=head))
+    begun = replace(
+        TINY, model=replace(there, skeleton="body_24"), start_from=start(tmp_path / "there.safetensors", there)
+    )
+    old = load_model(tmp_path / "there.safetensors")[0]
+    caplog.set_level(logging.INFO, "headstart")
+    torch.manual_seed(1)
+    network = build_network(begun, None, tmp_path / "last.safetensors", CPU)
+    torch.manual_seed(1)
+    load_model(tmp_path / "there.safetensors")
+    fresh = PoseNet(begun.model)
+    for layer, part in itertools.product(layers, ("weight", "bias")):
+        ours, theirs, new = (one.state_dict()[f"head.{layer}.{part}"] for one in (network, old, fresh))
+        for place, joint in enumerate(BODY_24.names):
+            first = theirs[H36M_17.index(joint)] if joint in H36M_17.names else new[place]
+            if layer == "depth_maps" and joint not in H36M_17.names:
+                before = "thorax" if joint == "neck" else f"{joint.partition('_')[0]}_ankle"
+                first = theirs[H36M_17.index(before)]
+            assert torch.equal(ours[place], first), joint
+    for name, weights in old.backbone.state_dict().items():
+        assert torch.equal(network.backbone.state_dict()[name], weights), name
+    (said,) = [message for message in caplog.messages if "new joints" in message]
+    assert said.startswith("neck, left_big_toe, left_small_toe, left_heel, right_big_toe, ")
+    assert said.endswith(f"new joints, which {tmp_path / 'there.safetensors'} lacks; they begin untrained")
+
+
+def test_a_volume_grows_by_joints(tmp_path: Path) -> None:
+    """Two joints of two cells each become six: channels 2 j and 2 j + 1 belong to joint j."""
+    there = replace(MODEL, skeleton="body_18", head=replace(MODEL.head, kind="integral", depth_bins=2))
+    path = Path(start(tmp_path / "there.safetensors", there))
+    network = build_network(
+        replace(TINY, model=replace(there, skeleton="canonical_28"), start_from=str(path)), None, path, CPU
+    )
+    ours, theirs = (one.head.volume.weight for one in (network, load_model(path)[0]))  # type: ignore[union-attr]
+    for place, joint in enumerate(BODY_18.names):
+        row = WITH_FEET.index(joint)
+        assert torch.equal(ours[2 * row : 2 * row + 2], theirs[2 * place : 2 * place + 2])
+
+
+def test_a_network_with_new_joints_predicts_the_others_as_before(tmp_path: Path) -> None:
+    there = start(tmp_path / "there.safetensors")
+    begun = replace(TINY, model=replace(MODEL, skeleton="body_24"), start_from=there)
+    network, old = build_network(begun, None, tmp_path / "last.safetensors", CPU).eval(), load_model(there)[0]
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    with torch.no_grad():
+        ours, theirs = network(images), old(images)
+    assert ours.heatmaps is not None
+    assert theirs.heatmaps is not None
+    assert torch.allclose(ours.heatmaps[:, :18], theirs.heatmaps, atol=1e-6)
+    assert ours.heatmaps.shape[1] == 24
+
+
+def test_fewer_joints_are_another_network(tmp_path: Path) -> None:
+    there = start(tmp_path / "there.safetensors", replace(MODEL, skeleton="body_24"))
+    with pytest.raises(ConfigError, match=r"model\.skeleton: 'body_24' there, 'body_18' here"):
+        build_network(replace(TINY, start_from=there), None, tmp_path / "last.safetensors", CPU)
+
+
 # --- which joints have been trained ---
 
 
@@ -277,6 +346,8 @@ def test_joints_that_the_first_weights_know(last: Path, tmp_path: Path) -> None:
     assert joints_trained_before(begun, None, BODY_18) == set(fresh)
     assert joints_trained_before(replace(begun, start_with="backbone"), None, BODY_18) == set()
     assert joints_trained_before(replace(TINY, start_from=SHIPPED), None, BODY_18) == set(BODY_18.names)
+    # The model that ships does not say which joints it was trained on: all that it has, which are not those of feet.
+    assert joints_trained_before(replace(TINY, start_from=SHIPPED), None, BODY_24) == set(BODY_18.names)
     assert joints_trained_before(begun, Checkpoint({}, {"trained_joints": ["spine"]}), BODY_18) == {"spine"}
     assert joints_trained_before(begun, load_checkpoint(last), BODY_18) == set(BODY_18.names)  # an older one
 

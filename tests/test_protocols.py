@@ -9,10 +9,10 @@ import pytest
 from headstart.datasets import DATASETS
 from headstart.errors import ConfigError
 from headstart.protocols import METRICS, PROTOCOLS, Metric, Protocol, protocol
-from headstart.skeleton import CANONICAL, H36M_17, LSP_14, conversion
+from headstart.skeleton import H36M_17, LSP_14, WITH_FEET, conversion
 
 every = pytest.mark.parametrize("entry", PROTOCOLS.values(), ids=PROTOCOLS)
-PIXELS = ("mpii_pckh", "lsp_pck", "lsp_extended_pck", "lsp_extended_pck12", "flic_pck", "coco_pck")
+PIXELS = ("mpii_pckh", "lsp_pck", "lsp_extended_pck", "lsp_extended_pck12", "flic_pck", "coco_pck", "coco_feet_pck")
 
 
 @every
@@ -64,7 +64,7 @@ def test_no_change_goes_unsaid(entry: Protocol, change: dict):
 
 @every
 def test_joints_are_canonical_and_the_direction_is_the_metrics(entry: Protocol):
-    assert set(entry.joints) <= set(CANONICAL.names)
+    assert set(entry.joints) <= set(WITH_FEET.names)
     assert entry.better == ("lower" if entry.unit == "mm" else "higher")
     assert entry.dataset in DATASETS
 
@@ -77,9 +77,9 @@ def test_data_sets_have_the_split_and_label_the_joints(entry: Protocol):
     except ModuleNotFoundError:
         pytest.skip(f"no adapter for {entry.dataset} yet")
     assert entry.split in adapter.SPLITS
-    labelled = conversion(adapter.SKELETON, CANONICAL).any(1)
+    labelled = conversion(adapter.SKELETON, WITH_FEET).any(1)
     needed = (*entry.joints, *((entry.root,) if entry.root else ()))
-    missing = [joint for joint in needed if not labelled[CANONICAL.index(joint)]]
+    missing = [joint for joint in needed if not labelled[WITH_FEET.index(joint)]]
     assert not missing
 
 
@@ -218,6 +218,7 @@ MEANING = {
     "lsp_extended_pck12": ("pck", *_PCK, 12, ()),
     "flic_pck": ("pck", *_PCK, 4, ()),
     "coco_pck": ("pck", *_PCK, 12, ()),
+    "coco_feet_pck": ("pck", *_PCK, 18, ()),
     "mpi_inf_3dhp": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
     "mpi_inf_3dhp_universal": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
     "threedpw": ("mpjpe", *_MM, 14, ("sequence",)),
@@ -257,6 +258,7 @@ BESIDE = {
     "lsp_extended_pck12": ("val", ()),
     "flic_pck": ("test", ()),
     "coco_pck": ("val2017", ()),
+    "coco_feet_pck": ("val2017", ()),
     "mpi_inf_3dhp": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
     "mpi_inf_3dhp_universal": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
     "threedpw": ("test", ("pa_mpjpe", "n_mpjpe", "pck3d", "auc")),
@@ -306,7 +308,7 @@ def test_protocols_of_the_same_files_differ_in_what_they_say_they_do():
 def test_visible_and_occluded_joints_are_apart_where_labels_tell_them():
     apart = {name for name, one in PROTOCOLS.items() if one.by_visibility}
     synthetic = {f"synthetic_{name}" for name in ("wild", "studio", "occluded", "wild_pck")}
-    assert apart == {"lsp_pck", "coco_pck", "occlusion_person"} | synthetic
+    assert apart == {"lsp_pck", "coco_pck", "coco_feet_pck", "occlusion_person"} | synthetic
 
 
 @pytest.mark.parametrize("ending", ["st", "nd", "rd", "th"])

@@ -798,6 +798,23 @@ def test_another_device_or_number_of_processes_is_refused_within_a_pair(tmp_path
     assert re.search(r"expected processes as in .*-2 \(4\), found 1", refused(write_study(tmp_path / "count", cells)))
 
 
+def test_other_micro_batches_are_refused_within_a_pair_and_named_in_the_head(tmp_path: Path) -> None:
+    """Batches are of 64: of two processes that take 32 at a time nobody accumulates, of one that does."""
+    of_32 = {"config": {"model": {"backbone": "efficientnet_lite0"}, "micro_batch_size": 32}}
+    one = write_study(tmp_path / "one", on(on(PAIR, ALL, BOTH, processes=1), (1,), BOTH[1:], **of_32))
+    assert re.search(r"expected samples a micro batch as in its partner .*-1 \(64\), found 32", refused(one))
+
+    both = write_study(tmp_path / "both", on(on(PAIR, ALL, BOTH, processes=1), (1,), BOTH, **of_32))
+    words = "of 32 samples in 2 of 6 cells (gradient accumulation): batch norm saw so many at a time"
+    for path in write_report(both):
+        assert words in path.read_text(encoding="utf-8")
+
+    whole = write_study(tmp_path / "whole", on(on(PAIR, ALL, BOTH, processes=2), (1,), BOTH[1:], **of_32))
+    assert mismatches(load_study(whole)) == []
+    for path in write_report(whole):
+        assert "icro batch" not in path.read_text(encoding="utf-8")
+
+
 def test_a_number_of_processes_that_was_not_recorded_is_not_compared(tmp_path: Path) -> None:
     assert mismatches(load_study(write_study(tmp_path, on(PAIR, (1,), BOTH[1:], processes=4)))) == []
 

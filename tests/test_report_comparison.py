@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fake_study import BUDGET, Fake, write_study
+from headstart.report import load_study
 from headstart.report.comparison import Comparison, any_score, compare, counts, group_value, protocols, sources, values
 from headstart.results import Scores
 from headstart.statistics import difference
@@ -119,3 +122,19 @@ def test_networks_keep_their_order_and_commits_are_sorted() -> None:
     places = [text.index(f"{letter}000000") for letter in "abcdef"]
     assert places == sorted(places)
     assert "seeds 0, 1, 2, 3, 4 and 5" in text
+
+
+@pytest.mark.parametrize("own", [BUDGET, {"efficientnet_lite0": BUDGET}, BUDGET / 4])
+def test_of_budgets_that_are_as_frequent_the_studys_own_is_in_the_main_tables(
+    tmp_path: Path, own: float | dict[str, float]
+) -> None:
+    cells = [
+        Fake(arm, seed, two_d, budget_flops=share * BUDGET)
+        for seed in range(3)
+        for share in (0.25, 0.5, 1.0)
+        for arm, two_d in (("3d_alone", None), ("2d_then_3d", "synthetic_wild"))
+    ]
+    found = load_study(write_study(tmp_path, cells, budget_flops=own))
+    wanted = own if isinstance(own, float) else BUDGET
+    assert found.usual_budget("efficientnet_lite0") == wanted
+    assert {variant.budget_flops for variant in found.variants if found.is_usual(variant)} == {wanted}

@@ -1,5 +1,6 @@
 """Results on disk: round trip, refusal of anything else, and writing in one step."""
 
+import errno
 import json
 import math
 import os
@@ -156,6 +157,16 @@ class TestWriteAtomically:
             write_atomically(path, b"new")
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_full_disk_is_named_by_the_file_that_was_wanted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        def full(handle: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space") as caught:
+            write_atomically(tmp_path / "file", b"new")
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "file"))
+        assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.posix("paths of so many characters, unless it is told to")
     def test_a_name_as_long_as_names_can_be(self, tmp_path: Path):

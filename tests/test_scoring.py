@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint, shipped_weights
+from headstart.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import protocol_rows, score
 from headstart.index import AnnotationIndex, open_index
@@ -68,6 +68,20 @@ def test_scores_predictions_and_picture(
     picture = cv2.imread(str(files["picture_path"]))
     assert picture is not None
     assert picture.std() > 1
+
+
+def test_the_file_of_a_model_is_read_once(
+    checkpoint: Path, stick_people_2d: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def load(path: Path, *parts: tuple[str, ...]) -> Checkpoint:
+        read.append(path)
+        return load_checkpoint(path, *parts)
+
+    monkeypatch.setattr("headstart.checkpoint.load_checkpoint", load)
+    evaluate_checkpoint(checkpoint, "lsp_extended_pck", stick_people_2d, split="all", workers=0, limit=2)
+    assert read == [checkpoint]
 
 
 def test_every_choice_is_in_the_description(checkpoint: Path, stick_people_2d: Path) -> None:

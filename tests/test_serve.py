@@ -537,10 +537,10 @@ class TestServer:
         ("content", "words"),
         [
             (b"", "empty file"),
-            (b"plain text", "expected a picture"),
-            (photo()[:3000], "me.jpg: expected a whole picture"),
-            ((HEIC / "tiles.heic").read_bytes()[:-9], "me.jpg: expected a whole picture"),
-            ((HEIC / "bomb.heic").read_bytes(), "me.jpg: expected a whole picture"),
+            (b"plain text", "expected an image"),
+            (photo()[:3000], "me.jpg: expected a whole image"),
+            ((HEIC / "tiles.heic").read_bytes()[:-9], "me.jpg: expected a whole image"),
+            ((HEIC / "bomb.heic").read_bytes(), "me.jpg: expected a whole image"),
         ],
     )
     def test_broken_files_give_one_clear_line(self, server: Any, content: bytes, words: str) -> None:
@@ -553,7 +553,7 @@ class TestServer:
     def test_wrong_boxes_and_no_photo(self, server: Any) -> None:
         address, _ = server
         assert "expected four numbers" in str(ask(address, upload(address, photo()).json()[0], "1, 2")[1])
-        assert "a box in the picture" in str(ask(address, upload(address, photo()).json()[0], "900, 0, 10, 10")[1])
+        assert "a box in the image" in str(ask(address, upload(address, photo()).json()[0], "900, 0, 10, 10")[1])
         assert "Expected a photo" in str(ask(address, None)[1])
 
     def test_a_file_that_is_too_large(self, server: Any) -> None:

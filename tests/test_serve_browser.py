@@ -206,9 +206,9 @@ def test_an_example_is_one_click_away_every_time(page: Any, uploads: Callable[[]
 @pytest.mark.parametrize(
     ("content", "name", "words"),
     [
-        (b"this is no picture", "me.jpg", "expected a picture"),
+        (b"this is no picture", "me.jpg", "expected an image"),
         (bomb_png(8000), "me.png", "at most 2,000,000 pixels"),
-        (photo()[:2000], "me.jpg", "expected a whole picture"),
+        (photo()[:2000], "me.jpg", "expected a whole image"),
     ],
     ids=["text", "bomb", "cut off"],
 )

@@ -9,16 +9,22 @@ from hypothesis import strategies as st
 
 from headstart.errors import ConfigError
 from headstart.skeleton import (
+    BODY_18,
+    BODY_24,
     CANONICAL,
     COCO_17,
+    COCO_23,
+    FEET,
     H36M_17,
     LSP_14,
     MODEL_SKELETONS,
     MPII_16,
+    WITH_FEET,
     Skeleton,
     conversion,
     convert_points,
     mirrored_name,
+    vocabulary,
 )
 
 SKELETONS = list(MODEL_SKELETONS.values())
@@ -89,6 +95,34 @@ class TestNames:
             Skeleton("half", ("left_hip", "neck"))
 
 
+class TestFeet:
+    def test_without_feet_nothing_moves(self):
+        """Indexes, packs and weights of 22 joints are read as they are: joints of the feet come after all others."""
+        assert len(CANONICAL) == 22
+        assert WITH_FEET.names == CANONICAL.names + FEET
+        assert WITH_FEET.flip_index[:22] == CANONICAL.flip_index
+        assert WITH_FEET.parents[:22] == CANONICAL.parents
+        assert BODY_24.names[:18] == BODY_18.names
+        assert COCO_23.names[:17] == COCO_17.names
+        assert all(skeleton.names[-6:] == FEET for skeleton in (WITH_FEET, BODY_24, COCO_23))
+
+    def test_order_sides_and_bones(self):
+        assert FEET[:3] == ("left_big_toe", "left_small_toe", "left_heel")
+        assert COCO_23.flip_index[17:] == (20, 21, 22, 17, 18, 19)
+        bones = named_edges(BODY_24) - named_edges(BODY_18)
+        assert bones == {
+            (f"{side}_ankle", f"{side}_{part}")
+            for side in ("left", "right")
+            for part in ("big_toe", "small_toe", "heel")
+        }
+
+    def test_labels_are_kept_in_as_many_joints_as_they_need(self):
+        assert [vocabulary(source) for source in (MPII_16, COCO_17, CANONICAL)] == [CANONICAL] * 3
+        heels = Skeleton("heels", ("left_heel", "right_heel", "left_toe", "right_toe"))
+        assert [vocabulary(source) for source in (COCO_23, WITH_FEET, heels)] == [WITH_FEET] * 3
+        assert vocabulary(Skeleton("toes", ("left_toe", "right_toe"))) is CANONICAL
+
+
 class TestEdges:
     def test_edges_of_mpii(self):
         limbs = {
@@ -106,7 +140,7 @@ class TestEdges:
         arms = {(8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)}
         assert set(H36M_17.edges) == legs | arms | {(0, 7), (7, 8), (8, 9), (8, 10)}
 
-    @pytest.mark.parametrize("skeleton", [MPII_16, H36M_17, CANONICAL], ids=lambda s: s.name)
+    @pytest.mark.parametrize("skeleton", [MPII_16, H36M_17, CANONICAL, BODY_24, WITH_FEET], ids=lambda s: s.name)
     def test_a_full_body_is_one_tree_rooted_at_the_pelvis(self, skeleton: Skeleton):
         roots = [joint for joint, parent in zip(skeleton.names, skeleton.parents, strict=True) if parent < 0]
         assert roots == ["pelvis"]

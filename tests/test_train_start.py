@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from headstart import train
 from headstart.checkpoint import load_checkpoint
-from headstart.errors import Interrupted
+from headstart.errors import HeadstartError, Interrupted
 from headstart.experiment import Experiment
 from headstart.train import run
 from test_train import losses_of, same, scripted, stop_after, weights
@@ -158,3 +159,23 @@ def test_the_tracker_has_it_at_no_samples(start: Path, stick_people_2d: Path, tm
     first, last = events.Scalars(tag)
     assert (first.step, last.step) == (0, 1)
     assert first.value == pytest.approx(score_of(start), rel=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["data", "score", "loss"])
+def test_a_start_that_fails_leaves_nothing_and_the_next_one_has_the_folder(
+    stick_people_2d: Path, tmp_path: Path, wrong: str
+) -> None:
+    """Each of these is found after devices and trackers are set up: the data, the protocol, the loss are tried."""
+    stage, nowhere, out = stage_2d(stick_people_2d, 8), tmp_path / "nowhere", tmp_path / "deep" / "run"
+    fields: dict[str, Any] = {
+        "data": {"stages": (stage_2d(nowhere),)},
+        "score": {"stages": (stage,), "validation": (pck_of(nowhere),)},
+        "loss": {"stages": (replace(stage, losses={"depth_smooth_l1": 1.0, "integral_l1": 1.0}),)},
+    }[wrong]
+    mended = experiment(stage, tracker="tensorboard")
+    with pytest.raises(HeadstartError):
+        run(replace(mended, **fields), out)
+    assert list(tmp_path.iterdir()) == []
+    run(mended, out)
+    assert len(list((out / "logs").glob("events.*"))) == 1
+    assert json.loads((out / "config.json").read_text())["tracker"] == "tensorboard"

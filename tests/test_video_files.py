@@ -205,7 +205,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "reason"), [("mkv", "a whole video file"), ("mp4", "with pictures"), ("avi", "not a single frame")]
+    ("suffix", "reason"), [("mkv", "a whole video file"), ("mp4", "with frames"), ("avi", "not a single frame")]
 )
 def test_a_video_without_frames(tmp_path: Path, suffix: str, reason: str) -> None:
     """A header that announces pictures, and none behind it."""

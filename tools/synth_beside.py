@@ -75,7 +75,7 @@ def in_rows(real: list[np.ndarray], made: list[np.ndarray], columns: int) -> np.
 
 def main() -> None:
     """Parse, make, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--domain", default="wild")

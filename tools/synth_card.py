@@ -113,7 +113,7 @@ def statistics(index: AnnotationIndex) -> dict[str, object]:
 
 def main() -> None:
     """Parse, draw, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="test")

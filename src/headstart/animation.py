@@ -27,7 +27,8 @@ Values = NDArray[np.float64]
 #: BVH files are in centimetres, the customary unit of animation tools.
 MM_PER_BVH_UNIT = 10.0
 _Y_UP = np.array([1.0, -1.0, -1.0])
-# Length of the end sites behind the last joints (feet, hands): bones of length 0 vanish in some tools. BVH units.
+# Length of the end sites behind the last joints (feet or toes, hands): bones of length 0 vanish in some tools. BVH
+# units.
 _END = 5.0
 # Directions of bones at rest, by the joint at their end: a T-pose that faces +z.
 _SIDE, _UP, _DOWN, _FRONT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.6, 0.8)
@@ -36,6 +37,9 @@ _REST = {
     **dict.fromkeys(("knee", "ankle"), _DOWN),
     **dict.fromkeys(("spine", "thorax", "neck", "head_top"), _UP),
     "nose": _FRONT,
+    "big_toe": (0.0, -0.6, 0.8),
+    "small_toe": (0.48, -0.6, 0.64),
+    "heel": (0.0, -0.8, -0.6),
 }
 
 
@@ -212,7 +216,9 @@ def _unit(vectors: Values, instead: tuple[float, ...]) -> Values:
 def _rest_direction(name: str) -> Values:
     side, _, part = name.partition("_")
     direction = np.array(_REST[part if side in ("left", "right") else name])
-    return -direction if side == "right" and direction[0] else direction
+    if side != "right" or not direction[0]:
+        return direction
+    return np.where(direction != 0, direction * [-1, 1, 1], -0.0)  # zeros print as in the files of earlier versions
 
 
 def _euler(rotation: Rotation) -> Values:

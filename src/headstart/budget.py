@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, first_line
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def training_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
     """FLOPs of one training sample, forward and backward, 2 per multiply-add (torch's FlopCounterMode).
 
     ``input_size`` (width, height) px. Counted on a copy on the meta device, which computes nothing; the model stays as
-    it is. Frozen layers cost their forward pass.
+    it is. Frozen layers cost their forward pass. Convolutions, matrix products and attention count, other operations do
+    not. Raises :class:`ConfigError` for a network that cannot be counted.
     """
     return _count(model, input_size, backward=True)
 
@@ -65,17 +66,27 @@ def inference_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
 
 
 def _count(model: nn.Module, input_size: tuple[int, int], backward: bool) -> float:
-    copied = copy.deepcopy(model).to("meta").train()
+    formulas = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
+    try:
+        copied = copy.deepcopy(model).to("meta").train()
+        with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.enable_grad():
+            _step(copied, input_size, backward)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"FLOPs of this network cannot be counted without computing it ({first_line(error)}): its tensors must be"
+            " parameters or buffers (register_buffer) or made on its input's device, and its code must not depend on"
+            " values"
+        ) from error
+    return counter.get_total_flops() / 2
+
+
+def _step(model: nn.Module, input_size: tuple[int, int], backward: bool) -> None:
     width, height = input_size
     # Two images: batch norm wants more than one value per channel where a map is 1 x 1.
-    image = torch.zeros(2, 3, height, width, dtype=torch.uint8, device="meta")
-    formulas = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
-    with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.enable_grad():
-        output = copied(image)
-        if backward:
-            parts = (output.heatmaps, output.depth_maps, output.coordinates)
-            torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
-    return counter.get_total_flops() / 2
+    output = model(torch.zeros(2, 3, height, width, dtype=torch.uint8, device="meta"))
+    if backward:
+        parts = (output.heatmaps, output.depth_maps, output.coordinates)
+        torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
 
 
 def _convolution_backward_flops(

@@ -64,7 +64,10 @@ def subjects_trained_on(protocol: Protocol, trained: Iterable[Sequence[str]]) ->
 
 def caveats_of_training(protocol: Protocol, trained: Iterable[Sequence[str]]) -> Iterator[str]:
     """Whether people who are scored were trained on; ``trained`` as of :func:`trained_on`."""
-    if known := subjects_trained_on(protocol, trained):
+    trained = [list(pair) for pair in trained]
+    if [protocol.dataset, protocol.split] in trained:
+        yield f"Here the model was trained on this very split, {protocol.dataset} {protocol.split}: not a result."
+    elif known := subjects_trained_on(protocol, trained):
         yield f"Here the model was trained on people who are scored ({', '.join(known)}): not a result."
 
 

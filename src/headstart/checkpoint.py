@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module, resources
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -121,14 +122,41 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
     module.load_state_dict(dict(tensors))
 
 
+def with_new_joints(network: PoseNet, start: PoseNet) -> dict[str, Tensor]:
+    """The weights of ``start`` for a network with the same joints and others, which keep their own first weights.
+
+    Their depth maps begin as those of the joint before them: toes are as far away as their ankle until they have learnt
+    depth, and many never do, as their labels are 2D.
+    """
+    weights, own = start.state_dict(), network.state_dict()
+    before = {place: start.skeleton.nearest_ancestor(joint) for place, joint in enumerate(network.skeleton.names)}
+    kept = {network.skeleton.index(joint): place for place, joint in enumerate(start.skeleton.names)}
+    for layer, part in product(network.head.per_joint, ("weight", "bias")):
+        name = f"head.{layer}.{part}"
+        by_joint, theirs = (
+            own[name].clone().unflatten(0, (len(before), -1)),
+            weights[name].unflatten(0, (len(kept), -1)),
+        )
+        for place, source in ({**before, **kept} if layer == "depth_maps" else kept).items():
+            if source >= 0:
+                by_joint[place] = theirs[source]
+        weights[name] = by_joint.flatten(0, 1)
+    return weights
+
+
 def load_model(path: str | Path) -> tuple[PoseNet, dict[str, Any]]:
     """The network of a checkpoint, in eval mode, with the averaged weights if it has them; and the header.
 
-    ``path``: as for :func:`find_checkpoint`. Nothing is fetched: the architecture is in the header.
+    ``path``: as for :func:`find_checkpoint`. Nothing is fetched: the architecture is in the header. A backbone that is
+    a user's function (``module:function``) is imported, and called for random weights. Raises :class:`DataError` for
+    weights that do not fit the network, and :class:`ConfigError` naming the file where that cannot be built.
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path, ("model", "ema"))
-    model = PoseNet(model_of(checkpoint.header, path), checkpoint.header.get("backbone_config") or {})
+    try:
+        model = PoseNet(model_of(checkpoint.header, path), checkpoint.header.get("backbone_config") or {})
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     load_weights(model, checkpoint.part("ema") or checkpoint.part("model"), path)
     return model.eval(), checkpoint.header
 

@@ -27,7 +27,7 @@ from headstart.records import RGB
 from headstart.results import digest_of, write_atomically, write_json
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import Skeleton
 
 _CHANGED = ("keypoints", "visibility", "xyz")
 #: Largest share of the labels that a model may contradict: beyond it, the model is wrong.
@@ -44,7 +44,7 @@ class Cleaned:
     arms_exchanged: int
     legs_exchanged: int
     joints: int
-    """Labelled ones, in canonical joints of which midpoints are part."""
+    """Labelled ones, in the joints of the index, of which midpoints are part."""
     joints_dropped: int
 
 
@@ -79,7 +79,7 @@ def opinions(source: Path, checkpoint: Path, out: Path, batch_size: int = 64, wo
         parts.append(Predictions.load(path))
         found = parts[-1].about
         if any(found.get(name) != mark for name, mark in marks.items()):
-            what = f"those of {found.get('checkpoint')} as it was, of other pictures, or by an earlier version"
+            what = f"those of {found.get('checkpoint')} as it was, of other images, or by an earlier version"
             raise DataError(path, f"predictions of {wanted} as it is", found=what, fix="Remove them")
     return join_predictions(parts)
 
@@ -95,7 +95,7 @@ def clean(source: Path, out: Path, predictions: Predictions, config: DoubtConfig
     _require_apart(source, out)
     index, manifest = open_packed(source), json.loads((source / "pack.json").read_text(encoding="utf-8"))
     opinion = in_order(predictions, index.column("key").tolist())
-    predicted, confidence = _canonical(opinion)
+    predicted, confidence = _in_joints_of(index.skeleton, opinion)
     own = skeleton(manifest["dataset"])
     doubts = [doubt(index[row], predicted[row], confidence[row], config, own) for row in range(len(index))]
     found = _counted(index, doubts)
@@ -123,7 +123,7 @@ def picture_of_doubts(index: AnnotationIndex, doubts: list[Doubt], count: int = 
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
         pixels = crop.warp(index.rgb_image(row))
         for shown in (person, without_doubt(person, doubted)):
-            pictures.append(draw_pose(pixels, crop.to_crop(shown.keypoints), CANONICAL, shown.visibility))
+            pictures.append(draw_pose(pixels, crop.to_crop(shown.keypoints), index.skeleton, shown.visibility))
         titles += [f"label {person.key}"[:30], _said(doubted)]
     return sheet(pictures, columns=4, titles=titles)
 
@@ -140,17 +140,18 @@ def _require_plausible(found: Cleaned) -> None:
     if found.joints_dropped > _MOST_DROPPED * found.joints:
         raise ConfigError(
             f"the model contradicts {found.joints_dropped:,} of {found.joints:,} labels, far more than can be wrong:"
-            " check that it predicted the pictures of the packed split, not those that they were cut from, and how well"
+            " check that it predicted the images of the packed split, not those that they were cut from, and how well"
             " it scores"
         )
 
 
-def _canonical(opinion: Predictions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Keypoints (N, J, 2) and confidence (N, J) in canonical joints; NaN and 0 for those not predicted."""
-    joints = CANONICAL.indices(opinion.joints)
-    predicted = np.full((len(opinion.keys), len(CANONICAL), 2), np.nan, np.float32)
+def _in_joints_of(index: Skeleton, opinion: Predictions) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Keypoints (N, J, 2) and confidence (N, J) in the joints of an index; NaN and 0 for those not predicted."""
+    both = [joint for joint in opinion.joints if joint in index.names]
+    joints, columns = index.indices(tuple(both)), [opinion.joints.index(joint) for joint in both]
+    predicted = np.full((len(opinion.keys), len(index), 2), np.nan, np.float32)
     confidence = np.zeros(predicted.shape[:2], np.float32)
-    predicted[:, joints], confidence[:, joints] = opinion.keypoints, opinion.confidence
+    predicted[:, joints], confidence[:, joints] = opinion.keypoints[:, columns], opinion.confidence[:, columns]
     return predicted, confidence
 
 
@@ -183,7 +184,7 @@ def _listed(index: AnnotationIndex, doubts: list[Doubt]) -> str:
     writer.writerow(["key", "exchanged", "dropped"])
     for row, doubted in enumerate(doubts):
         if doubted:
-            dropped = [CANONICAL.names[joint] for joint in np.flatnonzero(doubted.dropped)]
+            dropped = [index.skeleton.names[joint] for joint in np.flatnonzero(doubted.dropped)]
             writer.writerow([index[row].key, " ".join(doubted.exchanged), " ".join(dropped)])
     return stream.getvalue()
 

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from headstart.errors import ConfigError, DataError, first_line, shortened
 from headstart.geometry import Box
+from headstart.hub import require_answer
 from headstart.records import RGB, Detection
 
 #: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used if its weights are there.
@@ -35,12 +36,12 @@ class TransformersDetector:
 
         Raises :class:`ConfigError` if it cannot be loaded, has no class "person" or cannot use the device.
         """
-        import torch
-        from transformers import AutoImageProcessor, AutoModelForObjectDetection
-
         name = str(source)
         try:
-            _require_at_hand(name, local_only)
+            _require_at_hand(name, local_only)  # first, because importing transformers' models takes seconds
+            import torch
+            from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
             self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
             model = AutoModelForObjectDetection.from_pretrained(name, local_files_only=local_only)
         except (OSError, ValueError, ImportError) as error:
@@ -82,6 +83,8 @@ def _require_at_hand(name: str, local_only: bool) -> None:
     from huggingface_hub import hf_hub_download
 
     if not Path(name).is_dir():
+        if not local_only:
+            require_answer(name, "config.json")
         hf_hub_download(name, "config.json", local_files_only=local_only)
 
 

@@ -25,7 +25,7 @@ from headstart.records import Annotation, PoseOutput, Visibility
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
 from headstart.scale_rules import have_scale, labels_give_scale, lift_with_labels, xyz_labels
-from headstart.skeleton import CANONICAL, H36M_17, MPII_16
+from headstart.skeleton import H36M_17, MODEL_SKELETONS, MPII_16, WITH_FEET
 from headstart.targets import Decoding, HeatmapCodec, average_outputs, mirror_output
 
 Forward = Callable[[Tensor], PoseOutput]
@@ -187,7 +187,7 @@ def _description(
 
 @dataclass(frozen=True)
 class _People:
-    """Labels of the people to be scored, in canonical joints."""
+    """Labels of the people to be scored, in the joints of ``skeleton.WITH_FEET``."""
 
     keys: list[str]
     annotations: list[Annotation]
@@ -197,7 +197,7 @@ class _People:
 
     @classmethod
     def of(cls, index: AnnotationIndex, rows: NDArray[np.int64]) -> _People:
-        people = [index[int(row)] for row in rows]
+        people = [index[int(row)].with_feet() for row in rows]
         return cls(
             [person.key for person in people],
             people,
@@ -236,13 +236,13 @@ def _values(metric: Metric, predictions: Predictions, people: _People, protocol:
         slots = ["thorax" if joint == "neck" else joint for joint in MPII_16.names]
         columns = _columns(predictions, slots)
         pose = np.concatenate([predictions.keypoints, predictions.depth[..., None]], -1)[:, columns]
-        truth = people.xyz[:, CANONICAL.indices(H36M_17.names)]
+        truth = people.xyz[:, WITH_FEET.indices(H36M_17.names)]
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
     needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
     columns = _columns(predictions, needed)
     in_mm = predictions.xyz_mm
     pose = (lift_with_labels(predictions, people.annotations) if in_mm is None else in_mm)[:, columns]
-    truth = people.xyz[:, CANONICAL.indices(needed)]
+    truth = people.xyz[:, WITH_FEET.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
     known &= labels_give_scale(people.xyz)[:, None]
     scored = np.array([joint in protocol.joints for joint in needed])
@@ -262,8 +262,8 @@ def _values_2d(predictions: Predictions, people: _People, protocol: Protocol) ->
         sizes = [np.nan if person.head_size is None else person.head_size for person in people.annotations]
         reference = np.array(sizes, np.float64)
     else:
-        reference = metrics.torso_size(people.keypoints, labelled, CANONICAL)
-    joints = CANONICAL.indices(protocol.joints)
+        reference = metrics.torso_size(people.keypoints, labelled, WITH_FEET)
+    joints = WITH_FEET.indices(protocol.joints)
     pose = predictions.keypoints[:, _columns(predictions, protocol.joints)]
     assert protocol.threshold is not None
     return metrics.pck(pose, people.keypoints[:, joints], labelled[:, joints], reference, protocol.threshold) * 100
@@ -274,13 +274,14 @@ def _columns(predictions: Predictions, joints: Sequence[str]) -> list[int]:
     if missing and "decode" not in predictions.about:
         raise ConfigError(f"the predictions lack {missing}, which the protocol needs")
     if missing:
-        raise ConfigError(f"the model does not predict {missing}; train with another --model.skeleton")
+        fitting = " or ".join(name for name, one in MODEL_SKELETONS.items() if set(joints) <= set(one.names))
+        raise ConfigError(f"the model does not predict {missing}; train with --model.skeleton {fitting}")
     return [predictions.joints.index(joint) for joint in joints]
 
 
 def _strata(values: NDArray[np.float64], people: _People, joints: Sequence[str]) -> dict[str, float]:
     """Visible and occluded joints apart, where the data set knows occluded ones."""
-    visibility = people.visibility[:, CANONICAL.indices(tuple(joints))]
+    visibility = people.visibility[:, WITH_FEET.indices(tuple(joints))]
     masks = {"visible": visibility == Visibility.VISIBLE, "occluded": visibility == Visibility.OCCLUDED}
     return metrics.strata(values, masks) if masks["occluded"].any() else {}
 

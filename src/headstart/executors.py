@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,14 @@ class Folders:
     """Large and temporary: checkpoints and logs, one folder a cell."""
 
 
-def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False) -> RunResult:
+def run_cell(
+    study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str], keep: bool = False, micro_batch_size: int = 0
+) -> RunResult:
     """Train, score and file one cell, or return what an earlier or simultaneous run of it left.
 
     A finished cell is scored under tests that were added to the study since, and its result gains these scores.
-    ``keep`` leaves its weights in the working folder. Raises :class:`ConfigError` for a budget that was not kept, for
-    a working folder with the run of another plan, and in a process of torchrun for which nobody holds the lock.
+    ``keep`` leaves its weights in the working folder. ``micro_batch_size``: samples of a process at a time; 0: all.
+    Raises :class:`ConfigError` for a budget not kept, a run of another plan in the folder, and torchrun without a lock.
     """
     from headstart.added_tests import with_added_tests
     from headstart.samples import write_samples
@@ -57,7 +59,7 @@ def run_cell(study: Study, cell: Cell, folders: Folders, roots: Mapping[str, str
     with alone(work):
         if (done := finished(folders.results, study, cell)) is not None:
             return done
-        plan = experiment(study, cell, roots)
+        plan = replace(experiment(study, cell, roots), micro_batch_size=micro_batch_size or None)
         training = work / "run"
         if (trained := filed(folders.results, study, cell)) is None:
             claim(work, study, cell)

@@ -70,7 +70,8 @@ class Experiment:
     whole batch, but batch norm sees the small ones. None: all at once."""
     seed: int = 0
     start_from: str | None = None
-    """Checkpoint or run folder with the first weights, all of which must fit; "shipped": the model that ships."""
+    """Checkpoint or run folder with the first weights; "shipped": the model that ships. All of them must fit, but
+    ``model.skeleton`` may have joints more, which begin untrained."""
     start_with: Literal["all", "backbone"] = "all"
     """What to take from ``start_from``; with "backbone" the head is new, and may be of another kind."""
     average_decay: float | None = 0.999

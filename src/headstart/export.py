@@ -9,10 +9,11 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -33,6 +34,7 @@ from headstart.records import Decoded
 from headstart.sampling import evenly_spread
 
 Precision = Literal["fp32", "fp16", "int8"]
+Result = TypeVar("Result")
 
 #: Largest difference of an fp32 file from PyTorch, input px; depth in the same unit (1e-3 px of a person who fills a
 #: 256 px crop are 0.01 mm).
@@ -96,7 +98,7 @@ def crops_of(dataset: str, root: str | Path, split: str, count: int, checkpoint:
     batches = list(build_eval_loader(crops, rows, 32, 0))
     readable = torch.cat([batch.readable for batch in batches])
     if not readable.any():
-        raise DataError(Path(root), f"pictures of {dataset}, split {split}, that can be read", found="none")
+        raise DataError(Path(root), f"images of {dataset}, split {split}, that can be read", found="none")
     return torch.cat([batch.image for batch in batches])[readable].numpy()
 
 
@@ -169,8 +171,9 @@ def write_graph(model: PoseNet, path: Path, half: bool = False) -> None:
                 output_names=names,
                 dynamic_axes={name: {0: "batch"} for name in (IMAGE, *names)},
             )
-        except torch.onnx.errors.OnnxExporterError as error:
-            raise ExportError(f"backbone {model.config.backbone!r} has no ONNX form ({first_line(error)})") from error
+        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+            form = "no ONNX form in half precision" if half else "no ONNX form"
+            raise ExportError(f"backbone {model.config.backbone!r} has {form} ({first_line(error)})") from error
         shapes = [tuple(output.shape[1:]) for output in deployed(pixels)]
     # The exporter does not infer sizes through the decoder's indexing; readers of the file need them.
     graph = onnx.load(path)
@@ -191,8 +194,16 @@ def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreemen
     pixels, width = torch.from_numpy(images), model.config.input_size[0]
     network = OnnxNetwork(path)
     wanted = _decoded(model, pixels, network.joints)
-    exact = _decoded(copy.deepcopy(model).double(), pixels, network.joints)
-    found = network(images.transpose(0, 2, 3, 1))
+    exact = _computed(
+        lambda: _decoded(copy.deepcopy(model).double(), pixels, network.joints),
+        f"backbone {model.config.backbone!r} cannot be computed in double precision, which the file is checked by",
+        "Its tensors must take their type from their input",
+    )
+    found = _computed(
+        lambda: network(images.transpose(0, 2, 3, 1)),
+        "ONNX Runtime cannot compute the file",
+        "The backbone must take the number of images from its input each time, not as a constant such as int(B)",
+    )
     given = Decoded(*(torch.from_numpy(part) for part in found))
     place, depth = _differences(given, wanted, width)
     compared = torch.maximum(*_differences(wanted, exact, width)) <= TOLERANCE / 4
@@ -207,6 +218,14 @@ def agreement(model: PoseNet, path: Path, images: NDArray[np.uint8]) -> Agreemen
         of_joints=compared.numel(),
         worst_joint=network.skeleton.names[worst],
     )
+
+
+def _computed(compute: Callable[[], Result], problem: str, fix: str) -> Result:
+    """What ``compute`` returns; raises :class:`ExportError` where it cannot, as with some backbones of users."""
+    try:
+        return compute()
+    except Exception as error:  # those of ONNX Runtime have no base of their own
+        raise ExportError(f"not exported: {problem} ({first_line(error)}). {fix}") from error
 
 
 def _decoded(model: PoseNet, images: Tensor, joints: list[int]) -> Decoded:

@@ -36,6 +36,11 @@ def check_scales(scales: Sequence[float]) -> None:
         raise ConfigError(f"scales: expected one or more of {least:g} to {most:g}, for example 0.9 1 1.15, got {got}")
 
 
+def is_single_scale(scales: Sequence[float]) -> bool:
+    """Whether a network looks at each crop once, as it is: no multi-scale testing."""
+    return tuple(scales) == (1,)
+
+
 def check_threads(threads: int | None) -> None:
     """Raise :class:`ConfigError` unless it is None (all) or at least 1."""
     if threads is not None and threads < 1:
@@ -59,7 +64,7 @@ def check_names(names: Sequence[str], pictures: int) -> None:
     """Raise :class:`ConfigError` unless ``names`` has one for each of the pictures."""
     if isinstance(names, str) or len(names) != pictures:
         raise ConfigError(
-            f"names: expected a list with one name for each picture, {pictures} in all, got {shortened(repr(names))}"
+            f"names: expected a list with one name for each image, {pictures} in all, got {shortened(repr(names))}"
         )
 
 
@@ -70,8 +75,8 @@ def check_boxes(boxes: Sequence[Any], pictures: int) -> None:
     """
     if len(boxes) != pictures or not all(own is None or _is_list_of_lists(own) for own in boxes):
         raise ConfigError(
-            f"boxes: expected a list of boxes (or None) for each picture, {pictures} in all, such as"
-            " [[[x, y, width, height]]] for one picture with one person, got " + shortened(repr(boxes))
+            f"boxes: expected a list of boxes (or None) for each image, {pictures} in all, such as"
+            " [[[x, y, width, height]]] for one image with one person, got " + shortened(repr(boxes))
         )
 
 
@@ -100,5 +105,5 @@ def check_box(box: Sequence[float], width: int, height: int, name: str, number: 
         raise DataError(name, f"{expected}, of a person's size", record=f"box {number}", found=found)
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         found = f"{found}, which lies outside its {width} x {height}"
-        raise DataError(name, "a box in the picture", record=f"box {number}", found=found)
+        raise DataError(name, "a box in the image", record=f"box {number}", found=found)
     return x, y, w, h

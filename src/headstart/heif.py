@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +24,10 @@ NEEDED = {
 }
 # The second is the first without an encoder: LGPL instead of GPL, but its last version was 1.4.
 _LIBRARIES = ("pillow_heif", "pi_heif")
+
+#: Most pixels that are decoded for a picture, those of all its tiles together: twice what photos.py takes of a picture.
+#: One core takes a second for them if they are of one colour, and some twenty seconds if they are noise.
+MAX_DECODED_PIXELS = 240_000_000
 
 # Kinds of content that the first box of a file ("ftyp") lists (ISO/IEC 23008-12, and AOM's AVIF).
 _BRANDS = dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "HEIC")
@@ -67,13 +73,16 @@ class HeicFile:
         """Reads headers only.
 
         Raises :class:`ImportError` where no library for HEIC is installed, :class:`ValueError` for a file without a
-        picture or that ends early, and what the library raises for broken files (:class:`RuntimeError` among others).
+        picture, one that ends early or has far more tiles than it shows, and what the library raises for broken files
+        (:class:`RuntimeError` among others).
         """
         self._file: Any = _heif_library().open_heif(content)
         if not len(self._file):
-            raise ValueError("a HEIC file without a picture")
+            raise ValueError("a HEIC file without an image")
         if _ends_early(content):
             raise ValueError("a HEIC file that ends early")
+        if (pixels := _decoded_pixels(content)) > MAX_DECODED_PIXELS:
+            raise ValueError(f"a HEIC file whose tiles have {pixels:,.0f} pixels, more than {MAX_DECODED_PIXELS:,}")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -100,15 +109,96 @@ def _ends_early(content: bytes) -> bool:
 
     libheif does not mind where a picture consists of tiles, as those of iPhones do, and leaves the missing ones green.
     """
-    at = 0
-    while at + 16 <= len(content):
+    return any(kind == b"mdat" and end > len(content) for kind, _, end in _boxes(content, 0, len(content)))
+
+
+def _decoded_pixels(content: bytes) -> float:
+    """Pixels of all coded pictures that the primary one is made of, each as often as it is decoded.
+
+    Tiles that lie outside of the picture are decoded too, a tile that is listed again is decoded again, and tiles may
+    consist of tiles (ISO/IEC 23008-12, 6.6.2). libheif refuses a coded picture that has not the size that the header
+    says. Raises :class:`ValueError` and :class:`struct.error` for broken headers.
+    """
+    meta = _only(content, 0, len(content)).get(b"meta", (0, 0))
+    inside = _only(content, meta[0] + 4, meta[1])
+    if not {b"pitm", b"iprp"} <= inside.keys():
+        raise ValueError("a HEIC file whose header is not whole")
+    parts = _parts(content, *inside[b"iref"]) if b"iref" in inside else {}
+    sizes, counted = _sizes(content, *inside[b"iprp"]), dict[int, float]()
+
+    def pixels(item: int) -> float:
+        if item not in counted:
+            counted[item] = math.inf  # as long as it may turn out to be a part of itself
+            coded = (b"dimg", item) not in parts
+            inner = [part for kind in (b"dimg", b"auxl") for part in parts.get((kind, item), [])]
+            counted[item] = sum(map(pixels, inner)) + (sizes.get(item, 0) if coded else 0)
+        return counted[item]
+
+    start = inside[b"pitm"][0]
+    return pixels(struct.unpack_from(">I" if content[start] else ">H", content, start + 4)[0])
+
+
+def _boxes(content: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(kind, first byte inside, first byte behind) of each box between two places of a file (ISO/IEC 14496-12, 4.2)."""
+    while at + 8 <= end:
         size, kind = struct.unpack_from(">I4s", content, at)
-        if size == 1:
-            size = struct.unpack_from(">Q", content, at + 8)[0]
-        if kind == b"mdat" and at + size > len(content):
-            return True
-        at += max(size, 8) if size else len(content)  # 0 means: to the end of the file
-    return False
+        inside = at + 8
+        if size == 1 and at + 16 <= end:
+            (size,), inside = struct.unpack_from(">Q", content, at + 8), at + 16
+        size = max(size, 8) if size else end - at  # 0 means: to the end
+        yield kind, inside, at + size
+        at += size
+
+
+def _only(content: bytes, at: int, end: int) -> dict[bytes, tuple[int, int]]:
+    """The boxes by their kind, of which none that is read here may stand twice: which would count?"""
+    found: dict[bytes, tuple[int, int]] = {}
+    for kind, inside, behind in _boxes(content, at, end):
+        if kind in found and kind in (b"meta", b"pitm", b"iprp", b"iref", b"ipco"):
+            raise ValueError(f"a HEIC file with two boxes {kind.decode()}")
+        found[kind] = inside, behind
+    return found
+
+
+def _parts(content: bytes, at: int, end: int) -> dict[tuple[bytes, int], list[int]]:
+    """(b"dimg", picture) -> the pictures that it is made of; (b"auxl", picture) -> its opacity and the like."""
+    number, found = "I" if content[at] else "H", dict[tuple[bytes, int], list[int]]()
+    for kind, inside, _ in _boxes(content, at + 4, end):
+        one, count = struct.unpack_from(f">{number}H", content, inside)
+        others = struct.unpack_from(f">{count}{number}", content, inside + struct.calcsize(f">{number}H"))
+        if kind == b"dimg":
+            found.setdefault((kind, one), []).extend(others)
+        elif kind == b"auxl":
+            for other in others:
+                found.setdefault((kind, other), []).append(one)
+    return found
+
+
+def _sizes(content: bytes, at: int, end: int) -> dict[int, int]:
+    """Picture -> its pixels, by the largest size (ispe) among its properties."""
+    properties = list(_boxes(content, *_only(content, at, end)[b"ipco"]))
+    pixels = [
+        math.prod(struct.unpack_from(">II", content, inside + 4)) if kind == b"ispe" else 0
+        for kind, inside, _ in properties
+    ]
+    found: dict[int, int] = {}
+    for kind, inside, _ in _boxes(content, at, end):
+        if kind == b"ipma":
+            for item, which in _associations(content, inside):
+                found[item] = max(found.get(item, 0), *(pixels[one - 1] for one in which if 0 < one <= len(pixels)), 0)
+    return found
+
+
+def _associations(content: bytes, at: int) -> Iterator[tuple[int, list[int]]]:
+    """(picture, its properties, counted from 1) of a box ipma."""
+    item_form, wide = ">IB" if content[at] else ">HB", content[at + 3] & 1
+    (count,), at = struct.unpack_from(">I", content, at + 4), at + 8
+    for _ in range(count):
+        item, several = struct.unpack_from(item_form, content, at)
+        at += struct.calcsize(item_form)
+        which = struct.unpack_from(f">{several}{'H' if wide else 'B'}", content, at)
+        at += several * (1 + wide)
+        yield item, [one & (0x7FFF if wide else 0x7F) for one in which]
 
 
 def _avif_class() -> Any:

@@ -51,11 +51,11 @@ def read_image(path: Path, frame: int = -1) -> NDArray[np.uint8]:
 def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.uint8]:
     """An encoded picture as BGR (H, W, 3) uint8; ``name`` is for the :class:`DataError` if it is broken."""
     if _ends_early(content):
-        raise DataError(name, "a whole JPEG picture", found=f"{len(content)} bytes, after which it ends early")
+        raise DataError(name, "a whole JPEG image", found=f"{len(content)} bytes, after which it ends early")
     buffer = np.frombuffer(content, np.uint8)
     image = cv2.imdecode(buffer, _FLAGS) if len(buffer) else None
     if image is None:
-        raise DataError(name, "a picture that OpenCV can decode", found=f"{len(buffer)} bytes that are not one")
+        raise DataError(name, "an image that OpenCV can decode", found=f"{len(buffer)} bytes that are not one")
     return image  # type: ignore[return-value]
 
 
@@ -219,7 +219,7 @@ class _CountedVideo:
         self._container = av.open(str(self._path))
         self._stream = self._container.streams.video[0]
         if self._stream.codec_context is None:
-            raise OSError("no decoder for its pictures")
+            raise OSError("no decoder for its images")
         # Loaders run one process per core, and a decoder's threads would not survive a fork.
         self._stream.codec_context.thread_count = 1
 

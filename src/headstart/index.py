@@ -1,13 +1,13 @@
-"""AnnotationIndex: the people of one split of one data set in canonical joints, memory-mapped from Arrow files.
+"""AnnotationIndex: the people of one split of one data set in joints by name, memory-mapped from Arrow files.
 
 Built once from an adapter and cached by (data set, root, split, hash of the adapters); a packed data set (pack.py) is
 the same table with one column more, the encoded crops. Opening maps the file and reads nothing: a million people cost
 a worker no memory of its own.
 
-Columns, K = 22 canonical joints: key, image (path relative to the root), frame, bbox (4), keypoints (K * 2, px, NaN
-where unlabelled), visibility (K), xyz (K * 3, mm, NaN where unlabelled), camera (21: fx fy cx cy, 5 distortion, 9
-rotation, 3 translation mm; NaN: none), subject, action, sequence, head_size (px, NaN: none), content (bytes, packed
-only).
+Columns, K = 22 canonical joints, or 28 if the data set has any joint of the feet: key, image (path relative to the
+root), frame, bbox (4), keypoints (K * 2, px, NaN where unlabelled), visibility (K), xyz (K * 3, mm, NaN where
+unlabelled), camera (21: fx fy cx cy, 5 distortion, 9 rotation, 3 translation mm; NaN: none), subject, action, sequence,
+head_size (px, NaN: none), content (bytes, packed only).
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ from headstart.index_cache import cached_file
 from headstart.label_digest import label_digest
 from headstart.records import RGB, Annotation, Visibility
 from headstart.results import atomic_file
-from headstart.skeleton import CANONICAL, Skeleton, conversion, convert_points
+from headstart.skeleton import CANONICAL, WITH_FEET, Skeleton, conversion, convert_points, vocabulary
 
-_JOINTS = len(CANONICAL)
 _ROWS_PER_BATCH = 10_000
 _VERSION = 1
 
@@ -43,31 +42,27 @@ def _fixed(kind: pa.DataType, length: int) -> pa.DataType:
     return pa.list_(pa.field("item", kind, nullable=False), length)
 
 
-SCHEMA = pa.schema(
-    [
-        ("key", pa.string()),
-        ("image", pa.string()),
-        ("frame", pa.int32()),
-        ("bbox", _fixed(pa.float32(), 4)),
-        ("keypoints", _fixed(pa.float32(), _JOINTS * 2)),
-        ("visibility", _fixed(pa.uint8(), _JOINTS)),
-        ("xyz", _fixed(pa.float32(), _JOINTS * 3)),
-        ("camera", _fixed(pa.float64(), 21)),
-        ("subject", pa.string()),
-        ("action", pa.string()),
-        ("sequence", pa.string()),
-        ("head_size", pa.float32()),
-    ]
-)
-PACKED_SCHEMA = SCHEMA.append(pa.field("content", pa.binary()))
-_COLUMNS = dict(zip(SCHEMA.names, SCHEMA.types))
+def schema_of(skeleton: Skeleton) -> pa.Schema:
+    """Columns of people in the joints of ``skeleton``."""
+    text, joints = pa.string(), len(skeleton)
+    columns = [("key", text), ("image", text), ("frame", pa.int32()), ("bbox", _fixed(pa.float32(), 4))]
+    columns += [("keypoints", _fixed(pa.float32(), joints * 2)), ("visibility", _fixed(pa.uint8(), joints))]
+    columns += [("xyz", _fixed(pa.float32(), joints * 3)), ("camera", _fixed(pa.float64(), 21))]
+    columns += [("subject", text), ("action", text), ("sequence", text), ("head_size", pa.float32())]
+    return pa.schema(columns)
 
-_ARRAYS = {"bbox": (4,), "keypoints": (_JOINTS, 2), "visibility": (_JOINTS,), "xyz": (_JOINTS, 3), "camera": (21,)}
+
+def packed_schema_of(skeleton: Skeleton) -> pa.Schema:
+    """The same with a picture for each."""
+    return schema_of(skeleton).append(pa.field("content", pa.binary()))
+
+
+SCHEMA, PACKED_SCHEMA = schema_of(CANONICAL), packed_schema_of(CANONICAL)
 
 
 def unify(annotation: Annotation, source: Skeleton) -> Annotation:
-    """The same person in canonical joints. A midpoint is occluded if either of its ends is."""
-    matrix = conversion(source, CANONICAL)
+    """The same person in the vocabulary's joints. A midpoint is occluded if either of its ends is."""
+    matrix = conversion(source, vocabulary(source))
     keypoints, known = convert_points(matrix, annotation.keypoints, annotation.visibility > 0)
     occluded = (matrix > 0)[:, annotation.visibility == Visibility.OCCLUDED].any(1)
     visibility = np.where(known, np.where(occluded, Visibility.OCCLUDED, Visibility.VISIBLE), 0).astype(np.uint8)
@@ -83,6 +78,10 @@ class AnnotationIndex(Sequence[Annotation]):
     def __init__(self, files: Sequence[Path], root: Path) -> None:
         self.files, self.root = [Path(file) for file in files], Path(root)
         self._table = pa.concat_tables([_mapped(file) for file in self.files])
+        #: The joints of its people: CANONICAL or WITH_FEET.
+        self.skeleton = _skeleton_of(self._table.schema)
+        k = len(self.skeleton)
+        self._shapes = {"bbox": (4,), "keypoints": (k, 2), "visibility": (k,), "xyz": (k, 3), "camera": (21,)}
         self._batches = self._table.to_batches()
         self._starts = np.cumsum([0] + [len(batch) for batch in self._batches])
         self._views: dict[int, dict[str, NDArray[Any]]] = {}
@@ -98,7 +97,7 @@ class AnnotationIndex(Sequence[Annotation]):
         return label_digest(self._table, SCHEMA.names)
 
     def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
-        """Person ``row`` in canonical joints."""
+        """Person ``row`` in the joints of :attr:`skeleton`."""
         batch_number, offset = self._locate(row)
         views, batch = self._arrays(batch_number), self._batches[batch_number]
         xyz, camera, head_size = (views[name][offset] for name in ("xyz", "camera", "head_size"))
@@ -145,10 +144,10 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def column(self, name: str) -> NDArray[Any]:
         """A whole column: strings as objects, lists as arrays (N, ...)."""
-        if name not in _ARRAYS:
+        if name not in self._shapes:
             return self._table[name].to_numpy()
         parts = [self._arrays(number)[name] for number in range(len(self._batches))]
-        return np.concatenate(parts) if parts else np.zeros((0, *_ARRAYS[name]))
+        return np.concatenate(parts) if parts else np.zeros((0, *self._shapes[name]))
 
     def _locate(self, row: int) -> tuple[int, int]:
         if not 0 <= row < len(self):
@@ -160,7 +159,7 @@ class AnnotationIndex(Sequence[Annotation]):
         """Views into the mapped file, made on first use."""
         if number not in self._views:
             batch = self._batches[number]
-            views = {name: batch[name].flatten().to_numpy().reshape(-1, *shape) for name, shape in _ARRAYS.items()}
+            views = {name: batch[name].flatten().to_numpy().reshape(-1, *shape) for name, shape in self._shapes.items()}
             views |= {name: batch[name].to_numpy() for name in ("frame", "head_size")}
             self._views[number] = views
         return self._views[number]
@@ -173,11 +172,15 @@ def _mapped(file: Path) -> pa.Table:
         table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(file, expected, found=first_line(error)) from error
-    columns = dict(zip(table.schema.names, table.schema.types))
-    if not columns.items() >= _COLUMNS.items():
-        wrong = ", ".join(name for name, kind in _COLUMNS.items() if columns.get(name) != kind)
-        raise DataError(file, expected, found=f"missing columns, or columns of another type: {wrong}")
+    columns, schema = dict(zip(table.schema.names, table.schema.types)), schema_of(_skeleton_of(table.schema))
+    if wrong := [name for name, kind in zip(schema.names, schema.types) if columns.get(name) != kind]:
+        raise DataError(file, expected, found=f"missing columns, or columns of another type: {', '.join(wrong)}")
     return table
+
+
+def _skeleton_of(schema: pa.Schema) -> Skeleton:
+    """The joints of the people in a table."""
+    return WITH_FEET if schema_of(WITH_FEET).field("visibility") in schema else CANONICAL
 
 
 def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str]) -> int:
@@ -194,8 +197,8 @@ def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema,
 
 
 def to_row(person: Annotation, root: Path) -> dict[str, Any]:
-    """A canonical annotation as a row of :data:`SCHEMA`."""
-    xyz = person.camera_xyz if person.camera_xyz is not None else np.full((_JOINTS, 3), np.nan, np.float32)
+    """A person of :func:`unify` as a row of :func:`schema_of`."""
+    xyz = person.camera_xyz if person.camera_xyz is not None else np.full((len(person.visibility), 3), np.nan)
     return {
         "key": person.key,
         "image": _relative(person.image, root),
@@ -226,7 +229,7 @@ def open_index(dataset: str, root: str | Path, split: str, cache: Path | None = 
         skeleton = datasets.skeleton(dataset)
         people = (to_row(unify(person, skeleton), root) for person in checked_annotations(dataset, root, split))
         try:
-            write_index(file, people, SCHEMA, {"dataset": dataset, "split": split})
+            write_index(file, people, schema_of(vocabulary(skeleton)), {"dataset": dataset, "split": split})
         except DataError:
             if not file.is_file():  # Windows replaces none that another process has made meanwhile, and mapped
                 raise

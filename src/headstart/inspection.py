@@ -20,7 +20,7 @@ from headstart.label_checks import Checks3D, check_3d
 from headstart.loader import CropDataset, Draw, collate
 from headstart.records import RGB, Visibility
 from headstart.results import write_atomically
-from headstart.skeleton import CANONICAL, Skeleton
+from headstart.skeleton import BODY_18, BODY_24, WITH_FEET, Skeleton
 from headstart.targets import HeatmapCodec
 
 #: RGB of a joint by what its label of synthetic people says, in the order of ``synth.labels.State``.
@@ -28,7 +28,7 @@ STATE_COLOURS = {
     "visible": (255, 230, 0),
     "hidden by the own body": (255, 0, 255),
     "hidden by something else": (0, 225, 255),
-    "outside the picture": (170, 170, 170),
+    "outside the image": (170, 170, 170),
 }
 _MASK_TINT = (0, 55, 110)
 _BLOCK = 1000  # pictures
@@ -36,7 +36,7 @@ _BLOCK = 1000  # pictures
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of one split, in canonical joints, midpoints that were derived included."""
+    """Counts of one split, in the joints of the index, midpoints that were derived included."""
 
     people: int
     joints_visible: int
@@ -47,7 +47,7 @@ class Summary:
     unreadable: list[str]
     """A line for each person whose image is missing or cannot be decoded; empty unless images were read."""
     labels_2d: dict[str, int]
-    """Canonical joint -> people in whom it is labelled in the picture."""
+    """Joint -> people in whom it is labelled in the picture."""
     labels_3d: dict[str, int]
     """The same in 3D."""
     checks_3d: Checks3D | None
@@ -73,15 +73,15 @@ def summarise(
         joints_3d=int(known_3d.sum()),
         share_inside_crop=inside / max(labelled, 1),
         unreadable=_unreadable(index, on_progress) if read_images else [],
-        labels_2d=_by_joint(visibility > 0),
-        labels_3d=_by_joint(known_3d),
+        labels_2d=_by_joint(index.skeleton, visibility > 0),
+        labels_3d=_by_joint(index.skeleton, known_3d),
         checks_3d=check_3d(index),
     )
 
 
-def _by_joint(labelled: NDArray[np.bool_]) -> dict[str, int]:
-    """Counts of (people, canonical) by joint."""
-    return dict(zip(CANONICAL.names, labelled.sum(0).tolist()))
+def _by_joint(skeleton: Skeleton, labelled: NDArray[np.bool_]) -> dict[str, int]:
+    """Counts of (people, joints) by joint."""
+    return dict(zip(skeleton.names, labelled.sum(0).tolist()))
 
 
 def _unreadable(index: AnnotationIndex, on_progress: Callable[[int], None]) -> list[str]:
@@ -103,6 +103,11 @@ def _unreadable(index: AnnotationIndex, on_progress: Callable[[int], None]) -> l
                 found += [line] if line else []
                 on_progress(row + 1)
     return found
+
+
+def shown_joints(index: AnnotationIndex) -> Skeleton:
+    """The joints that pictures of samples show, the feet among them if the data set has any."""
+    return BODY_24 if index.skeleton is WITH_FEET else BODY_18
 
 
 def picture_of_samples(
@@ -130,10 +135,10 @@ def picture_of_samples(
         if heatmaps:
             maps = (targets.heatmaps[number] * targets.weight_2d[number, :, None, None]).numpy()
             pictures.append(draw_heatmaps(images[number], maps))
-        elif index.extra(row, "state") is not None:
+        elif index.extra(row, "state") is not None and not set(skeleton.names).difference(index.skeleton.names):
             pictures.append(_with_states(images[number], index, row, crop, skeleton))
         else:
-            visibility = index[row].visibility[_shown(skeleton, crop)]
+            visibility = index[row].with_feet().visibility[_shown(skeleton, crop)]
             pictures.append(draw_pose(images[number], batch.keypoints[number].numpy(), skeleton, visibility))
     page = sheet(pictures)
     # Only labels of synthetic people have states to explain.
@@ -142,8 +147,8 @@ def picture_of_samples(
 
 
 def _shown(skeleton: Skeleton, crop: Crop) -> list[int]:
-    """The canonical joint that each joint of the skeleton is in a crop: in a mirrored one, that of the other side."""
-    joints = CANONICAL.indices(skeleton.names)
+    """Where an index has each joint of the skeleton: for a mirrored crop, that of the other side."""
+    joints = WITH_FEET.indices(skeleton.names)
     return [joints[other] for other in skeleton.flip_index] if crop.mirrored else joints
 
 
@@ -199,13 +204,13 @@ def states_legend(width: int) -> RGB:
 def write_picture(path: str, picture: RGB) -> None:
     """Write an RGB picture by the file's suffix, making its folder; raises :class:`DataError` if it cannot."""
     if not cv2.haveImageWriter(path):
-        raise DataError(path, "the name of a picture, such as sheet.png", found=f"{Path(path).suffix!r} at its end")
+        raise DataError(path, "the name of an image, such as sheet.png", found=f"{Path(path).suffix!r} at its end")
     try:
         # Not cv2.imwrite, which on Windows takes a name beyond ASCII for another.
         done, encoded = cv2.imencode(Path(path).suffix, np.ascontiguousarray(picture[..., ::-1]))
         if not done:
             size = " x ".join(map(str, picture.shape[1::-1]))
-            raise DataError(path, "a picture of a size that its format can hold", found=f"{size} px")
+            raise DataError(path, "an image of a size that its format can hold", found=f"{size} px")
         write_atomically(Path(path), encoded.tobytes())
     except (cv2.error, OSError) as error:
-        raise DataError(path, "a picture that can be written, such as sheet.png", found=first_line(error)) from error
+        raise DataError(path, "an image that can be written, such as sheet.png", found=first_line(error)) from error

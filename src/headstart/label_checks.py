@@ -23,7 +23,7 @@ from headstart.index import AnnotationIndex
 from headstart.loader import image_pixels_per_mm
 from headstart.records import Annotation
 from headstart.sampling import evenly_spread
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, WITH_FEET
 
 #: Of the larger side of the box: 2D and 3D labels that lie farther apart are not of the same pose.
 APART = 0.1
@@ -248,7 +248,8 @@ def _turned(person: Annotation, matrix: NDArray[np.integer]) -> Annotation:
 
 def _sides_exchanged(person: Annotation) -> Annotation:
     assert person.camera_xyz is not None
-    return replace(person, camera_xyz=person.camera_xyz[list(CANONICAL.flip_index)])
+    order = WITH_FEET.flip_index[: len(person.camera_xyz)]  # without feet it is that of CANONICAL
+    return replace(person, camera_xyz=person.camera_xyz[list(order)])
 
 
 def _mistaken_camera(people: Sequence[Annotation]) -> str | None:
@@ -259,7 +260,7 @@ def _mistaken_camera(people: Sequence[Annotation]) -> str | None:
         return "world axes, where camera axes are expected (Camera.to_camera makes them)"
     if _median_share([replace(person, camera=None) for person in people]) < APART:
         return (
-            "the camera is not that of the picture (fx, fy, cx, cy in px of its size), or the joints are relative to a"
+            "the camera is not that of the image (fx, fy, cx, cy in px of its size), or the joints are relative to a"
             " root: such people have no camera"
         )
     return None

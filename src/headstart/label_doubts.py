@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
 from headstart.records import Annotation, Visibility
-from headstart.skeleton import CANONICAL, Skeleton, conversion
+from headstart.skeleton import CANONICAL, FEET, WITH_FEET, Skeleton, conversion
 
 #: Limb -> canonical joints (6,) of both sides.
 _LIMBS = {
@@ -26,7 +26,8 @@ _TRUNK_DIAGONALS = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip
 _LEAST_SIZE = 0.2
 #: Sides of joints that lie closer together than this (in trunks) cannot be told apart by where they are.
 _APART = 0.25
-_FLIP = np.array(CANONICAL.flip_index)
+_FLIP = np.array(WITH_FEET.flip_index)
+_FEET = np.array(WITH_FEET.indices(FEET))
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Doubt:
     """What is doubted about one person."""
 
     order: NDArray[np.intp]
-    """(J,) whose label each canonical joint should have: its own, or that of its other side."""
+    """(J,) whose label each joint should have: its own, or that of its other side."""
     dropped: NDArray[np.bool_]
     """(J,) labels, after the exchange, that should not be learned from."""
 
@@ -74,14 +75,15 @@ def doubt(
 ) -> Doubt:
     """Compare labels with a prediction (J, 2) image px, NaN where there is none, and its confidence (J,) in 0..1.
 
-    Joints are canonical. Joints that the model does not predict and unlabelled ones are not doubted. Midpoints that
-    the data set's own joints (``source``) lack are dropped with the joints that they were made from.
+    Joints are those of the person's index. Joints that the model does not predict and unlabelled ones are not doubted.
+    Midpoints that the data set's own joints (``source``) lack are dropped with the joints that they were made from.
     """
     size = trunk_size(person)
-    order = np.arange(len(CANONICAL))
-    for joints in _LIMBS.values():
+    order = np.arange(len(person.visibility))
+    for limb, joints in _LIMBS.items():
         if _nearer_exchanged(person, predicted, joints, size) > config.sides:
-            order[joints] = _FLIP[joints]
+            moved = np.append(joints, _FEET) if limb == "legs" and len(order) > len(CANONICAL) else joints
+            order[moved] = _FLIP[moved]
     distance = np.linalg.norm(predicted - person.keypoints[order], axis=-1) / size
     labelled = person.visibility[order] > 0
     # NaN compares as False: what is not predicted is kept.
@@ -90,10 +92,10 @@ def doubt(
 
 
 def _made_from(joints: NDArray[np.bool_], source: Skeleton) -> NDArray[np.bool_]:
-    """Canonical joints (J,) that are, or are midpoints of, any of ``joints`` (J,), where labels have those of
-    ``source``."""
-    chosen = [name in CANONICAL.names and joints[CANONICAL.index(name)] for name in source.names]
-    return np.asarray(conversion(source, CANONICAL)[:, chosen].any(1))
+    """Joints (J,) that are, or are midpoints of, any of ``joints`` (J,), where labels have those of ``source``."""
+    kept = CANONICAL if len(joints) == len(CANONICAL) else WITH_FEET
+    chosen = [name in kept.names and joints[kept.index(name)] for name in source.names]
+    return np.asarray(conversion(source, kept)[:, chosen].any(1))
 
 
 def without_doubt(person: Annotation, doubted: Doubt) -> Annotation:

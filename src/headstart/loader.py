@@ -24,7 +24,7 @@ from headstart.geometry import Crop, root_relative
 from headstart.index import AnnotationIndex, open_index
 from headstart.records import Annotation, Batch
 from headstart.sampling import Draw, MixtureSampler
-from headstart.skeleton import CANONICAL, Skeleton
+from headstart.skeleton import CANONICAL, FEET, WITH_FEET, Skeleton
 from headstart.workers import end_with_parent
 
 #: At most this many people are cropped sooner than a worker has imported torch.
@@ -67,7 +67,8 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
         self.indexes, self.skeleton, self.input_size = list(indexes), skeleton, input_size
         self.augment, self.seed = augment, seed
         self.use_3d = list(use_3d) if use_3d is not None else [True] * len(self.indexes)
-        self.joints = CANONICAL.indices(skeleton.names)
+        self.joints = WITH_FEET.indices(skeleton.names)
+        self.has_feet = not set(FEET).isdisjoint(skeleton.names)
 
     def __getitem__(self, draw: Draw) -> dict[str, NDArray[Any]]:
         """Arrays of one sample, fields of :class:`~headstart.records.Batch` without their first axis.
@@ -75,7 +76,7 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
         The image is (H, W, 3). An unreadable one gives a grey image with all weights 0 and ``readable`` False.
         """
         index = self.indexes[draw.dataset]
-        person = index[draw.row]
+        person = index[draw.row].with_feet() if self.has_feet else index[draw.row]
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
         crop = sample_crop(rng, person.bbox_xywh, self.input_size, self.augment)
         sample = self._points(person, crop, self.use_3d[draw.dataset])
@@ -109,11 +110,11 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
 
 
 def _no_pose() -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
-    return np.zeros((len(CANONICAL), 3)), np.zeros(len(CANONICAL), bool), 0.0
+    return np.zeros((len(WITH_FEET), 3)), np.zeros(len(WITH_FEET), bool), 0.0
 
 
 def _relative_pose(person: Annotation, crop: Crop) -> tuple[NDArray[np.float64], NDArray[np.bool_], float]:
-    """Canonical joints (K, 3) mm relative to the pelvis and turned with the crop, which are known, crop px per mm.
+    """The person's joints (K, 3) mm relative to the pelvis and turned with the crop, which are known, crop px per mm.
 
     Nothing is known of a person whose pelvis is unknown, or not in front of the camera.
     """
@@ -133,8 +134,8 @@ def _relative_pose(person: Annotation, crop: Crop) -> tuple[NDArray[np.float64],
 def image_pixels_per_mm(person: Annotation) -> float:
     """Image px per mm at the pelvis: focal length over its depth; without a camera, fitted to the labelled joints.
 
-    The fit is least squares of the 2D joints on x and y of the 3D ones (weak perspective); 0 where it has no data.
-    With a camera the pelvis must be in front of it.
+    The fit is least squares of the 2D joints on x and y of the 3D ones (weak perspective); 0 where it has no data. Feet
+    are left out, so that a person has one scale with them and without. With a camera the pelvis must be in front of it.
     """
     xyz = person.camera_xyz
     if xyz is None:
@@ -142,6 +143,7 @@ def image_pixels_per_mm(person: Annotation) -> float:
     if person.camera is not None:
         return (person.camera.fx + person.camera.fy) / 2 / float(xyz[CANONICAL.index("pelvis"), 2])
     both = np.isfinite(xyz).all(1) & (person.visibility > 0)
+    both[len(CANONICAL) :] = False
     flat, pixels = xyz[both, :2].astype(np.float64), person.keypoints[both].astype(np.float64)
     if len(flat) < 2:
         return 0.0
@@ -174,7 +176,7 @@ def open_mixture(data: tuple[Data, ...], seed: int) -> Mixture:
     for one, index in zip(data, indexes):
         if not index.column("visibility").any():
             found = f"none among {len(index):,} people of split {one.split}"
-            raise DataError(one.root, f"joints labelled in the pictures of {one.dataset}", found=found)
+            raise DataError(one.root, f"joints labelled in the images of {one.dataset}", found=found)
     rows: list[NDArray[np.int64] | None] = []
     for one, index in zip(data, indexes):
         if one.limit is None or one.limit >= len(index):

@@ -1,4 +1,4 @@
-"""One process at a time in a folder: a lock that the system frees when its holder dies, however it dies.
+"""One process at a time in a folder, or at a task: a lock that the system frees when its holder dies, however it dies.
 
 A process can hold the lock for a child that it starts: the child inherits it, and it lasts until both have ended. On
 Windows a child inherits no lock and takes its own.
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +39,12 @@ if sys.platform == "win32":
         except PermissionError as error:
             raise BlockingIOError(error.errno, error.strerror) from error
 
+    def _free(path: Path, stream: IO[Any]) -> None:
+        """Free the lock and delete its file, unless another process has it by then: no open file can be deleted."""
+        stream.close()
+        with suppress(OSError):
+            path.unlink()
+
 else:
     import fcntl
 
@@ -46,6 +52,11 @@ else:
 
     def _lock(stream: IO[Any]) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _free(path: Path, stream: IO[Any]) -> None:
+        """Delete the lock's file while the lock is held, as later the file may be another process's; then free it."""
+        with stream, suppress(OSError):
+            path.unlink()
 
 
 def try_lock(folder: Path) -> IO[Any] | None:
@@ -57,17 +68,63 @@ def try_lock(folder: Path) -> IO[Any] | None:
     # NFS grants the lock only to who may write.
     stream = (folder / "lock").open("a")
     try:
-        _lock(stream)
-    except BlockingIOError:
-        stream.close()
-        return None
+        return stream if _is_locked(stream) else None
     except OSError as error:
-        stream.close()
         raise ConfigError(
             f"{folder}: its file system has no locks ({error.strerror}), which keep two processes from running the"
             " same cell: choose another --work, on a file system with flock"
         ) from error
-    return stream
+
+
+def _is_locked(stream: IO[Any]) -> bool:
+    """Lock the file, or close it: False while another process holds the lock, OSError if there are no locks."""
+    try:
+        _lock(stream)
+    except BlockingIOError:
+        stream.close()
+        return False
+    except OSError:
+        stream.close()
+        raise
+    return True
+
+
+@contextmanager
+def locked_file(path: Path) -> Iterator[bool]:
+    """Whether this process got the lock whose file is ``path``; the file lasts as long as the lock. Makes its folder.
+
+    What a killed process has left of the file holds no lock. Raises :class:`ConfigError` where the file system has no
+    locks.
+    """
+    stream = _take(path)
+    try:
+        yield stream is not None
+    finally:
+        if stream is not None:
+            _free(path, stream)
+
+
+def _take(path: Path) -> IO[Any] | None:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a")
+        try:
+            if not _is_locked(stream):
+                return None
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise ConfigError(f"{path.parent}: its file system has no locks ({error.strerror})") from error
+        if _is_at(path, stream):
+            return stream
+        stream.close()  # its holder deleted it after it was opened here: others would lock a new one
+
+
+def _is_at(path: Path, stream: IO[Any]) -> bool:
+    """Whether the open file still has its name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from headstart.given import is_single_scale
 from headstart.records import PoseOutput
 
 Forward = Callable[[Tensor], PoseOutput]
@@ -23,7 +24,7 @@ def multi_scale(forward: Forward, map_size: tuple[int, int], scales: Sequence[fl
     A scale above 1 enlarges the person. The mean of heatmaps that are logits is that of log probabilities, up to a
     constant. ``map_size``: (h, w) px of the maps, or of the grid that coordinates are in.
     """
-    if tuple(scales) == (1,):
+    if is_single_scale(scales):
         return forward
 
     def averaged(images: Tensor) -> PoseOutput:

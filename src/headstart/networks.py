@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, first_line
 from headstart.given import check_scales, check_threads
+from headstart.hub import require_answer
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.records import CropJoints, PoseNetwork
 
@@ -114,6 +115,7 @@ def _from_hub(repository: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
+        require_answer(repository, "model.safetensors")
         return Path(hf_hub_download(repository, "model.safetensors"))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise ConfigError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import PADDING
+from headstart.given import is_single_scale
 from headstart.records import CropJoints, PoseOutput
 from headstart.skeleton import MODEL_SKELETONS, Skeleton
 
@@ -161,7 +162,7 @@ class OnnxNetwork:
     def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
         """Joints of RGB crops (N, H, W, 3); the flip test averages maps, as in scoring."""
         images = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
-        if not flip_test and self.scales == (1,):
+        if not flip_test and is_single_scale(self.scales):
             return CropJoints(*(part[:, self.joints] for part in self._run(JOINTS, images)))
         import torch
 

@@ -1,6 +1,6 @@
 """Packing: a data set to shards of small pictures beside their labels, so that training reads, not decodes, photos.
 
-A packed folder ``DATASET-SPLIT/`` holds ``shard-00000.arrow`` ... (index.py's PACKED_SCHEMA, memory-mapped) and, once
+A packed folder ``DATASET-SPLIT/`` holds ``shard-00000.arrow`` ... (index.packed_schema_of, memory-mapped) and, once
 all are there, ``pack.json``. Each picture is the person's surroundings, cut along the pixel grid and reduced, never
 enlarged; keypoints, box, head size and camera move along, so a packed person is an ordinary annotation of a smaller
 image.
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import PADDING
 from headstart.images import encode_image, read_image
-from headstart.index import PACKED_SCHEMA, AnnotationIndex, to_row, write_index
+from headstart.index import AnnotationIndex, packed_schema_of, to_row, write_index
 from headstart.records import Annotation
 from headstart.results import form_of, write_json
 from headstart.workers import end_with_parent, one_line_if_killed
@@ -74,7 +74,7 @@ def pack(
     of the pictures cannot be read; fewer are left out and named.
     """
     if len(index) and index.content(0) is not None:
-        raise DataError(index.root, "pictures", found="a folder that is packed already", fix="Use it as it is")
+        raise DataError(index.root, "images", found="a folder that is packed already", fix="Use it as it is")
     settings = {**source, **asdict(config), "people": len(index), "labels": index.digest()}
     claim(out / "settings.json", settings, later=("labels",))
     starts = range(0, len(index), config.rows_per_shard)
@@ -140,7 +140,7 @@ def _window(bbox: NDArray[np.floating], margin: float, shape: tuple[int, ...]) -
 
 
 def packed_row(person: Annotation, image: NDArray[np.uint8], quality: int, root: Path) -> dict[str, Any]:
-    """A row of PACKED_SCHEMA."""
+    """A row of :func:`~headstart.index.packed_schema_of`."""
     return {**to_row(person, root), "content": encode_image(image, quality)}
 
 
@@ -151,7 +151,7 @@ def _write_shard(
     unreadable: list[str] = []
     packed = (row for row in _pack_rows(index, rows, config, workers) if _readable(row, unreadable))
     metadata = {name: str(value) for name, value in source.items()}
-    write_index(shard, packed, PACKED_SCHEMA, metadata)
+    write_index(shard, packed, packed_schema_of(index.skeleton), metadata)
     return unreadable
 
 
@@ -239,6 +239,6 @@ def _too_many(unreadable: list[str], index: AnnotationIndex) -> DataError:
     named = "; ".join(islice(unreadable, 5))
     return DataError(
         index.root,
-        f"at most {UNREADABLE_LIMIT:.0%} unreadable pictures of {len(index)}",
+        f"at most {UNREADABLE_LIMIT:.0%} unreadable images of {len(index)}",
         found=f"{len(unreadable)} so far: {named}",
     )

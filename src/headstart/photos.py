@@ -98,7 +98,7 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
         with Path(path).open("rb") as stream:
             return decode_photo(stream, path, max_pixels)
     except OSError as error:
-        raise DataError(path, "a picture file", found=error.strerror or str(error)) from error
+        raise DataError(path, "an image file", found=error.strerror or str(error)) from error
 
 
 def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = MAX_PIXELS) -> RGB:
@@ -116,14 +116,14 @@ def decode_photo(content: bytes | BinaryIO, name: str | Path, max_pixels: int = 
             _check_size(picture.size, name, max_pixels)
             return _upright_rgb(picture, name)
     except ImportError as error:
-        raise DataError(name, "a picture that can be read", found=kind, fix=heif.NEEDED.get(kind or "")) from error
+        raise DataError(name, "an image that can be read", found=kind, fix=heif.NEEDED.get(kind or "")) from error
     except UnidentifiedImageError as error:
         found = "something else" if _start_of(stream) else "an empty file"
-        raise DataError(name, "a picture (JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF)", found=found) from error
+        raise DataError(name, "an image (JPEG, HEIC, PNG, WebP, AVIF, TIFF, BMP or GIF)", found=found) from error
     except Image.DecompressionBombError as error:
         raise DataError(name, f"at most {max_pixels:,} pixels", found="far more", fix="Scale it down") from error
     except _BROKEN as error:
-        raise DataError(name, "a whole picture", found=first_line(error)) from error
+        raise DataError(name, "a whole image", found=first_line(error)) from error
 
 
 def _start_of(stream: BinaryIO) -> bytes:
@@ -188,7 +188,7 @@ def _loaded(image: Image, name: str | Path) -> RGB:
         return _upright_rgb(image, name)
     # PIL reads the pixels of a file only now, and has modes that it cannot convert.
     except _BROKEN as error:
-        raise DataError(name, "a whole picture", found=first_line(error)) from error
+        raise DataError(name, "a whole image", found=first_line(error)) from error
 
 
 def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> None:
@@ -198,7 +198,7 @@ def _check_size(size: tuple[int, int], name: str | Path, max_pixels: int) -> Non
         found = f"{width:,} x {height:,}"
         raise DataError(name, f"at most {max_pixels:,} pixels", found=found, fix="Scale it down")
     if min(size) < MIN_SIDE:
-        raise DataError(name, f"a picture of at least {MIN_SIDE} px a side", found=f"{width} x {height}")
+        raise DataError(name, f"an image of at least {MIN_SIDE} px a side", found=f"{width} x {height}")
 
 
 def _upright_rgb(picture: Image, name: str | Path) -> RGB:
@@ -235,7 +235,7 @@ def _sixteen_bits(picture: Image, name: str | Path) -> NDArray[np.uint8 | np.uin
     """
     values = np.asarray(picture)
     if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise DataError(name, "a picture of 8 or 16 bits a channel", found=f"PIL mode {picture.mode}")
+        raise DataError(name, "an image of 8 or 16 bits a channel", found=f"PIL mode {picture.mode}")
     return values.astype(np.uint8 if picture.mode == "I" and values.max() <= 255 else np.uint16)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import DataError, shortened
 from headstart.results import write_atomically
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 
 #: Arrays of poses, and their shape beyond (people, joints).
 _POSES: dict[str, tuple[int, ...]] = {"keypoints": (2,), "depth": (), "confidence": (), "xyz_mm": (3,)}
@@ -87,9 +87,9 @@ def read_predictions(path: Path) -> Predictions:
     """
     arrays = _arrays(path)
     keys, joints = (_names(path, arrays, name) for name in ("keys", "joints"))
-    unknown = [joint for joint in joints if joint not in CANONICAL.names]
+    unknown = [joint for joint in joints if joint not in WITH_FEET.names]
     if unknown:
-        raise DataError(path, f"joints by the names {', '.join(CANONICAL.names)}", found=", ".join(unknown))
+        raise DataError(path, f"joints by the names {', '.join(WITH_FEET.names)}", found=", ".join(unknown))
     if not {"keypoints", "xyz_mm"} & arrays.keys():
         raise DataError(path, "an array keypoints (px) or xyz_mm", found=", ".join(arrays))
     poses = {name: _poses(path, arrays, name, keys, joints) for name in _POSES}

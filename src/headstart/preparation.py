@@ -30,15 +30,16 @@ from headstart.checkpoint import (
     load_weights,
     model_of,
     trained_joints,
+    with_new_joints,
 )
 from headstart.errors import ConfigError, DataError, first_few, first_line
 from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences, from_json, require_same
 from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
-from headstart.models.pose_net import ModelConfig, PoseNet
+from headstart.models.pose_net import ModelConfig, PoseNet, model_skeleton
 from headstart.results import form_of, write_json
-from headstart.skeleton import CANONICAL, Skeleton, mirrored_name
+from headstart.skeleton import Skeleton, mirrored_name
 from headstart.targets import HeatmapCodec
 
 logger = logging.getLogger("headstart")
@@ -88,8 +89,8 @@ def _completed(config: dict[str, Any]) -> dict[str, Any]:
         return config
 
 
-def start_accelerator(experiment: Experiment, out: Path, resolved: dict[str, Any]) -> Accelerator:
-    """Set up devices and trackers, and write ``config.json`` into the run's folder.
+def start_accelerator(experiment: Experiment, out: Path) -> Accelerator:
+    """Set up devices, and a tracker for :func:`start_records`; nothing is written yet.
 
     Raises :class:`ConfigError` for a tracker that is not installed, and as :func:`new_accelerator`.
     """
@@ -97,13 +98,15 @@ def start_accelerator(experiment: Experiment, out: Path, resolved: dict[str, Any
     # accelerate silently leaves out a tracker that is not installed.
     if tracker and tracker not in [known.value for known in get_available_trackers()]:
         raise ConfigError(f"tracker: {tracker} is not installed: pip install {tracker}, or --tracker none")
-    accelerator = new_accelerator(experiment.precision, tracker, out)
+    return new_accelerator(experiment.precision, tracker, out)
+
+
+def start_records(accelerator: Accelerator, experiment: Experiment, out: Path, resolved: dict[str, Any]) -> None:
+    """Write ``config.json`` into the run's folder, and start the tracker: a run that cannot start leaves neither."""
     if accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
         write_json(out / "config.json", resolved)
-    if tracker:
+    if experiment.tracker != "none":
         accelerator.init_trackers("logs", config={"config": json.dumps(resolved)})
-    return accelerator
 
 
 def new_accelerator(precision: str, tracker: str | None = None, out: Path | None = None) -> Accelerator:
@@ -160,16 +163,20 @@ def _first_network(experiment: Experiment) -> PoseNet:
     if experiment.start_with == "backbone":
         load_weights(network.backbone, loaded.backbone.state_dict(), start)
     else:
-        load_weights(network, loaded.state_dict(), start)
+        load_weights(network, with_new_joints(network, loaded), start)
+        if new := [joint for joint in network.skeleton.names if joint not in loaded.skeleton.names]:
+            logger.info("%s: new joints, which %s lacks; they begin untrained", ", ".join(new), start)
     return network
 
 
 def _require_same_network(there: ModelConfig, experiment: Experiment, start: Path) -> None:
-    """Raises :class:`ConfigError` if ``there``, the network that ``start`` holds, is not the experiment's.
+    """Raises :class:`ConfigError` unless ``there``, in ``start``, is the experiment's network, or has fewer joints.
 
     The sizes of crops and Gaussians may differ, as no weight depends on them, and so may the origin of older weights.
     """
     free = ["weights", "input_size", "sigma", *(["head", "skeleton"] if experiment.start_with == "backbone" else [])]
+    if set(model_skeleton(there).names) < set(model_skeleton(experiment.model).names):
+        free.append("skeleton")
     theirs, ours = (
         {name: value for name, value in dataclasses.asdict(config).items() if name not in free}
         for config in (there, experiment.model)
@@ -219,16 +226,17 @@ def joints_trained_before(experiment: Experiment, saved: Checkpoint | None, skel
         return set(trained_joints(saved.header, skeleton))
     if experiment.start_from is None or experiment.start_with == "backbone":
         return set()
-    return set(trained_joints(load_header(find_checkpoint(Path(experiment.start_from))), skeleton))
+    header = load_header(start := find_checkpoint(Path(experiment.start_from)))
+    return set(trained_joints(header, model_skeleton(model_of(header, start))))
 
 
 def labelled_joints(mixture: Mixture) -> set[str]:
-    """Canonical joints that a picture of the mixture has labelled, and their mirror images, as crops are mirrored."""
+    """Joints that a picture of the mixture has labelled, and their mirror images, as crops are mirrored."""
     seen: set[str] = set()
     for data, index, rows in zip(mixture.data, mixture.indexes, mixture.rows):
         if data.weight > 0:
             visibility = index.column("visibility")[slice(None) if rows is None else rows]
-            seen |= {CANONICAL.names[joint] for joint in np.flatnonzero(visibility.any(0))}
+            seen |= {index.skeleton.names[joint] for joint in np.flatnonzero(visibility.any(0))}
     return seen | {mirrored_name(name) for name in seen}
 
 
@@ -258,7 +266,7 @@ def _require_same_labels(before: list[str], found: list[str], stage: Stage, last
         if there != here and form_of(there) == form_of(here):
             raise ConfigError(
                 f"{data.root}: the labels of {data.dataset} {data.split} are not those that {last} was trained on"
-                f" ({there} there, {here} here; a packed copy's are others, as its pictures are smaller). Go back to"
+                f" ({there} there, {here} here; a packed copy's are others, as its images are smaller). Go back to"
                 " those, or give another --out to begin anew"
             )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import SHIPPED
-from headstart.errors import ConfigError, HeadstartError, first_line, shortened
+from headstart.errors import ConfigError, shortened
 from headstart.experiment import Experiment, Stage, Validation
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
@@ -23,7 +23,7 @@ from headstart.optimisation import Optimiser, Schedule
 from headstart.preparation import read_config
 from headstart.protocols import protocol
 from headstart.sources import Sources
-from headstart.user_modules import file_of, last_line, user_module
+from headstart.user_modules import user_function
 
 
 def zhou2017(sources: Sources) -> Experiment:
@@ -240,23 +240,13 @@ def build(name: str, sources: Sources) -> Experiment:
 
 def _own(name: str, sources: Sources) -> Experiment:
     """The experiment of a user's ``package.module:function``."""
-    module_name, _, function = name.partition(":")
-    module = user_module(module_name, f"recipe {name!r}")
-    where = f"recipe {name!r}: {file_of(module)}"
-    expected = f"expected a function {function} that takes Sources and returns an Experiment; docs/python.md"
-    recipe = getattr(module, function, None)
-    if not callable(recipe):
-        raise ConfigError(f"{where}: {expected}; found {shortened(repr(recipe))}")
-    try:
-        experiment = recipe(sources)
-    except HeadstartError:
-        raise
-    except Exception as error:
-        line = last_line(error, file_of(module))
-        at = f"line {line}" if line else "when called"
-        raise ConfigError(f"{where}, {at}: {type(error).__name__}: {first_line(error)}") from error
+    expected = (
+        f"expected a function {name.partition(':')[2]} that takes Sources and returns an Experiment; docs/python.md"
+    )
+    recipe = user_function(name, f"recipe {name!r}", expected)
+    experiment = recipe(sources)
     if not isinstance(experiment, Experiment):
-        raise ConfigError(f"{where}: {expected}; it returned {shortened(repr(experiment))}")
+        raise ConfigError(f"{recipe.where}: {expected}; it returned {shortened(repr(experiment))}")
     return experiment
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Camera
-from headstart.skeleton import Skeleton
+from headstart.skeleton import WITH_FEET, Skeleton
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +56,18 @@ class Annotation:
     """0-based index within the sequence, which is the video frame to read where ``image`` is a video; -1: none."""
     head_size: float | None = None
     """px: MPII's head size (0.6 x diagonal of the head box), for PCKh."""
+
+    def with_feet(self) -> Annotation:
+        """A person of an index in the 28 joints of ``skeleton.WITH_FEET``: feet that it has not are unlabelled."""
+        if not (missing := len(WITH_FEET) - len(self.visibility)):
+            return self
+        nowhere = np.full((missing, 3), np.nan, np.float32)
+        return replace(
+            self,
+            keypoints=np.concatenate([self.keypoints, nowhere[:, :2]]),
+            visibility=np.concatenate([self.visibility, np.zeros(missing, np.uint8)]),
+            camera_xyz=None if self.camera_xyz is None else np.concatenate([self.camera_xyz, nowhere]),
+        )
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,11 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
         except PermissionError as error:  # on Windows that of a file which a program has open, too
             raise OSError(error.errno, error.strerror, str(path)) from error
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

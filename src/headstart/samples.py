@@ -22,7 +22,7 @@ from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
 from headstart.results import write_atomically
 from headstart.scale_rules import lift_with_labels, xyz_labels
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 
 #: Pictures a protocol, their side in px, and the quality of their JPEGs: some 50 kB a protocol.
 PEOPLE, SIDE, QUALITY = 12, 160, 80
@@ -78,13 +78,13 @@ def _people(model: PoseNet, wanted: Protocol, root: Path) -> dict[str, Any]:
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, PEOPLE)
     found = predict(model, model.codec, index, rows, flip_test=wanted.flip_test, decode=wanted.decode)
-    people = [index[int(row)] for row in rows]
-    columns = CANONICAL.indices(found.joints)
+    people = [index[int(row)].with_feet() for row in rows]
+    columns = WITH_FEET.indices(found.joints)
     crops = [Crop.from_box(person.bbox_xywh, (SIDE, SIDE)) for person in people]
     label = np.stack([crop.to_crop(person.keypoints[columns]) for crop, person in zip(crops, people)])
     predicted = np.stack([crop.to_crop(keypoints) for crop, keypoints in zip(crops, found.keypoints)])
     xyz = xyz_labels(people).astype(np.float32)  # as labels are kept
-    label_3d = root_relative(xyz, CANONICAL.index("pelvis")).take(columns, 1).astype(np.float64)
+    label_3d = root_relative(xyz, WITH_FEET.index("pelvis")).take(columns, 1).astype(np.float64)
     predicted_3d = np.full_like(label_3d, np.nan)
     if np.isfinite(label_3d).any():
         predicted_3d[:] = root_relative(lift_with_labels(found, people), found.joints.index("pelvis"))

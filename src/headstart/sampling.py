@@ -66,7 +66,7 @@ class MixtureSampler(Sampler[list[Draw]]):
     def __iter__(self) -> Iterator[list[Draw]]:
         """This process's part of each batch, without end."""
         part = self.batch_size // self.processes
-        step, epoch, draws = self.start_step, -1, []
+        step, epoch, draws = self.start_step, -1, np.empty((0, 2), np.int64)
         while True:
             first = step * self.batch_size + self.rank * part
             batch = []
@@ -74,18 +74,22 @@ class MixtureSampler(Sampler[list[Draw]]):
                 wanted, offset = divmod(position, self.epoch_length)
                 if wanted != epoch:
                     epoch, draws = wanted, self.epoch(wanted)
-                batch.append(Draw(*draws[offset], epoch, offset))
+                dataset, row = draws[offset].tolist()
+                batch.append(Draw(dataset, row, epoch, offset))
             yield batch
             step += 1
 
-    def epoch(self, epoch: int) -> list[tuple[int, int]]:
-        """(data set, row) of each position of an epoch."""
-        draws: list[tuple[int, int]] = []
+    def epoch(self, epoch: int) -> NDArray[np.int64]:
+        """Data set and row (N, 2) of each position of an epoch."""
+        parts = []
         for dataset, size in enumerate(self.sizes):
             begin, end = self._total(epoch)[dataset], self._total(epoch + 1)[dataset]
-            draws += [(dataset, row) for row in self._rows(dataset, size, int(begin), int(end))]
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(draws))
-        return [draws[i] for i in order]
+            rows = self._rows(dataset, size, int(begin), int(end))
+            parts.append(np.stack([np.full_like(rows, dataset), rows], axis=1))
+        draws = np.concatenate(parts)
+        # The crop of position 0 draws from the same stream ([seed, epoch, 0] is [seed, epoch] to numpy): harmless, and
+        # another one would change what every committed run has seen.
+        return draws[np.random.default_rng([self.seed, epoch]).permutation(len(draws))]
 
     def batch(self, step: int) -> list[Draw]:
         """The draws of one step of all processes, for messages that name its samples."""
@@ -106,11 +110,12 @@ class MixtureSampler(Sampler[list[Draw]]):
             self._totals.append(self._totals[-1] + counts)
         return self._totals[epochs]
 
-    def _rows(self, dataset: int, size: int, begin: int, end: int) -> list[int]:
+    def _rows(self, dataset: int, size: int, begin: int, end: int) -> NDArray[np.int64]:
         """Rows of the draws ``begin`` to ``end - 1`` of a data set; a lap is once through all of it."""
-        rows: list[int] = []
+        laps = [np.empty(0, np.int64)]
         for lap in range(begin // size, -(-end // size)):
             order = np.random.default_rng([self.seed, dataset, lap, 1]).permutation(size)
-            rows += order[max(begin - lap * size, 0) : end - lap * size].tolist()
+            laps.append(order[max(begin - lap * size, 0) : end - lap * size])
+        rows = np.concatenate(laps)
         allowed = self.rows[dataset] if self.rows is not None else None
-        return rows if allowed is None else allowed[rows].tolist()
+        return rows if allowed is None else allowed[rows]

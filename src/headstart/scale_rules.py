@@ -38,7 +38,7 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     pixels_per_mm = image_pixels_per_mm(person)
     if person.camera is None:
         if not pixels_per_mm > 0:
-            expected = "a camera or joints labelled in the picture, from which to know how large the person is in it"
+            expected = "a camera or joints labelled in the image, from which to know how large the person is in it"
             raise DataError(person.image, expected, record=person.key, found="neither")
         return pose / pixels_per_mm
     root_depth = float(person.camera_xyz[_PELVIS, 2])
@@ -46,13 +46,13 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
 
 
 def xyz_labels(people: Sequence[Annotation]) -> NDArray[np.float64]:
-    """3D labels (N, canonical joints, 3) in mm, camera axes; NaN for people without."""
-    nothing = np.full((len(CANONICAL), 3), np.nan)
-    return np.array([nothing if one.camera_xyz is None else one.camera_xyz for one in people], np.float64)
+    """3D labels (N, joints of the index, 3) in mm, camera axes; NaN for people without."""
+    labels = [np.full((len(one.visibility), 3), np.nan) if one.camera_xyz is None else one.camera_xyz for one in people]
+    return np.array(labels, np.float64)
 
 
 def labels_give_scale(xyz: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether (N,) labels ``xyz`` (N, canonical joints, 3) mm have a pelvis.
+    """Whether (N,) labels ``xyz`` (N, joints of the index, 3) mm have a pelvis.
 
     People without one get no pose in mm, through no fault of the model; metrics must leave them out.
     """

@@ -6,22 +6,23 @@ Of a model, the predictions and a picture of them can be written too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from headstart.caveats import trained_on
-from headstart.checkpoint import find_checkpoint, load_header, load_model
+from headstart.checkpoint import find_checkpoint, load_model
 from headstart.coco_results import require_coco, write_coco_results
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
-from headstart.given import check_scales
+from headstart.given import check_scales, is_single_scale
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory
@@ -32,14 +33,24 @@ from headstart.protocols import Protocol, protocol
 from headstart.records import RGB
 from headstart.results import Scores
 from headstart.sampling import evenly_spread
-from headstart.skeleton import CANONICAL, Skeleton
+from headstart.skeleton import WITH_FEET, Skeleton
 from headstart.targets import Decoding, HeatmapCodec
 from headstart.validation import rehearse_scoring
 
-_Network = tuple[Forward, HeatmapCodec, torch.device]
-
 #: Joints below this confidence are left out of pictures (never out of scores).
 _DRAWN_CONFIDENCE = 0.03
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network with what decodes its output."""
+
+    forward: Forward
+    codec: HeatmapCodec
+    device: torch.device
+    """Where it wants its images."""
+    trained_on: list[list[str]]
+    """As of :func:`~headstart.caveats.trained_on`; empty if the file does not say."""
 
 
 def evaluate_checkpoint(
@@ -72,8 +83,8 @@ def evaluate_checkpoint(
     rows = protocol_rows(index, wanted, limit)
     network = _load(path)
     if coco_results_path:
-        require_coco(wanted, index, network[1].skeleton.names, limit)
-    rehearse_scoring(index, wanted, rows, network[1].skeleton.names)
+        require_coco(wanted, index, network.codec.skeleton.names, limit)
+    rehearse_scoring(index, wanted, rows, network.codec.skeleton.names)
     predictions = _predict(
         network,
         path,
@@ -86,8 +97,9 @@ def evaluate_checkpoint(
         workers=workers,
         scales=scales,
     )
-    known = [] if path.suffix == ".onnx" else trained_on(load_header(path))
-    about = {"dataset": wanted.dataset, "split": wanted.split, **({"trained_on": known} if known else {})}
+    about: dict[str, Any] = {"dataset": wanted.dataset, "split": wanted.split}
+    if network.trained_on:
+        about["trained_on"] = network.trained_on
     predictions = replace(predictions, about={**predictions.about, **about})
     if predictions_path:
         predictions.save(Path(predictions_path))
@@ -182,37 +194,35 @@ def _predict(
     workers: int,
     scales: Sequence[float] = (1.0,),
 ) -> Predictions:
-    forward, codec, device = network
     with ProgressDisplay(title, len(rows), "people") as display:
         predictions = predict(
-            multi_scale(forward, codec.map_size, scales),
-            codec,
+            multi_scale(network.forward, network.codec.map_size, scales),
+            network.codec,
             index,
             rows,
-            device=device,
+            device=network.device,
             batch_size=batch_size,
             workers=workers,
             flip_test=flip_test,
             decode=decode,
             on_progress=display.update,
         )
-    tested = {} if tuple(scales) == (1,) else {"scales": [float(scale) for scale in scales]}
+    tested = {} if is_single_scale(scales) else {"scales": [float(scale) for scale in scales]}
     return replace(predictions, about={**predictions.about, **tested, "checkpoint": str(path)})
 
 
 def _load(path: Path) -> _Network:
-    """A network with what decodes its output, and the device that it wants its images on."""
     if path.suffix == ".onnx":
         network = OnnxNetwork(path)
-        return network.forward, network.codec, torch.device("cpu")
+        return _Network(network.forward, network.codec, torch.device("cpu"), [])
     from accelerate import PartialState
 
-    model, _ = load_model(path)
+    model, header = load_model(path)
     device = PartialState().device
     if device.type == "cpu":
         keep_freed_memory()
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.to(device), model.codec, device
+    return _Network(model.to(device), model.codec, device, trained_on(header))
 
 
 def picture_of_predictions(
@@ -220,10 +230,10 @@ def picture_of_predictions(
 ) -> RGB:
     """A sheet of people, evenly spread over ``rows``: each label with the prediction to its right."""
     skeleton, pictures = Skeleton("predicted", predictions.joints), []
-    joints, titles = CANONICAL.indices(predictions.joints), []
+    joints, titles = WITH_FEET.indices(predictions.joints), []
     for position in evenly_spread(len(rows), count):
         row = int(rows[position])
-        person, image = index[row], index.rgb_image(row)
+        person, image = index[row].with_feet(), index.rgb_image(row)
         crop = Crop.from_box(person.bbox_xywh, (256, 256))
         pixels = crop.warp(image)
         label = crop.to_crop(person.keypoints[joints])

@@ -1,7 +1,8 @@
 """Joints by full name, and everything that follows from names: flips, edges, conversions.
 
-The vocabulary is :data:`CANONICAL`. A data set keeps its own joint order in a :class:`Skeleton` of its own
-(in its adapter); joints are only ever matched by name. Definitions, the same for every data set:
+The vocabulary is :data:`WITH_FEET`: the 22 joints of :data:`CANONICAL`, and the six of the feet. A data set keeps its
+own joint order in a :class:`Skeleton` of its own (in its adapter); joints are only ever matched by name. Definitions,
+the same for every data set:
 
 * ``pelvis``: midpoint of the hips unless the data set labels it.
 * ``thorax``: base of the neck between the shoulders; midpoint of the shoulders unless labelled.
@@ -10,6 +11,9 @@ The vocabulary is :data:`CANONICAL`. A data set keeps its own joint order in a :
   label it lower: LSP-Extended's median lies 0.10 torsos above the shoulders' midpoint, that of synthetic people 0.3.
 * ``head_top``: top of the skull. Never made from other joints.
 * ``spine``: middle of the back, between pelvis and thorax (Human3.6M "torso"). Never made from other joints.
+* ``left_big_toe``, ``left_small_toe``, ``left_heel``, and the same on the right: as COCO-WholeBody, Halpe and BODY_25
+  have them. The toe of motion capture (Human3.6M, MPI-INF-3DHP, SMPL's "foot") is the base of the toes, none of
+  these. Never made from other joints.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ for _side in ("left", "right"):
         f"{_side}_wrist": f"{_side}_elbow",
         f"{_side}_eye": "nose",
         f"{_side}_ear": f"{_side}_eye",
+        f"{_side}_big_toe": f"{_side}_ankle",
+        f"{_side}_small_toe": f"{_side}_ankle",
+        f"{_side}_heel": f"{_side}_ankle",
     }
 
 # A joint that a data set does not label, but that two labelled ones define.
@@ -94,14 +101,15 @@ class Skeleton:
     @cached_property
     def parents(self) -> tuple[int, ...]:
         """Index of the nearest ancestor that this skeleton has, -1 where there is none."""
-        return tuple(self._nearest_ancestor(joint) for joint in self.names)
+        return tuple(self.nearest_ancestor(joint) for joint in self.names)
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(parent, child) index pairs: the bones."""
         return tuple((parent, child) for child, parent in enumerate(self.parents) if parent >= 0)
 
-    def _nearest_ancestor(self, joint: str) -> int:
+    def nearest_ancestor(self, joint: str) -> int:
+        """Index of the nearest joint before any joint, which this skeleton need not have; -1 where there is none."""
         ancestor = _PARENT.get(joint)
         while ancestor is not None and ancestor not in self.names:
             ancestor = _PARENT.get(ancestor)
@@ -135,8 +143,17 @@ CANONICAL = Skeleton(
     (*MPII_16.names, "spine", "nose", "right_eye", "left_eye", "right_ear", "left_ear"),
 )
 
+#: The joints of the feet, in the order of COCO-WholeBody.
+FEET = tuple(f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel"))
+
+#: Every joint that labels are kept of. The first 22 are those of :data:`CANONICAL`, in their order.
+WITH_FEET = Skeleton("canonical_28", (*CANONICAL.names, *FEET))
+
 #: MPII-16 and the two further joints of Human3.6M: what models predict unless a recipe says otherwise.
 BODY_18 = Skeleton("body_18", (*MPII_16.names, "spine", "nose"))
+
+#: The same with feet.
+BODY_24 = Skeleton("body_24", (*BODY_18.names, *FEET))
 
 H36M_17 = Skeleton(
     "h36m_17",
@@ -187,9 +204,19 @@ COCO_17 = Skeleton(
     ),
 )
 
+#: COCO's joints, and the feet of COCO-WholeBody.
+COCO_23 = Skeleton("coco_23", (*COCO_17.names, *FEET))
+
 MODEL_SKELETONS: dict[str, Skeleton] = {
-    skeleton.name: skeleton for skeleton in (MPII_16, BODY_18, H36M_17, LSP_14, COCO_17, CANONICAL)
+    skeleton.name: skeleton
+    for skeleton in (MPII_16, BODY_18, H36M_17, LSP_14, COCO_17, CANONICAL, BODY_24, COCO_23, WITH_FEET)
 }
+
+
+@cache
+def vocabulary(source: Skeleton) -> Skeleton:
+    """The joints that labels of ``source`` are kept in: :data:`CANONICAL`, or :data:`WITH_FEET` if it has a foot."""
+    return CANONICAL if set(FEET).isdisjoint(source.names) else WITH_FEET
 
 
 @cache

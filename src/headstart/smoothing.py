@@ -9,6 +9,10 @@ first-order low-pass filter, whose cutoff frequency grows with the speed of the 
     cutoff   = min_cutoff + beta * |speed|
     x_smooth = alpha(cutoff) * x + (1 - alpha(cutoff)) * x_smooth_last
 
+The speed is that from the last smooth value to the sample, as in the paper's algorithm and, since 2023, in the authors'
+code. It contains the lag, divided by T: the more frames a second, the faster a movement seems and the less it is
+smoothed. Each smooth value lies between the sample and the last smooth value, so nothing overshoots.
+
 It is causal: a smooth frame does not depend on later ones, and lags. For a whole recording :func:`both_ways` filters
 without lag. So does :func:`butterworth`, the usual filter of biomechanics, whose cutoff does not depend on the motion.
 """

@@ -12,7 +12,7 @@ from headstart.experiment import Validation
 from headstart.loader import Data
 
 #: Data set -> the split that training uses, where it is not "train".
-TRAIN_SPLIT = {"coco": "train2017"}
+TRAIN_SPLIT = {"coco": "train2017", "coco_feet": "train2017"}
 #: Data set -> the protocol that scores it; users' adapters define theirs (:func:`headstart.datasets.validation`).
 PROTOCOL_OF = {
     "mpii": "mpii_pckh",
@@ -20,6 +20,7 @@ PROTOCOL_OF = {
     "lsp_extended": "lsp_extended_pck12",
     "flic": "flic_pck",
     "coco": "coco_pck",
+    "coco_feet": "coco_feet_pck",
     "h36m": "h36m_standard",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
     "threedpw": "threedpw",

@@ -49,6 +49,7 @@ from headstart.preparation import (
     load_saved,
     stage_codec,
     start_accelerator,
+    start_records,
 )
 from headstart.progress import Averages, Goal, Meter, Progress, added, scalars
 from headstart.records import Batch
@@ -77,7 +78,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     require_trainable(experiment)
     resolved = as_json(experiment)
     saved = load_saved(last, resolved, resume)
-    accelerator = start_accelerator(experiment, out, resolved)
+    accelerator = start_accelerator(experiment, out)
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
     micro_batch_size = micro_batch_size_of(experiment.batch_size, experiment.micro_batch_size, processes)
@@ -101,6 +102,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     trained = joints_trained_before(experiment, saved, network.skeleton)
     rehearse(experiment, network.skeleton)
     rehearse_stages(experiment, network, codecs)
+    start_records(accelerator, experiment, out, resolved)
     first_check = " ".join(f"{one.protocol} {one.dataset} {one.split} {one.limit}" for one in experiment.validation[:1])
     if progress.best_of not in ("", first_check):
         progress.best = None  # of another protocol, or other people

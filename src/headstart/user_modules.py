@@ -1,13 +1,62 @@
-"""Modules of users, by the names under which Python imports them: adapters, protocols and recipes of their own."""
+"""Modules of users, by the names under which Python imports them: adapters, protocols, recipes and backbones."""
 
 import importlib
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from headstart.errors import ConfigError, HeadstartError, first_line
+from headstart.errors import ConfigError, HeadstartError, first_line, shortened
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """A function of a user, whose errors become :class:`ConfigError` with its file and line."""
+
+    function: Callable[..., Any]
+    file: str
+    where: str
+    """What it is for, and its file: the beginning of messages."""
+    expected: str
+    """What it should be, for messages."""
+
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        """What the function returns."""
+        with self.errors():
+            return self.function(*values, **named)
+
+    @contextmanager
+    def errors(self, given: str = "") -> Iterator[None]:
+        """Around what calls code of its module, ``given`` something."""
+        try:
+            yield
+        except HeadstartError:
+            raise
+        except Exception as error:
+            line = last_line(error, self.file)
+            at = ", ".join(part for part in (f"line {line}" if line else "", given) if part)
+            raise ConfigError(
+                f"{self.where}, {at or 'when called'}: {type(error).__name__}: {first_line(error)}"
+            ) from error
+
+
+def user_function(name: str, what: str, expected: str) -> UserFunction:
+    """The function ``package.module:function``; the module is found as by :func:`user_module`.
+
+    Raises :class:`ConfigError`, which begins with ``what`` the function is for, if it is not there.
+    """
+    module_name, _, function_name = name.partition(":")
+    module = user_module(module_name, what)
+    where = f"{what}: {file_of(module)}"
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ConfigError(f"{where}: {expected}; found {shortened(repr(function))}")
+    return UserFunction(function, file_of(module), where, expected)
 
 
 def user_module(name: str, what: str) -> ModuleType:

@@ -12,7 +12,7 @@ from accelerate.utils import broadcast, gather_object
 from numpy.typing import NDArray
 
 from headstart.caveats import subjects_trained_on
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, first_line
 from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
 from headstart.index import AnnotationIndex, open_index
@@ -85,6 +85,11 @@ def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[H
             total(network(batch.image), codec.encode(batch, need_heatmaps(stage.losses)), stage.losses)
         except ConfigError as error:
             raise ConfigError(f"stages.{number}: {error}") from error
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:  # a user's backbone may take crops of one size alone
+            said = f"the network cannot be computed at {codec.input_size}: {first_line(error)}"
+            raise ConfigError(f"stages.{number}: {said}") from error
 
 
 def _black_pictures(codec: HeatmapCodec) -> Batch:

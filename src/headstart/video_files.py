@@ -73,7 +73,7 @@ class VideoReader:
         self._container = _open(self.source, self.live)
         if not self._container.streams.video:
             self._container.close()
-            raise DataError(self.source, "a video with pictures", found="none (sound only?)")
+            raise DataError(self.source, "a video with frames", found="none (sound only?)")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.rate = self._stream.average_rate or self._stream.guessed_rate or _DEFAULT_RATE
@@ -102,7 +102,7 @@ class VideoReader:
             number += 1
             shown_s = time_s + max(_held_s(picture), 1 / float(self.rate))
         if not number:
-            raise DataError(self.source, "a video with pictures", found="not a single frame")
+            raise DataError(self.source, "a video with frames", found="not a single frame")
         self._check_end(number, shown_s)
 
     def _pictures(self) -> Iterator[VideoFrame]:
@@ -115,7 +115,7 @@ class VideoReader:
                 number += 1
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or str(error)
-            raise DataError(self.source, "a picture", record=f"frame {number}", found=reason) from error
+            raise DataError(self.source, "an image", record=f"frame {number}", found=reason) from error
 
     def _promised_s(self) -> float:
         """Duration of the pictures by the header, s; 0 if it does not say."""
@@ -135,7 +135,7 @@ class VideoReader:
         promised = self._promised_s()
         if promised - shown_s > max(0.5, 0.05 * promised):
             found = f"its end after {count} frames ({shown_s:.1f} s)"
-            raise DataError(self.source, f"{promised:.1f} s of pictures", found=found, fix="The file is cut off")
+            raise DataError(self.source, f"{promised:.1f} s of video", found=found, fix="The file is cut off")
 
 
 class VideoWriter:

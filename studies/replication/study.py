@@ -5,11 +5,11 @@ the 3D labels were 50 to 100 mm wide, and it chose no test before it ran. Here a
 real photographs as the 2D data, today's synthetic people and decoding, and Welch's test, chosen before the first cell:
 arms share a seed's first weights but not the order of its samples, so that pairs hardly correlate (CONTRIBUTING.md).
 
-The second grid came later (28 November 2026), before any of its cells was run: is equal compute fair to 3D alone? It may
-learn 3,000 images by heart, and be better with fewer steps, above all off its domain. A reviewer's run with a quarter of
-the samples and seed 4 said so (``occluded`` 404.6 mm for 477.0, ``wild`` 528.1 for 564.5, ``studio`` 247.4 for 263.2).
-Every arm with a quarter and half of the budget, each with its schedule run to the end: does 2D first beat 3D alone at
-the best of its three budgets?
+The second grid came later (28 November 2026), before any of its cells was run: is equal compute fair to 3D alone? It
+may learn 3,000 images by heart, and be better with fewer steps, above all off its domain. A reviewer's run with a
+quarter of the samples and seed 4 said so (``occluded`` 404.6 mm for 477.0, ``wild`` 528.1 for 564.5, ``studio`` 247.4
+for 263.2). Every arm with a quarter and half of the budget, each with its schedule run to the end: does 2D first beat
+3D alone at the best of its three budgets?
 
 Data, for two CPU cores and an hour:
 

@@ -28,7 +28,7 @@ def test_inputs_and_optional_values() -> None:
     assert "--json FILE" in succeeds("predict", "--help")
     assert "--json, --no-json" in succeeds("data", "--help")
     assert "RECIPE" in headstart("train").stderr
-    assert fails("predict") == "predict: expected pictures, folders, globs or videos"
+    assert fails("predict") == "predict: expected images, folders, globs or videos"
 
 
 def test_the_list_of_verbs_has_a_sentence_each() -> None:

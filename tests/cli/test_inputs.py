@@ -56,7 +56,7 @@ class TestFolders:
         assert files_of(["in[1]"], outcome) == []
         assert outcome.failed == 1
         assert capsys.readouterr().err == (
-            "headstart: in[1]: expected pictures or videos, found none."
+            "headstart: in[1]: expected images or videos, found none."
             " Its folders hold some: give them as 'in[[]1]/**/*.PNG'\n"
         )
         assert files_of(["in[[]1]/**/*.PNG"], outcome) == ["in[1]/day 2/deep/a.PNG"]
@@ -70,4 +70,4 @@ class TestFolders:
     def test_nothing_is_hinted_at_where_there_is_nothing(self, here: Path, capsys: pytest.CaptureFixture[str]):
         touched("in/deep/notes.txt")
         assert files_of(["in"], Outcome()) == []
-        assert capsys.readouterr().err == "headstart: in: expected pictures or videos, found none\n"
+        assert capsys.readouterr().err == "headstart: in: expected images or videos, found none\n"

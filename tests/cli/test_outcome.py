@@ -31,7 +31,7 @@ def test_people_of_pictures_and_videos_are_in_all_files(tmp_path: Path, capsys: 
         "a.png#3",
     ]
     assert np.load(tmp_path / "p.npz")["image"].tolist() == ["a.png", "a.png#3"]
-    said = [f"1 picture, 1 video, 2 poses -> {tmp_path / f'p.{suffix}'}" for suffix in ("json", "csv", "npz")]
+    said = [f"1 image, 1 video, 2 poses -> {tmp_path / f'p.{suffix}'}" for suffix in ("json", "csv", "npz")]
     assert capsys.readouterr().out.splitlines() == said
 
 
@@ -64,4 +64,4 @@ def test_json_has_standard_output_for_itself(capsys: pytest.CaptureFixture[str])
         print("a.png: 1 person")
     said = capsys.readouterr()
     assert [one["image"] for one in json.loads(said.out)] == ["a.png"]
-    assert said.err == "a.png: 1 person\n1 picture, 1 person -> standard output\n"
+    assert said.err == "a.png: 1 person\n1 image, 1 person -> standard output\n"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from headstart.cli.outcome import Outcome
 from headstart.cli.outputs import RECORD, Outputs
-from headstart.cli.per_input import PerInput, interrupted_by_sigterm
+from headstart.cli.per_input import PerInput, _warn_once, interrupted_by_sigterm
 from headstart.errors import ConfigError, DataError
 from headstart.records import Prediction
+from test_locks import without_locks
 
 JOINTS = {"nose": (1.0, 2.0, 0.9)}
 PERSON = Prediction("a.png", (0, 0, 9, 9), 0.5, JOINTS, JOINTS)
@@ -161,6 +166,81 @@ class TestSkipping:
     def test_a_camera_is_never_finished(self, here: Path):
         finish("webcam:0", outcome_of())
         assert PerInput(OUT, {}).unfinished(["webcam:0"]) == ["webcam:0"]
+
+
+WORKER = """
+import sys
+from pathlib import Path
+from headstart.cli.outcome import Outcome
+from headstart.cli.outputs import Outputs
+from headstart.cli.per_input import PerInput
+outcome = Outcome(Outputs(json=Path("people.json")).for_each_input(), PerInput(Path("out"), {}))
+with outcome.working_on(["ann/jump.mp4"]) as free, outcome.of_input(*free) as own:
+    (own.outputs.folder / "half.mp4").touch()
+    print("in", flush=True)
+    sys.stdin.readline()
+    own.videos += 1
+"""
+
+
+class TestTwoProcesses:
+    """Another process works on ann/jump.mp4 until it is told to go on, or killed."""
+
+    @pytest.fixture
+    def other(self, here: Path) -> Iterator[subprocess.Popen[str]]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", WORKER], text=True, **pipes) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "in\n"
+            yield process
+            process.kill()
+
+    def free(self, capsys: pytest.CaptureFixture[str], **options: bool) -> tuple[list[str], str]:
+        with PerInput(OUT, {}, **options).working_on(["ann/jump.mp4", "bob/jump.mp4"]) as free:
+            return free, capsys.readouterr().out
+
+    def test_the_second_goes_on_to_the_next_input(
+        self, other: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+    ):
+        skipped = "ann/jump.mp4: skipped, as another process is working on it\n"
+        assert self.free(capsys) == (["bob/jump.mp4"], skipped)
+        assert [path.name for path in OUT.rglob("*.mp4")] == ["half.mp4"]
+        other.communicate("\n", timeout=20)
+        assert sorted(os.listdir(OUT / "ann" / "jump.mp4")) == ["half.mp4", "people.json", "run.json"]
+        assert list((OUT / "bob").iterdir()) == []
+        assert self.free(capsys) == (["ann/jump.mp4", "bob/jump.mp4"], "")
+        skipped = "ann/jump.mp4: skipped, as another process has just finished it\n"
+        assert self.free(capsys, skip_finished=True) == (["bob/jump.mp4"], skipped)
+
+    @pytest.mark.posix("SIGKILL")
+    def test_a_killed_one_holds_nothing(self, other: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]):
+        other.kill()
+        other.wait()
+        assert len(list((OUT / "ann").iterdir())) == 2  # hidden: a folder and a lock
+        outcome = outcome_of()
+        with outcome.working_on(["ann/jump.mp4"]) as free:
+            assert free == ["ann/jump.mp4"]
+            finish(*free, outcome)
+        assert [path.name for path in (OUT / "ann").iterdir()] == ["jump.mp4"]
+        assert "half.mp4" not in os.listdir(OUT / "ann" / "jump.mp4")
+
+
+def test_inputs_of_one_folder_have_locks_of_their_own(here: Path) -> None:
+    with PerInput(OUT, {}).working_on(["a.png", "a.jpg"]) as first, PerInput(OUT, {}).working_on(["b.png"]) as second:
+        assert (first, second) == (["a.png", "a.jpg"], ["b.png"])
+    assert list(OUT.iterdir()) == []
+
+
+@pytest.mark.posix("flock")
+def test_without_locks_it_is_said_once_and_all_are_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    monkeypatch.setattr("headstart.cli.per_input._warn_once", cache(_warn_once.__wrapped__))
+    with PerInput(OUT, {}).working_on(["ann/jump.mp4", "bob/jump.mp4"]) as free:
+        assert free == ["ann/jump.mp4", "bob/jump.mp4"]
+    warning = "headstart: out: its file system has no locks: do not give one input to two processes\n"
+    assert capsys.readouterr().err == warning
 
 
 def test_options_are_recorded_as_json_has_them(here: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from headstart import executors
 from headstart.cli import main
-from headstart.cli.studying import StudyArguments, _folders, _is_done, study
+from headstart.cli.studying import StudyArguments, _folders, _is_done, _task, study
 from headstart.errors import ConfigError
 from headstart.executors import Task
 from headstart.results import RunResult, Scores
@@ -89,6 +89,34 @@ def test_mistakes_are_one_line_and_exit_code_2(
     for broken, message in (("1 / 0", ", line 4: ZeroDivisionError: division by zero"), ("x = (", ", line 4: '(' was")):
         (folder / "study.py").write_text(f"{STUDY}{broken}\n")
         assert f"studies/tiny/study.py{message}" in said()
+
+
+def test_micro_batches_reach_the_cells(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, given = load_study("tiny"), StudyArguments("run", "tiny", micro_batch_size=4)
+    cell = cells(plan)[0]
+    task = _task(cell, _folders(plan, given), given)
+    assert task.arguments[-2:] == ("--micro-batch-size", "4")
+    assert "--micro-batch-size" not in _task(cell, _folders(plan, given), StudyArguments("run", "tiny")).arguments
+    called = []
+    monkeypatch.setattr(executors, "run_cell", lambda *given: called.append(given) or RESULT)
+    study(StudyArguments("cell", "tiny", cell.name, micro_batch_size=4))
+    assert called[0][-1] == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "processes", "says"),
+    [
+        (3, 1, "8, the study's batch_size, got 3"),
+        (0, 1, "8, the study's batch_size, got 0"),
+        (8, 2, "4, what 2 processes have of a batch, got 8"),
+    ],
+)
+def test_a_micro_batch_size_that_does_not_divide_the_batch_ends_no_cell_at_its_start(
+    folder: Path, size: int, processes: int, says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        study(StudyArguments("status", "tiny", micro_batch_size=size, processes=processes))
+    assert str(caught.value) == f"--micro-batch-size: expected a divisor of {says}"
 
 
 def test_results_are_not_kept_under_another_significance_test(folder: Path) -> None:

@@ -127,7 +127,7 @@ def test_data_names_the_joints_that_are_not_used(tmp_path, capsys):
     data("coco", tmp_path)
     printed = capsys.readouterr().out
     assert printed.count("left_big_toe") == printed.count("neck\n") == 1
-    assert "coco: not used, as no canonical joint has the name: left_big_toe, right_big_toe\n" in printed
+    assert "coco: not used, as the data set coco_feet reads them: left_big_toe, right_big_toe\n" in printed
     assert "coco: not used, as coco has no such joint: neck\n" in printed
     data("coco", tmp_path, json_output=True)
     assert json.loads(capsys.readouterr().out)["val2017"]["joints_not_canonical"] == TOES

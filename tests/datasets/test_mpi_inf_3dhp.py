@@ -179,14 +179,14 @@ def test_frames_with_gaps_keep_their_labels(tmp_path: Path, caplog: pytest.LogCa
     for number in (1, 6):
         (frames / f"frame_{number:06d}.jpg").touch()
     assert [(p.frame, p.image.name) for p in train(tmp_path)][:2] == [(0, "frame_000001.jpg"), (5, "frame_000006.jpg")]
-    assert f"{frames}: 2 pictures for 10 labelled frames" in caplog.text
+    assert f"{frames}: 2 images for 10 labelled frames" in caplog.text
 
 
 def test_frames_whose_count_is_unclear_are_refused(tmp_path: Path) -> None:
     frames = write_train(tmp_path) / "imageFrames" / "video_0"
     frames.mkdir(parents=True)
     (frames / "frame_000005.jpg").touch()
-    with pytest.raises(DataError, match=r"video_0: expected pictures frame_.*frame_000005\.jpg"):
+    with pytest.raises(DataError, match=r"video_0: expected images frame_.*frame_000005\.jpg"):
         train(tmp_path)
 
 

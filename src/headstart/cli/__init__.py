@@ -11,8 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from io import TextIOWrapper
-from typing import Any
+from typing import Any, get_type_hints
 
 import tyro
 
@@ -83,11 +84,17 @@ def _run(arguments: list[str]) -> None:
     if name == "train":
         train(arguments[1:])
     elif name in _VERBS:
-        _VERBS[name].__doc__ = _unbroken(_VERBS[name].__doc__)
+        for documented in (_VERBS[name], *_options_of(_VERBS[name])):
+            documented.__doc__ = _unbroken(documented.__doc__)
         tyro.cli(_VERBS[name], prog=f"headstart {name}", args=arguments[1:])
     else:
         first_lines = {verb: _summary(function) for verb, function in _VERBS.items()}
         tyro.extras.subcommand_cli_from_dict(first_lines, prog="headstart", description=_ABOUT, args=arguments)
+
+
+def _options_of(verb: Any) -> list[Any]:
+    """The dataclasses that a verb takes, whose fields are its options."""
+    return [kind for kind in get_type_hints(verb).values() if is_dataclass(kind)] if inspect.isfunction(verb) else []
 
 
 def _unbroken(docstring: str) -> str:

@@ -105,11 +105,14 @@ def _print_summaries(name: str, found: dict[str, Summary], checked: bool) -> Non
 
 def _print_unused(name: str, joints: list[str]) -> None:
     """Joints of the labels that are not kept, by the reason; a canonical one (COCO's ``neck``) has another."""
-    from headstart.skeleton import CANONICAL
+    from headstart.skeleton import CANONICAL, FEET, WITH_FEET
 
-    strange = [joint for joint in joints if joint not in CANONICAL.names]
-    others = [joint for joint in joints if joint in CANONICAL.names]
-    for reason, those in (("no canonical joint has the name", strange), (f"{name} has no such joint", others)):
+    reasons = {
+        "no canonical joint has the name": [joint for joint in joints if joint not in WITH_FEET.names],
+        f"{name} has no such joint": [joint for joint in joints if joint in CANONICAL.names],
+        "the data set coco_feet reads them": [joint for joint in joints if joint in FEET],
+    }
+    for reason, those in reasons.items():
         if those:
             print(f"{name}: not used, as {reason}: {', '.join(those)}")
 
@@ -148,7 +151,7 @@ def pack(
     quality: int = 92,
     workers: int = 2,
 ) -> None:
-    """Store the surroundings of every person as small pictures beside their labels; training then reads those.
+    """Store the surroundings of every person as small images beside their labels; training then reads those.
 
     Goes on where it was killed. Train with --root NAME=OUT afterwards.
 
@@ -193,16 +196,16 @@ def synth(
     workers: int = 2,
     out: Folder = Path("data/synthetic"),
 ) -> None:
-    """Make labelled pictures of people: no registration, no download. Goes on where it was killed.
+    """Make labelled images of people: no registration, no download. Goes on where it was killed.
 
     Train with --root synthetic_DOMAIN=OUT.
 
     Args:
         domain: wild, studio or occluded.
         split: train, val or test; they share no body, recording, scene, texture or camera.
-        count: pictures.
-        seed: of the random numbers; another seed gives other pictures.
-        size: side of the pictures in px.
+        count: images.
+        seed: of the random numbers; another seed gives other images.
+        size: side of the images in px.
         workers: processes; the bytes do not depend on it.
         out: folder in which synthetic_DOMAIN-SPLIT/ is written.
     """

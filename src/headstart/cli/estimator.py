@@ -66,7 +66,7 @@ def _say_what_is_unknown(network: PoseNetwork) -> None:
     known = {"pelvis", "left_hip"} & set(network.skeleton.names)
     origin = "" if known else " Without a pelvis mm count from the middle of the joints."
     print(
-        f"Left out, as no picture of the model's training has them labelled: {', '.join(untrained)}.{origin}",
+        f"Left out, as no image of the model's training has them labelled: {', '.join(untrained)}.{origin}",
         file=sys.stderr,
     )
 
@@ -92,7 +92,7 @@ def find_people(
     found = find_detector(DEFAULT_DETECTOR, device=device)
     if found is None:
         print(
-            f"No detector on this machine: each picture is taken as one person. To find people, fetch one once with"
+            f"No detector on this machine: each image is taken as one person. To find people, fetch one once with"
             f" --detector {DEFAULT_DETECTOR} (needs a network), let the model itself search with --detector search"
             f" (slow and rough), or {boxes}.",
             file=sys.stderr,

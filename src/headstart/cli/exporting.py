@@ -24,7 +24,7 @@ def export(
     split: OptionalSplit = None,
     count: int = 200,
 ) -> None:
-    """Write a checkpoint as one ONNX file, pictures in and joints out, after a check against PyTorch.
+    """Write a checkpoint as one ONNX file, images in and joints out, after a check against PyTorch.
 
     docs/onnx.md shows how to cut crops for it and how to read its outputs without Headstart.
 
@@ -62,9 +62,7 @@ def export(
         f" {header.input_size[0]} x {header.input_size[1]} px crops"
     )
     if untrained := [name for name in header.joints if name not in (header.trained_joints or header.joints)]:
-        print(
-            f"  no picture of the training had these joints labelled, their places are chance: {', '.join(untrained)}"
-        )
+        print(f"  no image of the training had these joints labelled, their places are chance: {', '.join(untrained)}")
     if (measured := header.agreement) is not None:
         print(
             f"  PyTorch differs by at most {measured.largest_px:.2g} px in place (median {measured.median_px:.2g}) and"

@@ -47,7 +47,7 @@ def _meant(one: str) -> list[str]:
         found = [one]
     if not found:
         raise DataError(
-            one or "''", "pictures or videos", found="none", fix=_deeper(path) if one and path.is_dir() else None
+            one or "''", "images or videos", found="none", fix=_deeper(path) if one and path.is_dir() else None
         )
     return found
 
@@ -60,7 +60,7 @@ def _inside(folder: Path) -> list[str]:
     try:
         inside = sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
-        raise DataError(folder, "a folder of pictures", found=error.strerror or str(error)) from error
+        raise DataError(folder, "a folder of images", found=error.strerror or str(error)) from error
     shown = [path for path in inside if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES]
     return [str(path) for path in _readable(shown, folder)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from os.path import dirname, isdir, realpath, samefile
@@ -60,6 +60,15 @@ class Outcome:
     def kept(self) -> bool:
         """Whether there is something to write: with --per-input not for an input that could not be read at all."""
         return self.place is None or self.count > 0 or not self.failed
+
+    @contextmanager
+    def working_on(self, names: Collection[str]) -> Iterator[list[str]]:
+        """Those of the inputs that this process is to do now; see :meth:`PerInput.working_on`."""
+        if self.per_input is None:
+            yield list(names)
+            return
+        with self.per_input.working_on(names) as free:
+            yield free
 
     @contextmanager
     def of_input(self, name: str) -> Iterator[Outcome]:
@@ -126,7 +135,7 @@ class Outcome:
     def _say_where(self) -> None:
         from headstart.pose_files import is_standard_output
 
-        inputs = [counted(self.pictures, "picture", "pictures")] if self.pictures or not self.videos else []
+        inputs = [counted(self.pictures, "image", "images")] if self.pictures or not self.videos else []
         inputs += [counted(self.videos, "video", "videos")] if self.videos else []
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
         for path in filter(None, (self.outputs.json, self.outputs.csv, self.outputs.npz)):

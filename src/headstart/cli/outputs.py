@@ -25,11 +25,11 @@ class Outputs:
     csv: Path | None = None
     npz: Path | None = None
     folder: Path | None = None
-    """--out: folder of pictures, videos and animations."""
+    """--out: folder of images, videos and animations."""
     bvh: bool = False
     trc: bool = False
     overlay: bool = True
-    """Whether the folder gets the pictures and videos with skeletons drawn on them."""
+    """Whether the folder gets the images and videos with skeletons drawn on them."""
 
     @property
     def animated(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import sha256
 from os.path import abspath, getsize, isdir, lexists
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 from headstart import __version__
 from headstart.cli.outputs import RECORD, Outputs
 from headstart.errors import ConfigError
+from headstart.locks import locked_file
 from headstart.results import write_json
 
 
@@ -25,19 +28,21 @@ from headstart.results import write_json
 class PerInput:
     """The folders of all inputs, each with a record of the input and of the options, ``run.json``.
 
-    A folder's name depends on its input alone, so that processes share ``root`` without a word to each other.
+    A folder's name depends on its input alone, so that processes can share ``root``. One of them at a time works on an
+    input: it holds a lock, whose file lies hidden beside the folder.
     """
 
     root: Path
     options: Mapping[str, Any]
     """Those that results depend on, as plain data for JSON."""
+    skip_finished: bool = False
 
     @classmethod
-    def of(cls, outputs: Outputs, options: Mapping[str, Any]) -> PerInput:
+    def of(cls, outputs: Outputs, options: Mapping[str, Any], *, skip_finished: bool = False) -> PerInput:
         """Below the folder of :meth:`Outputs.for_each_input`, whose other fields are options too."""
         given = {**options, **asdict(outputs)}
         folder = given.pop("folder")
-        return cls(folder, json.loads(json.dumps(given, default=str)))
+        return cls(folder, json.loads(json.dumps(given, default=str)), skip_finished)
 
     def folder_of(self, name: str) -> Path:
         """``root/athletes/ann/jump.mp4`` for that path below the working folder; else the whole path is below ``root``.
@@ -65,21 +70,50 @@ class PerInput:
 
     def unfinished(self, files: Sequence[str]) -> list[str]:
         """The inputs that have no complete results with these options; says how many have, and which options differ."""
-        left = [name for name in files if not self._is_finished(name)]
+        differ = {name: self._differing(name) for name in files}
+        left = [name for name in files if differ[name] != []]
+        for name in left:
+            if differing := differ[name]:
+                print(f"{name}: finished before with another value of {', '.join(differing)}; computed again")
         if len(left) < len(files):
             print(f"{len(files) - len(left)} of {len(files)} inputs were finished before (--skip-finished)")
         return left
 
-    def _is_finished(self, name: str) -> bool:
+    def _differing(self, name: str) -> list[str] | None:
+        """What has another value now than in the complete results of an input; None if there are none."""
         record = _read(self.folder_of(name) / RECORD)
         if record is None or not record.get("finished") or record.get("bytes") is None:  # a camera has no end
-            return False
+            return None
         now = self._record(name, finished=True)
         differ = [key for key, value in now["options"].items() if record["options"].get(key) != value]
-        differ += ["the file's size"] if record.get("bytes") != now["bytes"] else []
-        if differ:
-            print(f"{name}: finished before with another value of {', '.join(differ)}; computed again")
-        return not differ
+        return differ + (["the file's size"] if record.get("bytes") != now["bytes"] else [])
+
+    @contextmanager
+    def working_on(self, names: Collection[str]) -> Iterator[list[str]]:
+        """Those of the inputs that no other process works on; none begins with them before the block ends.
+
+        The others are named, and with --skip-finished left out too if another process has just finished them. A process
+        that dies, however it dies, frees its inputs.
+        """
+        with ExitStack() as held:
+            yield [name for name in names if self._begin(name, held)]
+
+    def _begin(self, name: str, held: ExitStack) -> bool:
+        """Whether this process is to do the input, for which it then has a lock in ``held``."""
+        if not self._lock(name, held):
+            print(f"{name}: skipped, as another process is working on it")
+            return False
+        if self.skip_finished and self._differing(name) == []:
+            print(f"{name}: skipped, as another process has just finished it")
+            return False
+        return True
+
+    def _lock(self, name: str, held: ExitStack) -> bool:
+        try:
+            return held.enter_context(locked_file(self._beside(name, ".lock")))
+        except ConfigError:
+            _warn_once(f"{self.root}: its file system has no locks: do not give one input to two processes")
+            return True
 
     @contextmanager
     def making(self, name: str) -> Iterator[Path]:
@@ -109,15 +143,23 @@ class PerInput:
 
     def _hidden(self, name: str) -> tuple[Path, Path]:
         """Where results are written, and where those of an earlier run are put before they are deleted."""
+        return self._beside(name, ""), self._beside(name, ".earlier")
+
+    def _beside(self, name: str, suffix: str) -> Path:
+        """A hidden path beside an input's folder; without the input's name, which may be as long as names can be."""
         folder = self.folder_of(name)
-        # Not named after the input, whose name may be as long as names can be.
         number = sha256(os.fsencode(folder.name)).hexdigest()[:16]
-        return folder.with_name(f".headstart.{number}"), folder.with_name(f".headstart.{number}.earlier")
+        return folder.with_name(f".headstart.{number}{suffix}")
 
     def _record(self, name: str, finished: bool) -> dict[str, Any]:
         size = getsize(name) if os.path.isfile(name) else None
         about = {"input": name, "bytes": size, "finished": finished, "headstart": __version__}
         return about | {"options": dict(self.options)}
+
+
+@cache
+def _warn_once(warning: str) -> None:
+    print(f"headstart: {warning}", file=sys.stderr)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""``headstart predict``: poses of people in pictures and videos, as files and drawn on the pictures."""
+"""``headstart predict``: poses of people in images and videos, as files and drawn on the images."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,22 +12,12 @@ import tyro
 
 from headstart.cli.animating import motion_filter_of
 from headstart.cli.cameras import camera_of
-from headstart.cli.estimator import build_estimator
 from headstart.cli.filming import predict_one_video
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
 from headstart.cli.outputs import Outputs, check_outputs
-from headstart.cli.per_input import PerInput, interrupted_by_sigterm
-from headstart.cli.placeholders import (
-    Detector,
-    Millimetres,
-    OptionalCount,
-    OptionalDevice,
-    OptionalFile,
-    OptionalFolder,
-    OptionalModel,
-    Scales,
-)
+from headstart.cli.per_input import interrupted_by_sigterm
+from headstart.cli.predict_options import PredictOptions
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
@@ -34,140 +25,81 @@ if TYPE_CHECKING:
     from headstart.geometry import Camera
     from headstart.predict import PoseEstimator
     from headstart.records import RGB, FieldOfView, PoseNetwork, Prediction
+    from headstart.smoothing import MotionFilter
+    from headstart.video import VideoOptions
 
 # Pictures held at once: enough to fill a batch, few enough for large photographs.
 _AT_ONCE = 8
 _MANY = 20
 
 
-def predict(
-    inputs: Annotated[
-        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT [INPUT ...]", help_behavior_hint="")
-    ],
-    model: OptionalModel = None,
-    boxes: OptionalFile = None,
-    detector: Detector = "auto",
-    camera: Annotated[
-        str | None, tyro.conf.arg(metavar="F,CX,CY or FX,FY,CX,CY[,K1,K2,P1,P2,K3]", help_behavior_hint="")
-    ] = None,
-    field_of_view: Annotated[float | None, tyro.conf.arg(metavar="DEGREES", help_behavior_hint="")] = None,
-    height_mm: Millimetres = 1700.0,
-    json_output: Annotated[Path | None, tyro.conf.arg(name="json", metavar="FILE", help_behavior_hint="")] = None,
-    csv: OptionalFile = None,
-    npz: OptionalFile = None,
-    bvh: bool = False,
-    trc: bool = False,
-    smooth: Annotated[str, tyro.conf.arg(metavar="{one-euro,none,HZ}")] = "one-euro",
-    out: OptionalFolder = None,
-    overlay: bool = True,
-    per_input: bool = False,
-    skip_finished: bool = False,
-    flip_test: bool = True,
-    scales: Scales = (1.0,),
-    batch_size: int = 32,
-    device: OptionalDevice = None,
-    threads: OptionalCount = None,
-    detect_every: OptionalCount = None,
-) -> None:
-    """2D and 3D poses of the people in pictures and videos. With no output named, all goes to ./predictions.
+@dataclass(frozen=True)
+class _Inputs:
+    """The files that are predicted."""
 
-    Pixels count from 0 at the centre of the top left pixel of the upright picture. Millimetres are in camera axes (x
-    right, y down, z away), relative to the pelvis, for a person of --height-mm. An input that cannot be used is named
-    on one line, the others are processed, and the exit code is 2. People in videos have a number (track), the same in
-    every frame, and joints as estimated and smoothed. webcam:0 is a camera; Ctrl-C ends it.
+    pictures: list[str]
+    videos: list[str]
+    boxes: GivenBoxes | None
+    """Of the pictures, by --boxes."""
 
-    Args:
-        inputs: pictures, videos, folders of both, globs, webcam:0.
-        model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
-            if not given.
-        boxes: JSON that maps file names to [[x, y, width, height], ...] px, tight around each person.
-        detector: finds people: hub id or folder of a transformers detector; search: the model itself, slow and
-            rough; none: the whole picture is one person, around whom the model crops itself; auto: the default detector
-            if its weights are on this machine, else none.
-        camera: focal length (or two, across and down) and principal point in px, and the distortion of the lens as
-            OpenCV has it: adds positions relative to the camera.
-        field_of_view: the same for an assumed camera that sees so many degrees from left to right (55 suits phones).
-        height_mm: stature that gives the scale; one picture does not say how large a person is.
-        json_output: write the people here (.json; - for standard output); of videos entry by entry, in bounded memory.
-        csv: the same as a table with one row a joint (.csv); of videos with frame, time and track.
-        npz: the same as arrays (.npz).
-        bvh: videos: each person's motion, smoothed over the whole clip, as OUT/NAME_personN.bvh, for animation tools
-            (cm). With --camera or --field-of-view people move through space, the camera at the origin (their distance
-            is only as accurate as the camera and --height-mm); without, the pelvis stays at the origin.
-        trc: the same as OUT/NAME_personN.trc, for biomechanics tools (mm).
-        smooth: filter for --bvh and --trc: one-euro, the steadiest at rest, which flattens fast movements, most of all
-            at low frame rates; none; or the cutoff in Hz of a zero-lag Butterworth filter, often 6 in biomechanics.
-        out: folder for pictures (overlay and two views of the skeleton) and videos (overlay).
-        overlay: write those pictures and videos; --bvh and --trc need none, and are quicker without.
-        per_input: put the results of each input into a folder of its own below --out, which has the input's path and
-            appears when it is complete; --json, --csv and --npz are then names of files in it.
-        skip_finished: with --per-input: leave out inputs whose folder says that they are finished, with these options.
-        flip_test: average with the mirrored picture: twice the time, somewhat more accurate.
-        scales: look at each person at these scales and average; 0.9 1 1.15 takes three times the time and is somewhat
-            more accurate.
-        batch_size: people at once.
-        device: cpu, cuda, cuda:1, ...; if not given the GPU if there is one, for .onnx files the CPU.
-        threads: CPU threads of network and detector; all if not given.
-        detect_every: videos: frames from one detection to the next; in between boxes follow the joints. 1 if not
-            given, 25 with --detector search.
+
+def predict(given: Annotated[PredictOptions, tyro.conf.arg(name="")]) -> None:
+    """2D and 3D poses of the people in images and videos. Without an output option all goes to ./predictions.
+
+    Pixel coordinates are those of the upright image, 0 at the centre of its top left pixel. Millimetres are in camera
+    axes (x right, y down, z away), relative to the pelvis, for a person of --height-mm. An input that cannot be used is
+    named on one line, the others are processed, and the exit code is 2. People in videos have a number (track), the
+    same in every frame, and their joints both as estimated and smoothed. webcam:0 is a camera; Ctrl-C ends it.
     """
-    if not inputs:
-        raise ConfigError("predict: expected pictures, folders, globs or videos")
-    if skip_finished and not per_input:
-        raise ConfigError("--skip-finished: give --per-input too, whose folders say what is finished")
-    outputs = Outputs(json_output, csv, npz, out, bvh, trc, overlay)
-    outputs = outputs.for_each_input() if per_input else outputs.completed()
-    motion_filter = motion_filter_of(smooth, outputs.animated)
-    lens = camera_of(camera, field_of_view)
-    results_depend_on = {
-        "model": model or "shipped",
-        "boxes": boxes,
-        "detector": detector,
-        "camera": camera,
-        "field_of_view": field_of_view,
-        "height_mm": height_mm,
-        "flip_test": flip_test,
-        "scales": scales,
-        "detect_every": detect_every,
-        "smooth": smooth,
-    }
-    folders = PerInput.of(outputs, results_depend_on) if per_input else None
-    outcome = Outcome(outputs, folders)
-    files = files_of(inputs, outcome)
-    _check_places(outcome, files, [str(one) for one in (boxes, model) if one])
+    given.check()
+    outputs = given.outputs()
+    motion_filter = motion_filter_of(given.smooth, outputs.animated)
+    camera = camera_of(given.camera, given.field_of_view)
+    outcome = Outcome(outputs, given.folders(outputs))
+    inputs = _unfinished(_inputs(given, outcome), outcome)
+    if inputs is not None:
+        _predict_all(given, inputs, camera, motion_filter, outcome)
+    if outcome.failed:
+        sys.exit(2)
+
+
+def _inputs(given: PredictOptions, outcome: Outcome) -> _Inputs:
+    """The files that the options name. What cannot be used is a failure of ``outcome``, or a :class:`ConfigError`."""
+    files = files_of(given.inputs, outcome)
+    _check_places(outcome, files, [str(one) for one in (given.boxes, given.model) if one])
     pictures, videos = _apart(files)
-    if outputs.animated and not videos:
+    if outcome.outputs.animated and not videos:
         raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
-    given = _given_boxes(boxes, pictures)
-    if given is not None:
-        videos = _refuse_videos(videos, outcome)
-    if skip_finished and folders is not None:
-        pictures, videos = _apart(folders.unfinished([*pictures, *videos]))
-        if not pictures and not videos:
-            sys.exit(2 if outcome.failed else 0)
+    boxes = _given_boxes(given.boxes, pictures)
+    return _Inputs(pictures, videos if boxes is None else _refuse_videos(videos, outcome), boxes)
+
+
+def _unfinished(inputs: _Inputs, outcome: Outcome) -> _Inputs | None:
+    """With --skip-finished the inputs that are not finished, None if all are; else all inputs."""
+    if outcome.per_input is None or not outcome.per_input.skip_finished:
+        return inputs
+    pictures, videos = _apart(outcome.per_input.unfinished([*inputs.pictures, *inputs.videos]))
+    return replace(inputs, pictures=pictures, videos=videos) if pictures or videos else None
+
+
+def _predict_all(
+    given: PredictOptions,
+    inputs: _Inputs,
+    camera: Camera | FieldOfView | None,
+    motion_filter: MotionFilter,
+    outcome: Outcome,
+) -> None:
     from headstart.memory import keep_freed_memory
     from headstart.video import VideoOptions
 
-    options = VideoOptions(detect_every=_detect_every(detect_every, detector), motion_filter=motion_filter)
-    estimator = build_estimator(
-        model,
-        detector if given is None else "none",
-        device,
-        batch_size=batch_size,
-        flip_test=flip_test,
-        scales=scales,
-        height_mm=height_mm,
-        threads=threads,
-    )
-    _require_animated(estimator.network, outputs)
+    options = VideoOptions(detect_every=given.detection_interval, motion_filter=motion_filter)
+    estimator = given.estimator()
+    _require_animated(estimator.network, outcome.outputs)
     keep_freed_memory()
     with interrupted_by_sigterm(), outcome.writing():
-        _predict_pictures(estimator, pictures, given, lens, outcome)
-        for name in videos:
-            with outcome.of_input(name) as own:
-                predict_one_video(estimator, name, lens, options, own)
-    if outcome.failed:
-        sys.exit(2)
+        _predict_pictures(estimator, inputs.pictures, inputs.boxes, camera, outcome)
+        for name in inputs.videos:
+            _predict_video(estimator, name, camera, options, outcome)
 
 
 def _check_places(outcome: Outcome, files: Sequence[str], others: Sequence[str]) -> None:
@@ -207,15 +139,21 @@ def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> list[str]:
     None of them is left.
     """
     for name in videos:
-        outcome.fail(DataError(name, "a picture, with --boxes", found="a video", fix="Call it again without --boxes"))
+        outcome.fail(DataError(name, "an image, with --boxes", found="a video", fix="Call it again without --boxes"))
     return []
 
 
-def _detect_every(given: int | None, detector: str) -> int:
-    """Frames from one detection to the next: more for a search, which takes seconds; boxes follow joints in between."""
-    if given is not None:
-        return given
-    return 25 if detector == "search" else 1
+def _predict_video(
+    estimator: PoseEstimator,
+    name: str,
+    camera: Camera | FieldOfView | None,
+    options: VideoOptions,
+    outcome: Outcome,
+) -> None:
+    with outcome.working_on([name]) as free:
+        for video in free:
+            with outcome.of_input(video) as own:
+                predict_one_video(estimator, video, camera, options, own)
 
 
 def _predict_pictures(
@@ -227,10 +165,12 @@ def _predict_pictures(
 ) -> None:
     from headstart.display import ProgressDisplay
 
-    with ProgressDisplay("predict", len(pictures), "pictures") as progress:
+    with ProgressDisplay("predict", len(pictures), "images") as progress:
         for start in range(0, len(pictures), _AT_ONCE):
             names = pictures[start : start + _AT_ONCE]
-            _predict_batch(estimator, dict(_load(names, boxes, outcome)), boxes, camera, outcome)
+            images = dict(_load(names, boxes, outcome))
+            with outcome.working_on(images) as free:
+                _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
             if len(pictures) >= _MANY:
                 progress.update(start + len(names))
 

@@ -28,13 +28,13 @@ def score(
     """Score predictions of any system under a protocol; `headstart show protocols` lists them.
 
     The file (.npz, numpy.savez) has keys (N,) of people, joints (J,) by canonical names, and keypoints (N, J, 2) in px
-    of the data set's pictures for 2D protocols, xyz_mm (N, J, 3) in camera axes (x right, y down, z away) for 3D ones:
+    of the data set's images for 2D protocols, xyz_mm (N, J, 3) in camera axes (x right, y down, z away) for 3D ones:
     docs/scoring.md. Or it is what `headstart eval --predictions` wrote.
 
     Args:
         predictions: file (.npz) with a prediction for everybody whom the protocol scores.
         protocol: name of the protocol; my_data.office:NAME for one of yours.
-        root: folder of the data set, or a packed one: the one whose pictures were predicted.
+        root: folder of the data set, or a packed one: the one whose images were predicted.
         dataset: data set, where it is not the protocol's own.
         split: split, where it is not the protocol's own.
         limit: score only so many people, evenly spread, as `headstart eval --limit` does (a quick look, not a result).

@@ -25,26 +25,28 @@ def serve(
 ) -> None:
     """A web page: drop a photo or take one, see people with boxes, joints and a 3D skeleton to turn, download JSON.
 
-    Only this machine can open it, unless --host says otherwise; there is no password. Photos are not kept and nothing
-    is sent anywhere. Programs can use it too: the page's footer documents the endpoint /estimate. Ctrl-C stops it.
+    Only this machine can open the page, unless --host says otherwise; there is no password. Photos are not kept and
+    nothing is sent anywhere. Programs can use the page too: its footer documents the endpoint /estimate. Ctrl-C stops
+    the server.
 
     Args:
-        host: address to listen on; with 0.0.0.0 everybody who can reach this machine can open the page.
+        host: address to listen on; 0.0.0.0 lets everybody who can reach this machine open the page.
         port: port to listen on.
-        model: checkpoint, folder of a run, hub id, or exported .onnx file, the fastest on a CPU; the model that ships
-            if not given.
-        detector: who finds people: hub id or folder of a transformers detector; search: the model itself, slow and
-            rough; none: the whole photo is one person, on whom the model closes in, unless boxes are drawn; auto: the
-            default detector if its weights are on this machine, else none.
-        height_mm: stature that gives the scale; one photo does not say how large a person is.
-        flip_test: average with the mirrored photo: twice the time, somewhat more accurate.
-        scales: look at each person at these scales and average; 0.9 1 1.15 takes three times the time and is somewhat
+        model: checkpoint, folder of a run, hub id (owner/name), or exported .onnx file, the fastest on a CPU; the model
+            that ships if not given.
+        detector: how people are found where no boxes are drawn: hub id or folder of a transformers detector; search:
+            the pose model itself searches, which is slow and rough; none: the whole photo is taken as one person,
+            around whom the model crops itself; auto: the default detector if it has been downloaded to this machine,
+            else none.
+        height_mm: body height that gives the scale; one photo does not show how tall a person is.
+        flip_test: also predict the mirrored photo, and average: twice the time, somewhat more accurate.
+        scales: predict each person at these scales, and average; 0.9 1 1.15 takes three times the time and is somewhat
             more accurate.
-        device: cpu, cuda, cuda:1, ...; by default the GPU if there is one, for .onnx files the CPU.
+        device: cpu, cuda, cuda:1, ...; if not given the GPU if there is one, for .onnx files the CPU.
         threads: CPU threads of network and detector; all if not given.
-        upload_mb: largest photo in MB.
+        upload_mb: largest file that may be uploaded, in MB.
         megapixels: largest photo in millions of pixels; larger ones are refused before they are decoded.
-        waiting: photos that may wait in the queue; one is estimated at a time.
+        waiting: how many photos may wait in the queue; they are processed one at a time.
     """
     from headstart.cli.estimator import build_estimator
     from headstart.errors import ConfigError

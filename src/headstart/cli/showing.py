@@ -19,8 +19,12 @@ Other recipes
     A run's: runs/NAME/config.json trains it again."""
 
 
+_CARD = "docs/model-card.md"
+_COST = {"samples": "training_samples", "core-hours": "core_hours"}
+
+
 def show(
-    what: tyro.conf.Positional[Literal["recipes", "protocols", "config", "samples", "targets"]],
+    what: tyro.conf.Positional[Literal["recipes", "protocols", "config", "weights", "samples", "targets"]],
     name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="[NAME]", help_behavior_hint="")] = "",
     root: OptionalFolder = None,
     split: OptionalSplit = None,
@@ -29,14 +33,16 @@ def show(
     seed: int = 0,
     augment: bool = False,
 ) -> None:
-    """List recipes or protocols, print a recipe's whole configuration, or draw labels on crops.
+    """List recipes or protocols, print a recipe's whole configuration or the terms of weights, or draw labels on crops.
 
     Args:
-        what: recipes [RECIPE], protocols [PROTOCOL or MODULE], config RECIPE, samples DATASET, targets DATASET.
-        name: the recipe or the protocol (all if not given), the data set, or the module of protocols of yours.
+        what: recipes [RECIPE], protocols [PROTOCOL or MODULE], config RECIPE, weights [RUN or FILE], samples DATASET,
+            targets DATASET.
+        name: the recipe or the protocol (all if not given), the data set, the module of protocols of yours, or the
+            weights (those of the model that ships if not given).
         root: samples and targets: folder of the data set.
         split: samples and targets: split (the training split if not given).
-        out: samples and targets: picture to write.
+        out: samples and targets: image to write.
         count: samples and targets: how many people.
         seed: samples and targets: which people.
         augment: samples and targets: with the augmentation of training.
@@ -50,6 +56,8 @@ def show(
         from headstart.sources import Sources
 
         print(json.dumps(asdict(build(name, Sources())), indent=1))
+    elif what == "weights":
+        _show_weights(name or "shipped")
     else:
         _show_pictures(what == "targets", name, root, split, out, count, seed, augment)
 
@@ -78,6 +86,30 @@ def _show_protocols(name: str) -> None:
         print(f"{one.name}\n    {one.describe()}\n")
 
 
+def _show_weights(name: str) -> None:
+    """What a checkpoint's header says of its network, terms, data and cost; no tensor is read."""
+    from headstart.checkpoint import find_checkpoint, load_header, model_of
+
+    path = find_checkpoint(name)
+    header = load_header(path)
+    model, about, config = model_of(header, path), header.get("about", {}), header.get("config", {})
+    width, height = model.input_size
+    used = dict.fromkeys(source["dataset"] for stage in config.get("stages", ()) for source in stage["data"])
+    # Weights that shipped before their headers had terms.
+    terms = f"not recorded in this file; see {_CARD}" if path == find_checkpoint("shipped") else ""
+    lines = [
+        ("network", f"{model.backbone}, head {model.head.kind}, crops of {width} x {height} px"),
+        ("terms", about.get("terms", terms)),
+        *(("data", f"{source}: {words}") for source, words in about.get("data", dict.fromkeys(used, "")).items()),
+        ("started from", config.get("start_from") or model.weights or "random weights"),
+        *((title, f"{about[entry]:,}") for title, entry in _COST.items() if entry in about),
+        ("headstart", header.get("versions", {}).get("headstart", "")),
+        ("commit", header.get("git_sha", "")),
+        ("more", about.get("card", "")),
+    ]
+    print(path, *(f"    {title:<13} {text.removesuffix(': ')}" for title, text in lines if text), sep="\n")
+
+
 def _in_lines(docstring: str) -> str:
     """What a recipe is, and a line each for its claim, command, cost and what was measured."""
     text = " ".join(docstring.split()).replace("``", "`")
@@ -89,8 +121,7 @@ def _show_pictures(
 ) -> None:
     from headstart.augment import AugmentConfig
     from headstart.index import open_index
-    from headstart.inspection import picture_of_samples, write_picture
-    from headstart.skeleton import BODY_18
+    from headstart.inspection import picture_of_samples, shown_joints, write_picture
     from headstart.sources import train_split
 
     if root is None:
@@ -99,5 +130,5 @@ def _show_pictures(
         raise ConfigError(f"--count and --seed: expected at least 1 and 0, got {count} and {seed}")
     index = open_index(name, root, split or train_split(name))
     config = AugmentConfig() if augment else None
-    write_picture(str(out), picture_of_samples(index, BODY_18, (256, 256), config, count, seed, heatmaps))
+    write_picture(str(out), picture_of_samples(index, shown_joints(index), (256, 256), config, count, seed, heatmaps))
     print(out)

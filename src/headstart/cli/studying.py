@@ -47,6 +47,9 @@ class StudyArguments:
     """CPU threads of each cell; results repeat to the bit only with the same number."""
     processes: int = 1
     """Processes (GPUs) of each cell, by torchrun."""
+    micro_batch_size: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Samples that each process of a cell takes at a time, where its batch does not fit in memory (gradient
+    accumulation). The report compares cells of one micro batch size only."""
     executor: Literal["here", "ray"] = "here"
     """Where cells run: this machine, or a Ray cluster."""
     address: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "auto"
@@ -80,6 +83,7 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
 
     _require_sound(given)
     plan = load_study(given.name)
+    _require_divisor(plan, given)
     every = cells_of(plan)
     seeds = dict.fromkeys(str(cell.seed) for cell in every)
     wrong_seeds = unknown("--seeds", map(str, given.seeds), seeds, "seeds of the study")
@@ -107,6 +111,14 @@ def _require_sound(given: StudyArguments) -> None:
     if given.cell and given.action != "cell":
         # Or `run NAME CELL` would train the whole study.
         raise ConfigError(f"study {given.action} takes no cell; give: study cell {given.name} {given.cell}, or --only")
+
+
+def _require_divisor(plan: Study, given: StudyArguments) -> None:
+    """Raises :class:`ConfigError` for a micro batch size that would end each cell at its start."""
+    size, part = given.micro_batch_size, plan.batch_size // given.processes
+    if size is not None and (size < 1 or part % size):
+        of = "the study's batch_size" if given.processes == 1 else f"what {given.processes} processes have of a batch"
+        raise ConfigError(f"--micro-batch-size: expected a divisor of {part}, {of}, got {size}")
 
 
 def _folders(plan: Study, given: StudyArguments) -> Folders:
@@ -138,7 +150,8 @@ def _run_alone(plan: Study, cell: Cell, folders: Folders, given: StudyArguments)
     from headstart.executors import run_cell
 
     torch.set_num_threads(given.threads)
-    return run_cell(plan, cell, folders, parse_roots(given.root), given.keep).scores
+    roots = parse_roots(given.root)
+    return run_cell(plan, cell, folders, roots, given.keep, given.micro_batch_size or 0).scores
 
 
 def _run_together(plan: Study, cell: Cell, folders: Folders, given: StudyArguments) -> list[Scores]:
@@ -190,6 +203,7 @@ def _task(cell: Cell, folders: Folders, given: StudyArguments) -> Task:
     arguments = ["study", "cell", path, cell.name, "--out", str(folders.results.parent), "--work", str(folders.work)]
     arguments += [part for one in given.root for part in ("--root", one)]
     arguments += ["--threads", str(given.threads), *(["--keep"] if given.keep else [])]
+    arguments += [] if given.micro_batch_size is None else ["--micro-batch-size", str(given.micro_batch_size)]
     return Task(cell.name, tuple(arguments), folders.work / cell.name, given.processes, given.threads)
 
 

@@ -78,6 +78,7 @@ def train(arguments: list[str]) -> None:
     from headstart.train import run
 
     _require_at_least(1, threads=given.threads)
+    _check_folder(given.out)
     experiment = _overridden(_recipe(given), given, rest)
     if given.threads:
         import torch
@@ -86,6 +87,15 @@ def train(arguments: list[str]) -> None:
     result = run(experiment, given.out, given.resume)
     print_scores(result.scores)
     print(given.out / "result.json")
+
+
+def _check_folder(out: Path) -> None:
+    """Raise :class:`ConfigError` for a folder that cannot be written, before data are read for the run."""
+    from headstart.cli.outputs import check_writable
+
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: expected a folder, found a file")
+    check_writable("--out", out)
 
 
 def _recipe(given: TrainArguments) -> Experiment:

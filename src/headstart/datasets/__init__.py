@@ -28,7 +28,7 @@ from typing import Literal
 from headstart.datasets.importing import imported
 from headstart.errors import ConfigError
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL, Skeleton
+from headstart.skeleton import WITH_FEET, Skeleton
 
 #: Data set name -> module of this package, or any module where the value has a dot.
 DATASETS: dict[str, str] = {
@@ -37,6 +37,7 @@ DATASETS: dict[str, str] = {
     "lsp_extended": "lsp_extended",
     "flic": "flic",
     "coco": "coco",
+    "coco_feet": "coco_feet",
     "h36m": "h36m",
     "h36m_s11": "h36m_s11",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
@@ -77,10 +78,10 @@ def splits(name: str) -> tuple[str, ...]:
 def unused_joints(name: str, root: Path, split: str) -> tuple[str, ...]:
     """Joints that the labels have but the index does not keep, in their order.
 
-    They are those of the skeleton without a canonical name and, where files name joints themselves (``coco``), those
-    that the adapter does not read.
+    They are those of the skeleton without a name of ``skeleton.WITH_FEET`` and, where files name joints themselves
+    (``coco``), those that the adapter does not read.
     """
-    own = tuple(joint for joint in skeleton(name).names if joint not in CANONICAL.names)
+    own = tuple(joint for joint in skeleton(name).names if joint not in WITH_FEET.names)
     named = getattr(adapter(name), "unused_joints", None) if name in DATASETS else None
     return own + named(root, split) if named else own
 

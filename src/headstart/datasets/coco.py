@@ -16,6 +16,7 @@ pictures in ``train2017/`` and ``val2017/``.
 * Categories: of several, only people are read: the category called ``person``, or the only one that lists
   ``keypoints``. Where it lists them, joints are taken by these names, in whatever order and among whatever others;
   where it does not, or there are no categories, they are COCO's 17 in its order.
+* Feet: not read here, but by the data set ``coco_feet`` (coco_feet.py), from the same files.
 * Head top, neck, pelvis and thorax are not labelled; pelvis and thorax follow from hips and shoulders in ``skeleton``.
 * Key: picture and annotation id, ``000000493652.jpg#441444``.
 """
@@ -44,7 +45,7 @@ _NAMES = (
 
 
 @dataclass(frozen=True)
-class _People:
+class People:
     """Which records are people, and which joints they have."""
 
     joints: tuple[str, ...] = COCO_17.names
@@ -53,19 +54,26 @@ class _People:
     """``category_id`` of people; None where every record is one."""
     categories: tuple[Any, ...] = ()
     """Every ``category_id`` that records may have."""
+    more: tuple[str, ...] = ()
+    """Joints that are read besides COCO's, and are not labelled where a record lacks them."""
 
     @cached_property
     def order(self) -> list[int]:
-        """Place of each joint of :data:`SKELETON` in a record."""
-        return [self.joints.index(joint) for joint in SKELETON.names]
+        """Place of each joint that is read in a record; -1 for those that it lacks."""
+        return [self.joints.index(joint) if joint in self.joints else -1 for joint in (*SKELETON.names, *self.more)]
 
 
 def annotations(root: Path, split: str) -> Iterator[Annotation]:
     """Every labelled person of ``split`` in the order of the file."""
     path = root / "annotations" / f"person_keypoints_{split}.json"
     content = load_json(path, "COCO's person keypoints")
-    names, people = _file_names(path, content), _people(path, content)
-    for record in _records(path, content, "annotations"):
+    yield from labelled_people(path, content, root / split, people_of(path, content))
+
+
+def labelled_people(path: Path, content: Any, pictures: Path, people: People) -> Iterator[Annotation]:
+    """Every labelled person of a file's ``content``, in its order. Joints are COCO's, then ``people.more``."""
+    names = _file_names(path, content)
+    for record in records(path, content, "annotations"):
         annotation_id = field(path, "annotations", record, "id")
         if record.get("iscrowd") or not record.get("keypoints"):
             continue
@@ -74,7 +82,7 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
         image_id = field(path, annotation_id, record, "image_id")
         if image_id not in names:
             raise DataError(path, "an image_id listed in images", record=annotation_id, found=str(image_id))
-        person = _person(path, root / split / names[image_id], annotation_id, record, people)
+        person = _person(path, pictures / names[image_id], annotation_id, record, people)
         if person is not None:
             yield person
 
@@ -84,11 +92,11 @@ def unused_joints(root: Path, split: str) -> tuple[str, ...]:
     path = root / "annotations" / f"person_keypoints_{split}.json"
     if not path.is_file():  # packed
         return ()
-    joints = _people(path, load_json(path, "COCO's person keypoints")).joints
+    joints = people_of(path, load_json(path, "COCO's person keypoints")).joints
     return tuple(joint for joint in joints if joint not in SKELETON.names)
 
 
-def _records(path: Path, content: Any, name: str) -> list[Any]:
+def records(path: Path, content: Any, name: str) -> list[Any]:
     """The list ``content[name]``; :class:`DataError` if it is not one."""
     records = field(path, "top level", content, name)
     if not isinstance(records, list):
@@ -98,47 +106,49 @@ def _records(path: Path, content: Any, name: str) -> list[Any]:
 
 def _file_names(path: Path, content: Any) -> dict[int, str]:
     """Image id -> file name."""
-    images = _records(path, content, "images")
+    images = records(path, content, "images")
     return {field(path, "images", image, "id"): str(field(path, "images", image, "file_name")) for image in images}
 
 
-def _people(path: Path, content: Any) -> _People:
+def people_of(path: Path, content: Any, more: tuple[str, ...] = ()) -> People:
     """What ``categories`` says of people; every record is one, with COCO's joints in its order, where it says nothing.
 
-    Raises :class:`DataError` where it is not clear which category they are, and where a joint of COCO is not named.
+    ``more``: joints that are read besides COCO's. Raises :class:`DataError` where it is not clear which category people
+    are, where a joint of COCO is not named, and where a joint is named twice.
     """
-    listed = _records(path, content, "categories") if isinstance(content, dict) and content.get("categories") else []
+    listed = records(path, content, "categories") if isinstance(content, dict) and content.get("categories") else []
     if not all(isinstance(one, dict) for one in listed):
         raise DataError(path, "a list of objects 'categories'", found=shortened(repr(listed)))
     named = [one for one in listed if one.get("name") == "person"]
     found = named or [one for one in listed if one.get("keypoints")] or listed
     if not found:
-        return _People()
+        return People(more=more)
     if len(found) > 1:
         categories = ", ".join(f"{one.get('name')}" for one in found)
         fix = "Call the category of people 'person', and everybody's category_id its id"
         raise DataError(path, "one category called 'person'", record="categories", found=categories, fix=fix)
-    joints = _joints(path, found[0]) if found[0].get("keypoints") else SKELETON.names
+    joints = _joints(path, found[0], more) if found[0].get("keypoints") else SKELETON.names
     if len(listed) == 1:
-        return _People(joints)
+        return People(joints, more=more)
     ids = [field(path, "categories", one, "id") for one in listed]
-    return _People(joints, field(path, "categories", found[0], "id"), tuple(ids))
+    return People(joints, field(path, "categories", found[0], "id"), tuple(ids), more)
 
 
-def _joints(path: Path, category: dict[str, Any]) -> tuple[str, ...]:
-    """The names that a category gives to its joints, COCO's each once among them."""
+def _joints(path: Path, category: dict[str, Any], more: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that a category gives to its joints, COCO's each once among them and those of ``more`` at most once."""
     names = category["keypoints"]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(path, "keypoints as a list of names", record="categories", found=shortened(repr(names)))
-    counts = {joint: names.count(joint) for joint in SKELETON.names}
+    named = (*SKELETON.names, *(joint for joint in more if joint in names))
+    counts = {joint: names.count(joint) for joint in named}
     if wrong := [f"{count or 'no'} {joint}" for joint, count in counts.items() if count != 1]:
-        expected = "each of COCO's 17 joints once among the keypoints of the category"
+        expected = f"each of COCO's 17 joints{' and the feet' if more else ''} once among the keypoints of the category"
         found = shortened(", ".join(wrong))
         raise DataError(path, expected, record=f"categories, {category.get('name')}", found=found, fix=_NAMES)
     return tuple(names)
 
 
-def _is_person(path: Path, annotation_id: int, record: dict[str, Any], people: _People) -> bool:
+def _is_person(path: Path, annotation_id: int, record: dict[str, Any], people: People) -> bool:
     """Whether a record is of the category of people; :class:`DataError` for one that the file does not list."""
     if people.category is None:
         return True
@@ -148,14 +158,17 @@ def _is_person(path: Path, annotation_id: int, record: dict[str, Any], people: _
     return bool(category == people.category)
 
 
-def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any], people: _People) -> Annotation | None:
+def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any], people: People) -> Annotation | None:
     """One record of ``annotations``; None without a labelled joint."""
     given, joints = record["keypoints"], len(people.joints)
     if isinstance(given, list) and len(given) != 3 * joints:
         expected = f"x, y and v of {joints} joints ({3 * joints} numbers) in keypoints"
         fix = "If people have other joints, name all of them, in their order, in the keypoints of their category"
         raise DataError(path, expected, record=annotation_id, found=f"{len(given)} numbers", fix=fix)
-    triples = numbers(path, annotation_id, "keypoints", given, (3 * joints,)).reshape(joints, 3)[people.order]
+    triples = numbers(path, annotation_id, "keypoints", given, (3 * joints,)).reshape(joints, 3)
+    if people.more:
+        triples = np.vstack([triples, np.zeros(3)])  # not labelled: order -1 takes the last row
+    triples = triples[people.order]
     points, states = triples[:, :2], triples[:, 2]
     if not np.isin(states, (0, 1, 2)).all():
         raise DataError(path, "visibility 0, 1 or 2", record=annotation_id, found=str(states.tolist()))

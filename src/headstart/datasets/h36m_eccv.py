@@ -140,12 +140,12 @@ def _check_order(path: Path, record: int, relative: NDArray[np.float64]) -> None
 
 def _jpeg_size(path: Path) -> tuple[int, int]:
     """(width, height) px from the frame header of a JPEG file, without decoding it."""
-    with require_file(path, "a JPEG picture").open("rb") as stream:
+    with require_file(path, "a JPEG image").open("rb") as stream:
         marker = stream.read(2) and stream.read(4)
         while len(marker) == 4 and marker[0] == 0xFF and marker[1] not in _START_OF_FRAME:
             stream.seek(int.from_bytes(marker[2:], "big") - 2, 1)
             marker = stream.read(4)
         header = stream.read(5)
     if len(marker) < 4 or marker[0] != 0xFF or len(header) < 5:
-        raise DataError(path, "a JPEG picture with a frame header", found="none (truncated or of another format)")
+        raise DataError(path, "a JPEG image with a frame header", found="none (truncated or of another format)")
     return int.from_bytes(header[3:5], "big"), int.from_bytes(header[1:3], "big")

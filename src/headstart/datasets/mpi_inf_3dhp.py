@@ -196,7 +196,7 @@ def _train_images(folder: Path, camera: int, labelled: int) -> list[tuple[int, P
         found = [pair for pair in _numbered_frames(frames) if pair[0] < labelled]
         if len(found) < labelled:
             _logger.warning(
-                "%s: %d pictures for %d labelled frames; the others are left out", frames, len(found), labelled
+                "%s: %d images for %d labelled frames; the others are left out", frames, len(found), labelled
             )
         return found
     video = require_file(folder / "imageSequence" / f"video_{camera}.avi", f"video, or frames in {frames}")
@@ -210,7 +210,7 @@ def _numbered_frames(folder: Path) -> list[tuple[int, Path]]:
     numbered = sorted((int(match[1]), path) for match, path in matches if match)
     if not numbered or numbered[0][0] > 1:
         found = f"{numbered[0][1].name} as the first" if numbered else "none"
-        raise DataError(folder, "pictures frame_%06d.jpg numbered from 0 or from 1", found=found)
+        raise DataError(folder, "images frame_%06d.jpg numbered from 0 or from 1", found=found)
     first = numbered[0][0]
     return [(number - first, path) for number, path in numbered]
 
@@ -224,7 +224,7 @@ def _test(root: Path, universal: bool) -> Iterator[Annotation]:
 
 def _test_sequence(folder: Path, universal: bool) -> Iterator[Annotation]:
     pixels, points, valid, activity = _test_arrays(folder / "annot_data.mat")
-    images = require_directory(folder / "imageSequence", "pictures img_000001.jpg ...")
+    images = require_directory(folder / "imageSequence", "images img_000001.jpg ...")
     name = folder.name
     size = (1920, 1080) if name in ("TS5", "TS6") else (2048, 2048)
     camera = fit_camera(pixels[valid], points[valid])

@@ -74,7 +74,7 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
     records = load_pickle(path, _EXPECTED)
     if not isinstance(records, list) or not records:
         raise DataError(path, _EXPECTED, found=f"a {type(records).__name__} without records")
-    images = require_directory(root / "images", "Occlusion-Person's pictures (unpack images.zip)")
+    images = require_directory(root / "images", "Occlusion-Person's images (unpack images.zip)")
     to_mm = _millimetres(path, records)
     _require_projection(path, records[:_CHECKED], to_mm)
     for number, record in enumerate(records):
@@ -139,7 +139,7 @@ def _visibility(path: Path, row: int, record: Any) -> NDArray[np.uint8]:
     in_picture = _array(path, row, record, "joints_vis", (_JOINTS, 1))[:, 0] > 0
     unhidden = _array(path, row, record, "joints_vis_2d", (_JOINTS, 1))[:, 0] > 0
     if (unhidden & ~in_picture).any():
-        raise DataError(path, "joints_vis wherever joints_vis_2d", record=row, found="joints seen outside the picture")
+        raise DataError(path, "joints_vis wherever joints_vis_2d", record=row, found="joints seen outside the image")
     states = np.where(unhidden, Visibility.VISIBLE, Visibility.OCCLUDED)
     return np.where(in_picture, states, Visibility.UNLABELLED).astype(np.uint8)
 

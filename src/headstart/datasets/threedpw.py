@@ -136,7 +136,7 @@ def _sequence(root: Path, path: Path) -> Iterator[Annotation]:
     if missing:
         raise DataError(path, _EXPECTED, found=f"no {', '.join(missing)}")
     name = str(content["sequence"])
-    images = require_directory(root / "imageFiles" / name, f"pictures of the sequence {name}")
+    images = require_directory(root / "imageFiles" / name, f"images of the sequence {name}")
     poses = require_shape(path, "cam_poses", np.asarray(content["cam_poses"], np.float64), (None, 4, 4))
     intrinsics = require_shape(path, "cam_intrinsics", np.asarray(content["cam_intrinsics"], np.float64), (3, 3))
     for number, person in enumerate(_people(path, content, len(poses))):

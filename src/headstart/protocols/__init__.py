@@ -22,7 +22,7 @@ from headstart.protocols.definition import (
 )
 from headstart.protocols.h36m import H36M_ALL_FRAMES, H36M_S11, H36M_STANDARD, H36M_STANDARD_ACTIONS, H36M_ZHOU2017
 from headstart.protocols.own import is_own, own_protocol, own_protocols
-from headstart.skeleton import H36M_17, LSP_14, MPII_16
+from headstart.skeleton import FEET, H36M_17, LSP_14, MPII_16
 
 __all__ = [
     "METRICS",
@@ -121,6 +121,9 @@ COCO_PCK = Protocol(
     average="joints",
     by_visibility=True,
 )
+
+#: The same with the joints of the feet, for COCO-WholeBody: 0.2 of the torso is coarse for them, so see each joint.
+COCO_FEET_PCK = replace(COCO_PCK, name="coco_feet_pck", dataset="coco_feet", joints=(*_LIMBS, *FEET))
 
 #: Mehta et al. 2017, ``mpii_compute_3d_pck.m``: the first 14 of the 17 test joints, root = the pelvis, which is
 #: not scored (the official average MPJPE counts all 17). The truth is ``annot3``, as in D3DP (Shan et al. 2023).
@@ -238,6 +241,7 @@ PROTOCOLS: dict[str, Protocol] = {
         LSP_EXTENDED_PCK12,
         FLIC_PCK,
         COCO_PCK,
+        COCO_FEET_PCK,
         MPI_INF_3DHP,
         MPI_INF_3DHP_UNIVERSAL,
         THREEDPW,

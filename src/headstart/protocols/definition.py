@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from headstart.errors import ConfigError
 from headstart.metrics import AUC_THRESHOLDS_MM, PCK3D_THRESHOLD_MM, ZHOU2017_BONE_SUM_MM, Average
 from headstart.results import Better
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 
 Metric = Literal["pck", "pckh", "mpjpe", "n_mpjpe", "pa_mpjpe", "pck3d", "auc", "zhou2017_mpjpe"]
 Reference = Literal["torso", "head_size"]
@@ -66,7 +66,7 @@ _AVERAGES: dict[Average, str] = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a score is computed. Joints are names of :data:`~headstart.skeleton.CANONICAL`."""
+    """How a score is computed. Joints are names of :data:`~headstart.skeleton.WITH_FEET`."""
 
     name: str
     dataset: str
@@ -175,7 +175,7 @@ class Protocol:
     def _problems(self) -> Iterator[tuple[str, str]]:
         """(field, what is wrong with it) pairs. The form comes first: other checks rely on it."""
         yield from self._malformed()
-        unknown = [joint for joint in self.joints if joint not in CANONICAL.names]
+        unknown = [joint for joint in self.joints if joint not in WITH_FEET.names]
         in_pixels = self.metric in ("pck", "pckh")
         checks = (
             ("joints", "must name at least one joint", not self.joints),

@@ -2,6 +2,13 @@
 
 Every number carries its protocol, number of people, seeds, budget, commit and device; sections without data are left
 out; a difference that may be chance is called not significant.
+
+Which section comes from where: ``overview`` the answer, all arms, differences and cost; ``curves`` error against
+compute and learning curves (``compute`` interpolates them); ``sheets`` people drawn; ``breakdowns`` generalisation,
+geometric stage, occlusion, joints and actions; ``dials`` one section for each thing that a study varies, such as budget
+or share of 2D (``sweeps``); ``companions`` the other metrics. Below them ``cells`` reads the folder, ``fairness``
+refuses what cannot be compared, ``comparison`` subtracts arms, ``wording`` says it, ``document`` is what a section is
+made of, ``rendering`` writes it as Markdown and HTML, ``rows`` as CSV.
 """
 
 from __future__ import annotations
@@ -54,7 +61,7 @@ def summary(folder: Path) -> list[Section]:
 
 
 def _sections() -> list[Callable[[Study], Section | None]]:
-    from headstart.report import breakdowns, curves, dials, overview, sheets
+    from headstart.report import breakdowns, companions, curves, dials, overview, sheets
 
     return [
         overview.answer,
@@ -70,7 +77,7 @@ def _sections() -> list[Callable[[Study], Section | None]]:
         breakdowns.joints,
         breakdowns.actions,
         curves.learning_curves,
-        overview.companions,
+        companions.companions,
         overview.cost,
     ]
 
@@ -87,10 +94,19 @@ def _facts(study: Study) -> list[tuple[str, str]]:
         ("Seeds", listed([str(seed) for seed in seeds])),
         ("Budget a cell", _budgets(study)),
         ("Device", listed(devices)),
+        *([("Micro batches", _micro_batches(study))] if any(cell.accumulates for cell in study.cells) else []),
         ("Commit", listed(commits)),
         *([("Mixed commits", mixed)] if (mixed := mixed_commits(study)) else []),
         *([("Planned", study.created[:10])] if study.created else []),
     ]
+
+
+def _micro_batches(study: Study) -> str:
+    """Their sizes, and in how many cells there were any."""
+    accumulating = [cell for cell in study.cells if cell.accumulates]
+    sizes = listed([str(size) for size in sorted({cell.micro_batch_size for cell in accumulating})])
+    many = f"in {len(accumulating)} of {len(study.cells)} cells"
+    return f"of {sizes} samples {many} (gradient accumulation): batch norm saw so many at a time"
 
 
 def _count(study: Study) -> str:

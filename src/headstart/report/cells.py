@@ -75,6 +75,17 @@ class Cell:
         """Seconds of training times processes; where their number was not recorded, one."""
         return self.seconds * (self.result.processes or 1)
 
+    @property
+    def micro_batch_size(self) -> int:
+        """Samples that each process took at a time: what batch norm saw. The process's part of a batch, if it is not
+        recorded."""
+        return self.result.config.get("micro_batch_size") or self.batch_size // (self.result.processes or 1)
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether a process took its part of a batch in several micro batches."""
+        return self.micro_batch_size < self.batch_size // (self.result.processes or 1)
+
     @cached_property
     def scores(self) -> dict[str, Scores]:
         """Final scores by protocol."""
@@ -169,10 +180,10 @@ class Study:
         )
 
     def usual_budget(self, backbone: str) -> float:
-        """Training FLOPs of most cells of a backbone."""
-        return float(
-            _most(sorted(cell.variant.budget_flops for cell in self.cells if cell.variant.backbone == backbone))
-        )
+        """Training FLOPs of most cells of a backbone; of several that are as frequent the study's own."""
+        own = self.budget_flops.get(backbone) if isinstance(self.budget_flops, dict) else self.budget_flops
+        found = [cell.variant.budget_flops for cell in self.cells if cell.variant.backbone == backbone]
+        return float(_most(sorted(found, key=lambda budget: (budget != own, budget))))
 
     def usual_share(self, arm: str) -> float | None:
         """Share of 2D that an arm has in the main tables; None for an arm that is not in them."""
@@ -182,7 +193,7 @@ class Study:
     def _usual(self) -> tuple[tuple[str, float, int | None], dict[str, float], dict[str, bool]]:
         backbone = _most(cell.variant.backbone for cell in self.cells)
         here = [cell.variant for cell in self.cells if cell.variant.backbone == backbone]
-        budget = _most(sorted(variant.budget_flops for variant in here))
+        budget = self.usual_budget(backbone)
         # Ties go to all of the data, to the middle of the dial and to no geometric stage.
         limit = _most(sorted((variant.three_d_limit for variant in here), key=lambda limit: limit is not None))
         here = [one for one in here if (one.budget_flops, one.three_d_limit) == (budget, limit)]

@@ -37,7 +37,8 @@ def check_matched(study: Study, *, unfinished: bool = False) -> None:
 
     Every cell must have spent its budget to within one step; a variant and its baseline must be the
     same network at the same cost a sample, trained on the same 3D people, with the same seeds, scored under the same
-    protocols on the same number of people; the two cells of a seed must have had the same device and as many processes.
+    protocols on the same number of people; the two cells of a seed must have had the same device, as many processes
+    and micro batches of one size, which is what batch norm sees.
     Of each data set that they share, for training or for a test, the labels must be the same.
     ``unfinished`` lets missing seeds pass: comparisons then use the seeds that both have.
     """
@@ -172,6 +173,8 @@ def _run_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
     checks: list[tuple[str, Any, Any]] = [("a device", cell.result.device, partner.result.device)]
     if cell.result.processes is not None and partner.result.processes is not None:
         checks.append(("processes", cell.result.processes, partner.result.processes))
+    if cell.result.processes == partner.result.processes:
+        checks.append(("samples a micro batch", cell.micro_batch_size, partner.micro_batch_size))
     checks += [(f"a device that scored {name}", *devices) for name, devices in _later_devices(cell, partner).items()]
     return _different(cell, partner, checks)
 

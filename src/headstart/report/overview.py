@@ -6,15 +6,14 @@ from dataclasses import replace
 from math import isnan, nan
 
 from headstart.report.cells import Study, Variant
+from headstart.report.companions import contradictions, full_name
 from headstart.report.comparison import (
     Comparison,
     Setting,
-    any_score,
     arm_and_stage,
     column_titles,
     compare,
     counts,
-    group_value,
     main_pairs,
     main_protocol,
     over_seeds,
@@ -140,34 +139,6 @@ def _own(study: Study, variant: Variant, protocol: str) -> Entry:
     return replace(entry, tone="own") if same_domain(study, protocol, variant.three_d) else entry
 
 
-def companions(study: Study) -> Section | None:
-    """The other metrics of the same predictions (N-MPJPE, PA-MPJPE ...)."""
-    tables = []
-    for name in protocols(study):
-        others = list(any_score(study, name).others)
-        variants = [variant for setting in settings(study) for variant in usual_in(study, setting)]
-        variants = list(dict.fromkeys(variants))
-        if not others:
-            continue
-        rows: list[Row] = []
-        for variant in variants:
-            summaries = [over_seeds(study.variants[variant], name, group_value("others", other)) for other in others]
-            figures = [mean_and_std(one) if one else "–" for one in summaries]
-            rows.append([_full_name(variant), *figures])
-        header = ["Arm, trained on", *(other.upper().replace("_", " ").replace("PERCENT", "(%)") for other in others)]
-        header = [
-            title.replace(" MM", " (mm)").replace("PA MPJPE", "PA-MPJPE").replace("N MPJPE", "N-MPJPE")
-            for title in header
-        ]
-        note = provenance(study, variants, [name])
-        tables.append(Table(f"Companion metrics under {plain(name)}", header, rows, note, folded=True))
-    return Section("companions", "Companion metrics", [], tables) if tables else None
-
-
-def _full_name(variant: Variant) -> str:
-    return f"{arm_and_stage(variant)}, {Setting.of(variant).title}"
-
-
 def differences(study: Study) -> Section | None:
     """Every arm minus the baseline on every test, all corrected together."""
     found = []
@@ -189,9 +160,9 @@ def differences(study: Study) -> Section | None:
         f"{found[0].comparisons} comparisons of this section. With so many comparisons only large effects stand out: "
         f"the answer above rests on the few that were planned. Folded: {folded}."
     )
-    return Section(
-        "differences", f"Differences from {arm_title(study.baseline)}", [text], [*tables, _tests_table(study, found)]
-    )
+    tables.append(_tests_table(study, found))
+    texts = [text, *contradictions(study, found)]
+    return Section("differences", f"Differences from {arm_title(study.baseline)}", texts, tables)
 
 
 def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -> Table:
@@ -223,7 +194,7 @@ def _tests_table(study: Study, found: list[Comparison]) -> Table:
     ]
     rows = [
         [
-            _full_name(one.first),
+            full_name(one.first),
             plain(one.protocol),
             f"{one.difference.mean:+.2f} {points(one.unit)}",
             _ends(one.difference.interval),
@@ -255,7 +226,7 @@ def cost(study: Study) -> Section:
         hours = summarise([cell.seconds / 3600 for cell in cells.values()])
         details = [variant.backbone, _amount(variant), f"{variant.share_2d:.0%}" if variant.share_2d else "–"]
         figures = [flops(spent.mean), f"{samples.mean:,.0f}", mean_and_std(hours, 2), str(len(cells))]
-        rows.append([_full_name(variant), *details, *figures])
+        rows.append([full_name(variant), *details, *figures])
     header = ["Arm, trained on", "Backbone", "3D people", "2D stage", "FLOPs", "Samples", "Hours", "Cells"]
     total = sum(cell.device_seconds for cell in study.cells) / 3600
     text = (
