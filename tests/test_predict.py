@@ -354,7 +354,7 @@ class TestBoxes:
         ("boxes", "names", "says"),
         [
             ([], None, "boxes: .*1 in all"),
-            ([[0, 0, 50, 50]], None, "boxes: .*one picture with one person"),
+            ([[0, 0, 50, 50]], None, "boxes: .*one image with one person"),
             (None, "beach.jpg", "names: .*1 in all, got 'beach.jpg'"),
         ],
     )

@@ -34,9 +34,8 @@ class TestWeights:
         path, network, terms, *rest = capsys.readouterr().out.splitlines()
         assert path.endswith("ship.safetensors")
         assert network == "    network       efficientnet_lite0, head heatmap_depth, crops of 256 x 256 px"
-        assert re.match(
-            "    terms         (not recorded in this file; see docs/model-card.md$|The weights have )", terms
-        )
+        unknown = "not recorded in this file; see SHIP.md beside it, and docs/model-card.md$"
+        assert re.match(f"    terms         ({unknown}|The weights have )", terms)
         assert any(line.startswith("    data          lsp_extended") for line in rest)
 
     def test_terms_data_and_cost(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,8 @@ def _show_weights(name: str) -> None:
     width, height = model.input_size
     used = dict.fromkeys(source["dataset"] for stage in config.get("stages", ()) for source in stage["data"])
     # Weights that shipped before their headers had terms.
-    terms = f"not recorded in this file; see {_CARD}" if path == find_checkpoint("shipped") else ""
+    unknown = f"not recorded in this file; see SHIP.md beside it, and {_CARD}"
+    terms = unknown if path == find_checkpoint("shipped") else ""
     lines = [
         ("network", f"{model.backbone}, head {model.head.kind}, crops of {width} x {height} px"),
         ("terms", about.get("terms", terms)),
