@@ -18,6 +18,8 @@ Data, for two CPU cores and an hour:
     headstart pack lsp_extended --root DIR --split train --out data/lsp_extended --size 256     # and --split val
 """
 
+from dataclasses import replace
+
 from headstart.augment import MILD
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
@@ -26,6 +28,13 @@ from headstart.study import Grid, Study
 
 _SYNTHETIC = ("synthetic_wild", "synthetic_studio", "synthetic_occluded")
 _HEAD = HeadConfig("pyramid", channels=64, heatmap="cross_entropy")
+_FULL = Grid(
+    ("3d_alone", "2d_then_3d", "2d_then_2d3d"),
+    ("lite0",),
+    ("lsp_extended",),
+    ("synthetic_studio",),
+    seeds=(4, 5, 6, 7, 8, 9),
+)
 
 STUDY = Study(
     name="replication",
@@ -42,23 +51,7 @@ STUDY = Study(
     average_decay=0.99,
     curve_points=4,
     significance_test="welch",
-    grids=(
-        Grid(
-            ("3d_alone", "2d_then_3d", "2d_then_2d3d"),
-            ("lite0",),
-            ("lsp_extended",),
-            ("synthetic_studio",),
-            seeds=(4, 5, 6, 7, 8, 9),
-        ),
-        Grid(
-            ("3d_alone", "2d_then_3d", "2d_then_2d3d"),
-            ("lite0",),
-            ("lsp_extended",),
-            ("synthetic_studio",),
-            seeds=(4, 5, 6, 7, 8, 9),
-            budgets=(0.25, 0.5),
-        ),
-    ),
+    grids=(_FULL, replace(_FULL, budgets=(0.25, 0.5))),
     tests=("synthetic_studio", "synthetic_occluded", "synthetic_wild", "synthetic_wild_pck", "lsp_extended_pck12"),
     roots={**dict.fromkeys(_SYNTHETIC, "data/synthetic"), "lsp_extended": "data/lsp_extended"},
     # The pictures of LSP-Extended may not be passed on, so that no sheet is kept of them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import (
     Comparison,
@@ -64,6 +66,17 @@ def fitted(study: Study) -> dict[str, list[Comparison]]:
     return {metric: [next(together) for _ in group] for metric, group in parts.items()}
 
 
+def difference_rows(found: list[Comparison], tests: list[str], named: Callable[[Variant], str]) -> list[Row]:
+    """A row for each first variant, as ``named`` says it: its differences on ``tests``."""
+    by_arm: dict[Variant, dict[str, Comparison]] = {}
+    for one in found:
+        by_arm.setdefault(one.first, {})[one.protocol] = one
+    return [
+        [named(variant), *(here[name].entry if name in here else "–" for name in tests)]
+        for variant, here in by_arm.items()
+    ]
+
+
 def full_name(variant: Variant) -> str:
     """The arm, and what it was trained on."""
     return f"{arm_and_stage(variant)}, {Setting.of(variant).title}"
@@ -92,12 +105,6 @@ def _differences(study: Study, metric: str, found: list[Comparison]) -> Table | 
     if not found:
         return None
     tests = list(dict.fromkeys(one.protocol for one in found))
-    by_arm: dict[Variant, dict[str, Comparison]] = {}
-    for one in found:
-        by_arm.setdefault(one.first, {})[one.protocol] = one
-    rows: list[Row] = [
-        [full_name(variant), *(here[name].entry if name in here else "–" for name in tests)]
-        for variant, here in by_arm.items()
-    ]
+    rows = difference_rows(found, tests, full_name)
     note = provenance(study, [v for one in found for v in (one.first, one.second)], tests)
     return Table(f"Differences in {_FITTED[metric]}", ["Arm, trained on", *map(plain, tests)], rows, note)

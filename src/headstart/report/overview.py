@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isnan, nan
 
 from headstart.report.cells import Study, Variant
-from headstart.report.companions import contradictions, full_name
+from headstart.report.companions import contradictions, difference_rows, full_name
 from headstart.report.comparison import (
     Comparison,
     Setting,
@@ -167,14 +167,7 @@ def differences(study: Study) -> Section | None:
 
 def _difference_table(study: Study, setting: Setting, found: list[Comparison]) -> Table:
     names = [name for name in protocols(study) if any(one.protocol == name for one in found)]
-    by_arm = {
-        variant: {one.protocol: one for one in found if one.first == variant}
-        for variant in dict.fromkeys(one.first for one in found)
-    }
-    rows = [
-        [arm_and_stage(variant), *(here[name].entry if name in here else "–" for name in names)]
-        for variant, here in by_arm.items()
-    ]
+    rows = difference_rows(found, names, arm_and_stage)
     header = ["Arm", *column_titles(study, names)]
     note = provenance(study, [v for one in found for v in (one.first, one.second)], names)
     return Table(f"Trained on {setting.title}", header, rows, note)
