@@ -18,12 +18,13 @@ from pathlib import Path
 from headstart.augment import MILD, AugmentConfig
 from headstart.budget import Budget
 from headstart.experiment import Experiment
+from headstart.files import write_json
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser
 from headstart.recipes import build
-from headstart.results import RunResult, Scores, write_json
+from headstart.results import RunResult, Scores
 from headstart.sources import Sources
 from headstart.train import run
 
@@ -114,7 +115,6 @@ def experiment(variant: Variant, given: argparse.Namespace) -> Experiment:
         batch_size=16,
         # An average over a thousand steps would hardly have begun.
         average_decay=0.99,
-        channels_last=True,
         seed=given.seed,
         workers=1,
         validate_samples=10 * given.samples,

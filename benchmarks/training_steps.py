@@ -23,13 +23,12 @@ def images_per_second(
 ) -> float:
     """Whole steps, forward and backward, of EfficientNet-Lite0 with ``head`` on crops of ``side`` px, this process."""
     torch.manual_seed(0)
-    model = PoseNet(ModelConfig("efficientnet_lite0", None, head, input_size=(side, side)))
-    model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model = PoseNet(ModelConfig("efficientnet_lite0", None, head, input_size=(side, side))).train()
     if keep_depthwise:
         keep_depthwise_in_float32(model)
     for layer in freeze_to_stride(model, freeze_stride):
         layer.eval()
-    images = torch.randint(0, 255, (batch, 3, side, side), dtype=torch.uint8)
+    images = torch.randint(0, 255, (batch, side, side, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     steps, began = -2, time.perf_counter()
     while steps < 2 or time.perf_counter() - began < seconds:
         if steps == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -30,9 +31,11 @@ from headstart.checkpoint import (
     optimiser_tensors,
     random_tensors,
     save_checkpoint,
+    seed_of_process,
     shipped_weights,
 )
 from headstart.errors import DataError, TrainingError
+from headstart.files import beside
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights, Optimiser, build_optimiser
 from tiny import MODEL
@@ -130,11 +133,13 @@ def test_a_file_that_may_not_grow_keeps_the_old_one(tmp_path: Path) -> None:
     assert load_checkpoint(path).tensors["model.w"].tolist() == [1, 1]
 
 
-def test_a_file_that_a_killed_process_left_half_written_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_a_file_that_a_killed_process_left_half_written_is_deleted_later(tmp_path: Path) -> None:
+    """A large network's would fill the disk if each kill left one."""
     path = tmp_path / "last.safetensors"
-    (tmp_path / ".last.safetensors.writing").write_bytes(b"half")
-    save_checkpoint(path, {"model.w": torch.ones(2)}, HEADER)
-    assert [file.name for file in tmp_path.iterdir()] == ["last.safetensors"]
+    with beside(path) as left:
+        os.utime(left, (0, 0))
+        save_checkpoint(path, {"model.w": torch.ones(2)}, HEADER)
+        assert [file.name for file in tmp_path.iterdir()] == ["last.safetensors"]
 
 
 # --- files that are no checkpoints ---
@@ -288,6 +293,12 @@ def test_load_model_takes_the_averaged_weights_where_there_are_any(tmp_path: Pat
     assert model.config == MODEL
     expected = network.state_dict()["head.heatmaps.weight"] + (1 if average else 0)
     assert torch.equal(model.state_dict()["head.heatmaps.weight"], expected)
+
+
+def test_each_process_has_a_random_stream_of_its_own_and_another_one_once_it_is_resumed() -> None:
+    seeds = {seed_of_process(seed, rank, updates) for seed in (0, 1) for rank in (1, 2) for updates in (0, 1, 500)}
+    assert len({seed % 2**32 for seed in seeds}) == 12  # all that torch's generator takes of a seed
+    assert seed_of_process(0, 1, 500) == seed_of_process(0, 1, 500)
 
 
 def test_load_model_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,8 +137,8 @@ def test_without_doubts_there_is_no_picture_of_any(packed: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        (("--batch-size", "0"), "expected at least 1 and 0, got 0 and 2"),
-        (("--workers", "-1"), "expected at least 1 and 0, got 64 and -1"),
+        (("--batch-size", "0"), "--batch-size: expected >= 1, got 0"),
+        (("--workers", "-1"), "--workers: expected >= 0, got -1"),
         (("--sides", "-1"), "expected >= 0, > 0 and 0 to 1, got -1.0, 0.5 and 0.35"),
     ],
 )

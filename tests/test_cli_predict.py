@@ -443,8 +443,11 @@ class TestSettings:
             assert 0 <= y < y + height <= 80
 
     def test_a_search_by_a_model_that_knows_nothing_finds_nobody(self, here: Path):
-        said = succeeds("a.png", "--detector", "search", "--json", "people.json")
-        assert said.startswith("a.png: 0 people")
+        done = predict("a.png", "--detector", "search", "--json", "people.json")
+        assert done.returncode == 0
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("--detector search: it found the largest person in only ")
+        assert done.stdout.startswith("a.png: 0 people")
         assert people() == []
 
     def test_without_a_detector_a_message_says_how_to_get_one(self, here: Path):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from double_precision import DoublePrecision
+from headstart import detect
 from headstart.detect import TransformersDetector, find_detector, match_boxes, read_boxes
 from headstart.errors import ConfigError, DataError
 
@@ -117,6 +119,17 @@ class TestTransformersDetector:
             TransformersDetector(folder, device=device)
         with pytest.raises(ConfigError, match=f"device '{device}'"):  # not: there is no detector
             find_detector(str(folder), device=device)
+
+    def test_the_device_is_the_one_of_training_if_none_is_given(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(detect, "default_device", lambda: "meta")
+        assert TransformersDetector(folder).model.device.type == "meta"
+
+    def test_nothing_is_computed_in_double_precision(self, folder: Path):
+        """A Mac's GPU has none."""
+        detector = TransformersDetector(folder, threshold=0.0, device="cpu")
+        with DoublePrecision() as found:
+            assert detector(IMAGE)
+        assert not found.operations
 
     def test_found_only_where_its_weights_are(self, folder: Path):
         assert find_detector("nobody/nothing") is None

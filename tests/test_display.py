@@ -96,6 +96,20 @@ def test_on_a_terminal_there_is_a_bar_and_no_lines(
     assert "packing" in capsys.readouterr().err
 
 
+def test_of_several_processes_the_first_one_reports(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, lines: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("RANK", "1")
+    with ProgressDisplay("packing", 3, "people") as progress:
+        progress.update(3)
+    monkeypatch.setattr(display.sys.stderr, "isatty", lambda: True, raising=False)
+    with ProgressDisplay("packing", 3, "people") as progress:
+        progress.update(3)
+    assert (lines.messages, progress.bar) == ([], None)
+    monkeypatch.setenv("RANK", "0")
+    assert display.is_main_process()
+
+
 def test_an_error_ends_the_bar_and_goes_on(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(display.sys.stderr, "isatty", lambda: True, raising=False)
     progress = ProgressDisplay("packing", 3, "people")

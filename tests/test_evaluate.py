@@ -23,7 +23,7 @@ from headstart.evaluate import (
 )
 from headstart.geometry import Camera
 from headstart.index import SCHEMA, AnnotationIndex, to_row, write_index
-from headstart.loader import CropDataset, build_eval_loader, image_pixels_per_mm
+from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
 from headstart.predictions import Predictions, join_predictions
 from headstart.protocols import protocol
@@ -60,7 +60,7 @@ def depth_in_pixels(person: Annotation) -> NDArray[np.floating]:
     if person.camera_xyz is None:
         return np.zeros(len(CANONICAL))
     depth = person.camera_xyz[:, 2] - person.camera_xyz[CANONICAL.index("pelvis"), 2]
-    return depth * image_pixels_per_mm(person)
+    return depth * person.pixels_per_mm()
 
 
 def shifted(predictions: Predictions, pixels: float) -> Predictions:

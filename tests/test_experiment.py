@@ -104,6 +104,14 @@ def test_what_an_older_version_did_not_have_gets_its_default() -> None:
     )
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_run_of_a_version_that_had_a_choice_of_memory_is_read_and_goes_on(channels_last: bool) -> None:
+    config = as_json(TINY) | {"channels_last": channels_last}
+    assert from_json(config) == TINY
+    assert "channels_last" not in as_json(from_json(config))
+    require_same(config, as_json(TINY), Path("last.safetensors"))
+
+
 @pytest.mark.parametrize(
     ("where", "name", "value", "says"),
     [

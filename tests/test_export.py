@@ -375,7 +375,7 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("count", "out", "says"),
         [
-            (0, "m.onnx", "--count: expected 1 or more"),
+            (0, "m.onnx", "--count: expected >= 1, got 0"),
             (1, ".", "a folder"),
             (1, "last.safetensors", "expected a name that ends in .onnx"),
         ],

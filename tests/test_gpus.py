@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from headstart.gpus import gpus_here, visible_devices
+from headstart.gpus import default_device, gpus_here, visible_devices
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,27 @@ def test_only_gpus_that_may_be_used_are_dealt_out(
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert gpus_here() == gpus
+
+
+@pytest.mark.parametrize(
+    ("found", "asked_for_cpu", "device"),
+    [
+        (None, None, "cpu"),
+        ("cuda", None, "cuda"),
+        ("mps", None, "mps"),
+        ("mps", "false", "mps"),
+        ("mps", "true", "cpu"),
+        ("cuda", "1", "cpu"),
+    ],
+)
+def test_a_macs_gpu_is_a_default_too_unless_the_cpu_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, asked_for_cpu: str | None, device: str
+) -> None:
+    """Known defect: training and `eval` ran on it, but not `predict`, `serve` and the detector."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: found is not None)
+    # A build for CUDA on a machine without a GPU names it all the same.
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(found or "cuda"))
+    monkeypatch.delenv("ACCELERATE_USE_CPU", raising=False)
+    if asked_for_cpu is not None:
+        monkeypatch.setenv("ACCELERATE_USE_CPU", asked_for_cpu)
+    assert default_device() == device

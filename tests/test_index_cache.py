@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headstart import index_cache
-from headstart.index_cache import cached_file
+from headstart import index_cache, locks
+from headstart.index_cache import cached_file, make_once
+from headstart.locks import locked_file
 
 
 @pytest.fixture
@@ -183,3 +184,25 @@ def test_a_picture_folder_that_links_to_itself_is_left_again(root: Path) -> None
     first = name_of(root)
     edit(root / "images" / "labels.json", "22")
     assert name_of(root) != first
+
+
+def test_a_file_that_another_process_makes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight processes of torchrun read all labels, each for itself, and the last one's index was kept."""
+    file, other = tmp_path / "cache" / "lsp-train.arrow", locked_file(tmp_path / "cache" / ".lsp-train.lock")
+    assert other.__enter__()
+
+    def sleep(seconds: float) -> None:
+        file.write_text("made by the other one")
+        other.__exit__(None, None, None)
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    make_once(file, lambda: file.write_text("made here"))
+    assert file.read_text() == "made by the other one"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_file_is_made_without_litter(tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "lsp-train.arrow"
+    make_once(file, lambda: file.write_text("made here"))
+    assert file.read_text() == "made here"
+    assert list(file.parent.iterdir()) == [file]

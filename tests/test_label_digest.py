@@ -14,11 +14,21 @@ import pyarrow as pa
 import pytest
 
 from headstart.geometry import Camera
-from headstart.index import PACKED_SCHEMA, SCHEMA, AnnotationIndex, open_index, open_packed, to_row, write_index
+from headstart.index import (
+    PACKED_SCHEMA,
+    SCHEMA,
+    AnnotationIndex,
+    open_index,
+    open_packed,
+    schema_of,
+    to_row,
+    write_index,
+)
 from headstart.label_digest import label_digest
 from headstart.pack import PackConfig, pack
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import CANONICAL, FEET, WITH_FEET
+from headstart.synthesize import schema_with_states
 from sticks import write_lsp_extended
 
 CAMERA = Camera(1100.0, 1100.0, 500.0, 500.0, (0.0,) * 5, np.eye(3), np.zeros(3))
@@ -70,6 +80,41 @@ def test_a_table_worked_out_by_hand() -> None:
     }
     text = "2" + "".join(f" {name} {hashlib.sha256(content).hexdigest()}" for name, content in parts.items())
     assert label_digest(table, ["name", "at"]) == f"labels1:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def test_a_list_counts_up_to_a_length() -> None:
+    """The third number of each is no label; a length beyond the list's takes all of it."""
+    three = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 9, 3, 4, 9], pa.int32()), 3)
+    two = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, 4], pa.int32()), 2)
+    longer, shorter = pa.table({"at": three}), pa.table({"at": two})
+    assert label_digest(longer, ["at"], {"at": 2}) == label_digest(shorter, ["at"])
+    assert label_digest(longer.slice(1), ["at"], {"at": 2}) == label_digest(shorter.slice(1), ["at"])
+    assert label_digest(longer, ["at"]) != label_digest(shorter, ["at"])
+    assert label_digest(longer, ["at"], {"at": 5}) == label_digest(longer, ["at"], {"other": 1})
+    assert label_digest(longer, ["at"]) == label_digest(longer, ["at"], {"at": 3})
+
+
+def with_feet(person: Annotation, place: float) -> Annotation:
+    """The person with six joints more, all labelled at (place, place) px."""
+    return replace(
+        person,
+        keypoints=np.concatenate([person.keypoints, np.full((len(FEET), 2), place, np.float32)]),
+        visibility=np.concatenate([person.visibility, np.full(len(FEET), 2, np.uint8)]),
+        camera_xyz=np.concatenate([person.camera_xyz, np.full((len(FEET), 3), place, np.float32)]),
+    )
+
+
+def test_feet_count_except_those_of_synthetic_people(people: list[Annotation], tmp_path: Path) -> None:
+    """Synthetic people, who alone have states, are the same people with feet and without, for models without feet."""
+    here, there = ([with_feet(one, place) for one in people] for place in (5.0, 6.0))
+    columns = dict.fromkeys(("state", "mask", "content"), b"")
+    found = [
+        written(tmp_path, some, schema=schema_with_states(WITH_FEET), **(columns | {"state": [0] * len(WITH_FEET)}))
+        for some in (here, there)
+    ]
+    assert found == [written(tmp_path, people)] * 2
+    real = [written(tmp_path, some, schema=schema_of(WITH_FEET)) for some in (here, there)]
+    assert len({*real, *found}) == 3
 
 
 def test_the_same_however_rows_are_dealt_out(people: list[Annotation], tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from headstart.loader import (
     build_eval_loader,
     build_train_loader,
     collate,
-    image_pixels_per_mm,
     open_mixture,
 )
 from headstart.records import Annotation, Batch
@@ -230,7 +229,6 @@ class Test3d:
     def test_with_a_camera_the_scale_is_focal_length_over_depth(self, tmp_path: Path):
         person = person_of(0, tmp_path, camera=Camera(1000, 1100, 64, 64))
         person.camera_xyz[:, 2] += 5000 - person.camera_xyz[PELVIS, 2]
-        assert image_pixels_per_mm(person) == pytest.approx(1050 / 5000)
         sample = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE)[Draw(0, 0, 0, 0)]
         # The box is 172 px, 1.25 times that fills the 96 px of the crop's smaller side.
         assert float(sample["pixels_per_mm"]) == pytest.approx(0.21 * 96 / (172 * 1.25))
@@ -243,25 +241,6 @@ class Test3d:
         sample = CropDataset([index_of([person], tmp_path)], CANONICAL, SIZE)[Draw(0, 0, 0, 0)]
         assert (sample["weight_2d"].sum(), sample["weight_3d"].sum()) == (JOINTS, 0)
         assert float(sample["pixels_per_mm"]) == 0
-
-    def test_without_a_camera_it_is_fitted_to_labelled_joints_only(self, tmp_path: Path):
-        person = person_of(0, tmp_path)
-        assert image_pixels_per_mm(person) == pytest.approx(0.1)
-        for point in (0.0, np.nan, 1e4):
-            person.visibility[:9] = 0
-            person.keypoints[:9] = point
-            assert image_pixels_per_mm(person) == pytest.approx(0.1)
-        person.camera_xyz[9] = np.nan
-        assert image_pixels_per_mm(person) == pytest.approx(0.1)
-
-    def test_no_data_no_scale(self, tmp_path: Path):
-        person = person_of(0, tmp_path)
-        assert image_pixels_per_mm(replace(person, camera_xyz=None)) == 0
-        person.visibility[1:] = 0
-        assert image_pixels_per_mm(person) == 0
-        person = person_of(0, tmp_path)
-        person.camera_xyz[:, :2] = 7
-        assert image_pixels_per_mm(person) == 0
 
 
 class TestLoaders:

@@ -14,7 +14,7 @@ import pytest
 
 from headstart import locks
 from headstart.errors import ConfigError
-from headstart.locks import alone, inherited, is_held, locked_file, try_lock
+from headstart.locks import alone, inherited, is_held, locked_file, one_at_a_time, try_lock
 
 
 def test_a_lock_is_held_until_its_file_is_closed(tmp_path: Path) -> None:
@@ -60,6 +60,30 @@ def test_who_waits_goes_on_when_the_holder_is_gone(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(locks.time, "sleep", lambda seconds: held.close())
     with alone(tmp_path):
         assert is_held(tmp_path)
+
+
+def test_one_at_a_time_comes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, waited = one_at_a_time(tmp_path / "lock"), []
+    first.__enter__()
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            first.__exit__(None, None, None)
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    with one_at_a_time(tmp_path / "lock"):
+        assert len(waited) == 3
+        with locked_file(tmp_path / "lock") as got:
+            assert not got
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.posix("flock")
+def test_without_locks_all_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    with one_at_a_time(tmp_path / "lock"), one_at_a_time(tmp_path / "lock"):
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])

@@ -21,18 +21,19 @@ import psutil
 import pytest
 import torch
 
-from headstart import executors, index, locks, results
+from headstart import executors, files, index, locks
 from headstart.augment import MILD
 from headstart.checkpoint import load_checkpoint, save_checkpoint
 from headstart.cli import outcome
 from headstart.cli.outputs import Outputs
 from headstart.errors import ConfigError
 from headstart.executors import Task
+from headstart.files import write_atomically
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.loader import CropDataset, build_eval_loader, build_train_loader, collate
 from headstart.locks import is_held
-from headstart.results import RunResult, write_atomically
+from headstart.results import RunResult
 from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import BODY_18
 from test_results import run_result
@@ -183,7 +184,7 @@ def test_a_table_that_is_open_elsewhere_is_named(tmp_path: Path, monkeypatch: py
     def refuse(source: str, target: Path) -> None:
         raise PermissionError(errno.EACCES, "Access is denied", source, None, str(target))
 
-    monkeypatch.setattr(results.os, "replace", refuse)
+    monkeypatch.setattr(files.os, "replace", refuse)
     with pytest.raises(PermissionError) as caught:
         write_atomically(tmp_path / "people.csv", b"1")
     assert caught.value.filename == str(tmp_path / "people.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 
@@ -16,13 +16,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart import evaluate
+from double_precision import DoublePrecision
+from headstart import evaluate, networks
 from headstart.checkpoint import save_checkpoint
 from headstart.closing_in import LOOKS
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.geometry import Camera, Crop
 from headstart.images import read_image
 from headstart.index import AnnotationIndex
+from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import PoseNet
 from headstart.networks import TorchNetwork, load_network, untrained_joints
 from headstart.pose_files import read_json, write_json
@@ -457,6 +459,22 @@ class TestLoading:
     def test_a_device_that_is_not_here(self, device):
         with pytest.raises(ConfigError, match=f"device '{device}'"):
             TorchNetwork(PoseNet(MODEL), device)
+
+    def test_the_device_is_the_one_of_training_if_none_is_given(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(networks, "default_device", lambda: "meta")
+        assert next(TorchNetwork(PoseNet(MODEL)).model.parameters()).device.type == "meta"
+        assert next(TorchNetwork(PoseNet(MODEL), "cpu").model.parameters()).device.type == "cpu"
+
+    @pytest.mark.parametrize("kind", ["heatmap_depth", "integral", "pyramid"])
+    @pytest.mark.parametrize("heatmap", ["mse", "cross_entropy"])
+    def test_nothing_is_computed_in_double_precision(self, kind: str, heatmap: str):
+        """A Mac's GPU has none."""
+        head = HeadConfig(kind, 8, heatmap, depth_bins=4)  # type: ignore[arg-type]
+        network = TorchNetwork(PoseNet(replace(MODEL, head=head)), "cpu", scales=(1, 1.25))
+        with DoublePrecision() as found:
+            network(np.zeros((2, 64, 64, 3), np.uint8), flip_test=True)
+            torch.ones(1).double()
+        assert len(found.operations) == 1
 
     @pytest.mark.parametrize("lens", [(float("nan"), 1, 1, 1), (1, 0, 1, 1), (1, 1, float("inf"), 1), (-5, 1, 1, 1)])
     def test_cameras_that_no_picture_comes_from(self, lens):

@@ -15,20 +15,22 @@ import torch
 from headstart.checkpoint import SHIPPED, Checkpoint, load_checkpoint, load_model, save_checkpoint
 from headstart.errors import ConfigError, DataError
 from headstart.experiment import Experiment, as_json
+from headstart.files import write_json
 from headstart.loader import open_mixture
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.preparation import (
     build_network,
     continued_model,
     joints_trained_before,
-    label_digests,
     labelled_joints,
+    leaves_out_parameters,
     load_saved,
+    new_accelerator,
     read_config,
     stage_codec,
     start_accelerator,
 )
-from headstart.results import write_json
+from headstart.safeguards import label_digests
 from headstart.skeleton import BODY_18, BODY_24, CANONICAL, H36M_17, LSP_14, WITH_FEET
 from sticks import write_lsp_extended
 from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
@@ -54,6 +56,26 @@ def test_processes_that_would_train_apart_in_one_folder_are_refused(
     with pytest.raises(ConfigError, match=r"^2 processes were started, but there is no GPU.* ACCELERATE_USE_CPU=true"):
         start_accelerator(TINY, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_precision_that_the_device_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """accelerate trained in single precision instead, and the run was recorded as one in fp16."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    with pytest.raises(ConfigError, match=r"^precision: expected no or bf16 on a cpu, got fp16$"):
+        start_accelerator(replace(TINY, precision="fp16"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert new_accelerator("bf16").native_amp
+    assert not new_accelerator("no").native_amp
+
+
+def test_what_accelerate_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**options: Any) -> None:
+        raise ValueError("bf16 mixed precision requires a supported device.\nMore about it")
+
+    monkeypatch.setattr("headstart.preparation.Accelerator", refuse)
+    says = r"^precision bf16: accelerate cannot start: bf16 mixed precision requires a supported device\.$"
+    with pytest.raises(ConfigError, match=says):
+        new_accelerator("bf16")
 
 
 @pytest.fixture
@@ -130,13 +152,6 @@ def test_the_network_has_the_weights_that_were_saved_or_its_own_of_the_seed(last
     fresh = build_network(TINY, None, last, CPU).state_dict()
     torch.manual_seed(3)
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in PoseNet(MODEL).state_dict().items())
-
-
-def test_the_layout_is_the_experiments(last: Path) -> None:
-    for channels_last in (False, True):
-        network = build_network(replace(TINY, channels_last=channels_last), None, last, CPU)
-        weight = next(p for p in network.parameters() if p.ndim == 4 and min(p.shape) > 1)
-        assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
 
 
 def test_gaussians_cover_the_same_part_of_a_person_on_smaller_crops() -> None:
@@ -310,6 +325,29 @@ def test_fewer_joints_are_another_network(tmp_path: Path) -> None:
     there = start(tmp_path / "there.safetensors", replace(MODEL, skeleton="body_24"))
     with pytest.raises(ConfigError, match=r"model\.skeleton: 'body_24' there, 'body_18' here"):
         build_network(replace(TINY, start_from=there), None, tmp_path / "last.safetensors", CPU)
+
+
+# --- parameters without gradient ---
+
+
+@pytest.mark.parametrize("kind", ["heatmap_depth", "integral"])
+def test_every_parameter_of_a_network_changes_its_output(kind: Any) -> None:
+    network = PoseNet(replace(MODEL, head=replace(MODEL.head, kind=kind)))
+    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    assert not leaves_out_parameters(network)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_parameters_that_change_no_output_are_found() -> None:
+    """Unless they came frozen. Those that a user's backbone leaves out in some steps cannot be found."""
+    network = PoseNet(MODEL)
+    network.backbone.pooler = torch.nn.Linear(2, 2)
+    assert leaves_out_parameters(network)
+    network.backbone.pooler.requires_grad_(False)
+    assert not leaves_out_parameters(network)
+    network.config = replace(MODEL, backbone="my_lab.nets:small")
+    assert leaves_out_parameters(network)
 
 
 # --- which joints have been trained ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -57,3 +58,12 @@ def test_unknown_arguments_are_refused(
 def test_all_are_found() -> None:
     assert {"tools/ship_weights.py", "benchmarks/bench.py"} < set(PROGRAMS)
     assert "benchmarks/plain.py" not in PROGRAMS
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tools"])
+def test_contributing_says_of_each_what_it_is_for(folder: str) -> None:
+    """And of none that is gone."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Benchmarks and tools\n")[2]
+    table = text.partition(f"| `{folder}/` |")[2].partition("\n\n")[0]
+    named = [name for row in table.splitlines() for name in re.findall(r"`(\w+\.py)`", row.split("|")[1])]
+    assert sorted(named) == sorted(path.name for path in (ROOT / folder).glob("*.py"))

@@ -1,11 +1,13 @@
-"""Where a run is, where its stage ends, how fast it goes: by hand."""
+"""Where a run is, where its stage ends, what is due, how fast it goes: by hand."""
 
 from __future__ import annotations
 
 import sys
 import time
 from dataclasses import replace
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ import torch
 from headstart.budget import Budget
 from headstart.experiment import Stage
 from headstart.losses import LOSSES
-from headstart.progress import _LOSS_UNITS, Averages, Goal, Meter, Progress, scalars
+from headstart.progress import _LOSS_UNITS, Averages, Goal, Intervals, Meter, Progress, scalars, start_tracker
 from headstart.protocols import PROTOCOLS
+from tiny import experiment, stage_2d
 
+ALL = {"log", "checkpoint", "validate"}
 STAGE = Stage("2d", (), Budget(samples=32), {})
 
 
@@ -61,6 +65,59 @@ class TestGoal:
         assert Goal.of(Budget(samples=16), 4, 20, 1e9).reached(Progress(step=6))
 
 
+class TestIntervals:
+    def test_whole_steps_rounded_down_and_at_least_one(self):
+        fields = {"log_samples": 3, "checkpoint_samples": 15, "validate_samples": 16}
+        assert Intervals.of(experiment(batch_size=4, **fields)) == Intervals(log=1, checkpoint=3, validate=4)
+
+    def test_what_is_due_at_each_step(self):
+        intervals = Intervals(log=2, checkpoint=3, validate=4)
+        due = [intervals.due(step, finished=False, saved_at=-1e9) for step in range(1, 9)]
+        log, save = {"log"}, {"checkpoint"}
+        assert due == [set(), log, save, {"log", "validate"}, set(), log | save, set(), {"log", "validate"}]
+        assert intervals.due(12, finished=False, saved_at=0) == ALL
+
+    def test_all_is_due_at_the_end_of_a_stage(self):
+        assert Intervals(log=2, checkpoint=3, validate=4).due(5, finished=True, saved_at=0) == ALL
+        assert Intervals(log=2, checkpoint=None, validate=4).due(5, finished=True, saved_at=0) == ALL
+
+    def test_checkpoints_are_due_by_the_clock_where_no_samples_are_given(self, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+        intervals = Intervals.of(experiment(batch_size=4, log_samples=8, checkpoint_samples=None, validate_samples=12))
+        assert intervals == Intervals(log=2, checkpoint=None, validate=3)
+        assert [intervals.due(1, False, saved_at) for saved_at in (700.5, 700.0, 100.0)] == [
+            set(),
+            {"checkpoint"},
+            {"checkpoint"},
+        ]
+        assert intervals.due(6, False, 700.0) == ALL
+        assert intervals.due(6, False, 999.0) == {"log", "validate"}
+
+
+class TestTracker:
+    @pytest.mark.parametrize(
+        ("tracker", "project", "named"),
+        [
+            ("tensorboard", "logs", ()),
+            ("wandb", "headstart", ({"wandb": {"name": "first"}},)),
+            ("mlflow", "headstart", ({"mlflow": {"run_name": "first"}},)),
+        ],
+    )
+    def test_a_run_is_named_and_every_field_has_a_value_to_filter_by(
+        self, tmp_path: Path, tracker: Any, project: str, named: tuple[Any, ...]
+    ):
+        started: list[Any] = []
+        accelerator: Any = SimpleNamespace(init_trackers=lambda *given: started.append(given))
+        start_tracker(accelerator, experiment(stage_2d(tmp_path), tracker=tracker), tmp_path / "first")
+        ((title, fields, *rest),) = started
+        assert (title, tuple(rest)) == (project, named)
+        chosen = ("batch_size", "stages.0.optimiser.learning_rate", "stages.0.losses.heatmap_cross_entropy")
+        assert [fields[name] for name in chosen] == [4, 3e-3, 1.0]
+        assert (fields["precision"], fields["micro_batch_size"], fields["model.input_size.0"]) == ("no", "None", 64)
+        # What TensorBoard takes.
+        assert {type(value) for value in fields.values()} <= {bool, int, float, str}
+
+
 class TestMeter:
     def test_speed_and_waiting_since_the_last_reading(self, monkeypatch: pytest.MonkeyPatch):
         """32 samples in 8 s of training, of which two waits of 1 s; then 8 in 4 s with one wait of 2 s."""
@@ -70,13 +127,13 @@ class TestMeter:
         for _ in range(2):
             with meter.waiting():
                 pass
-        assert meter.read(132, 18.0) == (4.0, 0.25)
+        assert meter.read(132, 18.0) == {"images_per_second": 4.0, "waiting_for_data": 0.25}
         with meter.waiting():
             pass
-        assert meter.read(140, 22.0) == (2.0, 0.5)
+        assert meter.read(140, 22.0) == {"images_per_second": 2.0, "waiting_for_data": 0.5}
 
     def test_a_clock_that_stands_still(self):
-        assert Meter(0, 10.0).read(1, 10.0) == (pytest.approx(1e9), 0.0)
+        assert list(Meter(0, 10.0).read(1, 10.0).values()) == [pytest.approx(1e9), 0.0]
 
 
 class TestAverages:
@@ -106,10 +163,10 @@ def test_trackers_hear_of_numbers_by_stage_and_of_scores_across_stages():
     assert scalars(row) == {"2d/samples": 12.0, "val/h36m_standard": 90.0, "val/lsp_pck on my_lab.office val": 50.0}
 
 
-def test_a_loss_of_ones_own_is_no_protocol(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(LOSSES, "my_lab.wing", LOSSES["depth_l1"])
-    row = {"stage": "2d", "step": 3, "my_lab.wing": 0.5}
-    assert scalars(row) == scalars(row, units=True) == {"2d/my_lab.wing": 0.5}
+@pytest.mark.parametrize("name", ["my_lab.wing", "my_lab.losses:wing"])
+def test_a_loss_of_ones_own_is_no_protocol(name: str):
+    row = {"stage": "2d", "step": 3, "loss": 1.0, name: 0.5}
+    assert scalars(row) == scalars(row, units=True) == {"2d/loss": 1.0, f"2d/{name}": 0.5}
 
 
 def test_names_for_a_tracker_end_in_their_unit_where_there_is_one():

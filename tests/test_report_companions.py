@@ -53,11 +53,11 @@ def test_differences_by_hand(tmp_path: Path, cells: list[Fake]) -> None:
 def test_a_contradiction_is_said_beside_the_main_metric(tmp_path: Path, cells: list[Fake]) -> None:
     study = load_study(write_study(tmp_path, cells, significance_test="welch"))
     main = compare(study, main_pairs(study, settings(study)[0]), ["synthetic_studio"])
-    (said,) = contradictions(study, main)
+    (said,) = contradictions(main, fitted(study))
     arm = "2D then 3D, synthetic studio with 2D from synthetic wild"
     assert said.startswith(f"{arm}, on synthetic studio, is better here but worse in PA-MPJPE:")
     assert "higher by 9.0 mm" in said
-    section = differences(study)
+    section = differences(study, fitted(study))
     assert section is not None
     assert said in section.paragraphs
 
@@ -70,11 +70,12 @@ def test_nothing_is_said_where_metrics_agree(tmp_path: Path, cells: list[Fake]) 
     study = load_study(write_study(tmp_path, agreeing, significance_test="welch"))
     main = compare(study, main_pairs(study, settings(study)[0]), ["synthetic_studio"])
     assert main[0].state == "significantly better"
-    assert contradictions(study, main) == []
+    assert contradictions(main, fitted(study)) == []
 
 
 def test_tables_of_differences_and_values(tmp_path: Path, cells: list[Fake]) -> None:
-    section = companions(load_study(write_study(tmp_path, cells, significance_test="welch")))
+    study = load_study(write_study(tmp_path, cells, significance_test="welch"))
+    section = companions(study, fitted(study))
     assert section is not None
     tables = [block for block in section.blocks if isinstance(block, Table)]
     assert [table.caption for table in tables] == [
@@ -88,4 +89,6 @@ def test_tables_of_differences_and_values(tmp_path: Path, cells: list[Fake]) -> 
 
 def test_scores_without_companions_have_no_section(tmp_path: Path, cells: list[Fake]) -> None:
     bare = [replace(cell, changes={"scores": [replace(cell.changes["scores"][0], others={})]}) for cell in cells]
-    assert companions(load_study(write_study(tmp_path, bare, significance_test="welch"))) is None
+    study = load_study(write_study(tmp_path, bare, significance_test="welch"))
+    assert fitted(study) == {"n_mpjpe_mm": [], "pa_mpjpe_mm": []}
+    assert companions(study, fitted(study)) is None

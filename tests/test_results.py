@@ -1,17 +1,14 @@
-"""Results on disk: round trip, refusal of anything else, and writing in one step."""
+"""Results on disk: round trip, and refusal of anything else."""
 
-import errno
 import json
 import math
-import os
-import stat
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from headstart.errors import DataError
-from headstart.results import RunResult, Scores, StageCost, form_of, read_runs, write_atomically, write_json
+from headstart.results import RunResult, Scores, StageCost, form_of
 
 
 def run_result(name: str = "first") -> RunResult:
@@ -44,10 +41,6 @@ def run_result(name: str = "first") -> RunResult:
         unreadable_images=["a.jpg"],
         processes=2,
     )
-
-
-def refuse_to_replace(*_: object) -> None:
-    raise OSError("disk full")
 
 
 class TestRunResult:
@@ -107,90 +100,6 @@ class TestRunResult:
     def test_a_missing_file_is_a_data_error(self, tmp_path: Path):
         with pytest.raises(DataError, match=r"none\.json"):
             RunResult.load(tmp_path / "none.json")
-
-    def test_read_runs_goes_through_sub_folders_in_order_of_paths(self, tmp_path: Path):
-        for name in ("b", "a", "c/nested"):
-            run_result(name).save(tmp_path / name / "result.json")
-        (tmp_path / "a" / "other.json").write_text("not a run")
-        assert [run.name for run in read_runs(tmp_path)] == ["a", "b", "c/nested"]
-
-
-class TestWriteJson:
-    def test_what_lies_on_the_disk_to_the_byte(self, tmp_path: Path):
-        write_json(tmp_path / "a.json", {"name": "größer", "of": (1, 2.5), "none": {}})
-        wanted = b'{\n "name": "gr\\u00f6\\u00dfer",\n "of": [\n  1,\n  2.5\n ],\n "none": {}\n}'
-        assert (tmp_path / "a.json").read_bytes() == wanted
-
-    def test_on_one_line(self, tmp_path: Path):
-        write_json(tmp_path / "a.json", {"of": [1, 2.5]}, indent=None)
-        assert (tmp_path / "a.json").read_bytes() == b'{"of": [1, 2.5]}'
-
-    def test_null_stands_for_what_json_has_no_number_for(self, tmp_path: Path):
-        write_json(tmp_path / "a.json", [math.nan, {"of": (math.inf, -math.inf, 0.0)}], indent=None)
-        assert (tmp_path / "a.json").read_text() == '[null, {"of": [null, null, 0.0]}]'
-
-    def test_what_is_no_json_leaves_the_old_file(self, tmp_path: Path):
-        write_json(tmp_path / "a.json", [1], indent=None)
-        with pytest.raises(TypeError):
-            write_json(tmp_path / "a.json", [2, object()])
-        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"[1]"]
-
-
-class TestWriteAtomically:
-    def test_replaces(self, tmp_path: Path):
-        path = tmp_path / "file"
-        write_atomically(path, b"old")
-        write_atomically(path, b"new")
-        assert path.read_bytes() == b"new"
-        assert list(tmp_path.iterdir()) == [path]
-
-    @pytest.mark.posix("permissions of others")
-    def test_is_readable_by_others(self, tmp_path: Path):
-        write_atomically(tmp_path / "file", b"new")
-        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
-
-    def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        path = tmp_path / "file"
-        path.write_bytes(b"old")
-        monkeypatch.setattr(os, "replace", refuse_to_replace)
-        with pytest.raises(OSError, match="disk full"):
-            write_atomically(path, b"new")
-        assert path.read_bytes() == b"old"
-        assert list(tmp_path.iterdir()) == [path]
-
-    def test_a_full_disk_is_named_by_the_file_that_was_wanted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-        def full(handle: int) -> None:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space") as caught:
-            write_atomically(tmp_path / "file", b"new")
-        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "file"))
-        assert list(tmp_path.iterdir()) == []
-
-    @pytest.mark.posix("paths of so many characters, unless it is told to")
-    def test_a_name_as_long_as_names_can_be(self, tmp_path: Path):
-        write_atomically(tmp_path / ("x" * 255), b"new")
-        assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
-
-    @pytest.mark.posix("links without a privilege")
-    def test_a_link_stays_one(self, tmp_path: Path):
-        (tmp_path / "far").mkdir()
-        (tmp_path / "link").symlink_to("far/file")
-        for content in (b"new", b"newer"):
-            write_atomically(tmp_path / "link", content)
-            assert (tmp_path / "far" / "file").read_bytes() == content
-        assert (tmp_path / "link").is_symlink()
-
-    @pytest.mark.posix("named pipes in folders")
-    def test_a_pipe_is_written_to_and_stays_one(self, tmp_path: Path):
-        pipe = tmp_path / "pipe"
-        os.mkfifo(pipe)
-        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-        write_atomically(pipe, b"new")
-        assert os.read(reader, 10) == b"new"
-        os.close(reader)
-        assert pipe.is_fifo()
 
     def test_a_failed_save_of_a_result_keeps_the_last_one(self, tmp_path: Path):
         path = tmp_path / "result.json"

@@ -1,19 +1,26 @@
-"""When a run stops by itself: unreadable pictures and numbers that are not finite, by hand."""
+"""When a run stops by itself: another run in its folder, unreadable pictures, numbers that are not finite."""
 
 from __future__ import annotations
 
+import errno
+import logging
 import math
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from headstart.errors import TrainingError
+from headstart import safeguards
+from headstart.errors import ConfigError, TrainingError
 from headstart.index import AnnotationIndex
 from headstart.loader import Mixture
+from headstart.locks import locked_file
 from headstart.progress import Progress
 from headstart.records import Batch
-from headstart.safeguards import first_not_finite, note_unreadable, one_line_if_out_of_memory
+from headstart.safeguards import alone_in, first_not_finite, note_unreadable, one_line_if_out_of_memory
 
 
 def batch(size: int, unreadable: int) -> Batch:
@@ -22,6 +29,65 @@ def batch(size: int, unreadable: int) -> Batch:
     fields = dict.fromkeys(Batch.__dataclass_fields__, nothing)
     rows = torch.arange(size) % 20
     return Batch(**{**fields, "row": rows, "dataset": nothing.long(), "readable": torch.arange(size) >= unreadable})
+
+
+# --- another run in the folder ---
+
+MAIN: Any = SimpleNamespace(is_main_process=True)
+
+
+def test_a_run_has_its_folder_alone_and_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safeguards.time, "sleep", lambda seconds: None)
+    out = tmp_path / "runs" / "first"
+    with alone_in(out, MAIN):
+        with pytest.raises(ConfigError, match=f"^{out}: another run trains in this folder"), alone_in(out, MAIN):
+            pass
+        assert (out / "lock").is_file()
+        (out / "config.json").touch()
+    assert [path.name for path in out.iterdir()] == ["config.json"]
+    with alone_in(out, MAIN):  # resumed
+        pass
+    assert [path.name for path in out.iterdir()] == ["config.json"]
+
+
+def test_a_run_that_fails_before_it_has_written_anything_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), alone_in(tmp_path / "runs" / "first", MAIN):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_is_freed_in_a_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a killed run, which its loader processes hold until they have noticed."""
+    killed = locked_file(tmp_path / "lock")
+    assert killed.__enter__()
+    monkeypatch.setattr(safeguards.time, "sleep", lambda seconds: killed.__exit__(None, None, None))
+    with alone_in(tmp_path, MAIN):
+        pass
+
+
+def test_the_other_processes_of_a_run_leave_the_lock_to_the_main_one(tmp_path: Path) -> None:
+    other: Any = SimpleNamespace(is_main_process=False)
+    with alone_in(tmp_path, MAIN), alone_in(tmp_path, other):
+        pass
+
+
+@pytest.mark.posix("flock")
+def test_a_file_system_without_locks_is_said_and_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def without_locks(stream: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", without_locks)
+    caplog.set_level(logging.WARNING, "headstart")
+    with alone_in(tmp_path / "run", MAIN):
+        assert list((tmp_path / "run").iterdir()) == []
+    (said,) = caplog.messages
+    assert said.startswith(f"{tmp_path / 'run'}: its file system has no locks")
+    assert said.endswith("start no second run in this folder while this one trains")
+
+
+# --- pictures and numbers ---
 
 
 @pytest.fixture

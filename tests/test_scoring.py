@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from headstart import scoring
 from headstart.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint, shipped_weights
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import protocol_rows, score
@@ -68,6 +69,11 @@ def test_scores_predictions_and_picture(
     picture = cv2.imread(str(files["picture_path"]))
     assert picture is not None
     assert picture.std() > 1
+
+
+def test_the_device_is_the_one_of_training(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "default_device", lambda: "meta")
+    assert scoring._load(checkpoint).device.type == "meta"
 
 
 def test_the_file_of_a_model_is_read_once(

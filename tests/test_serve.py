@@ -662,8 +662,9 @@ def test_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_wrong_arguments_give_one_line(tmp_path: Path) -> None:
-    assert "--megapixels" in fails("serve", "--megapixels", "0")
-    assert "--port" in fails("serve", "--port", "99999")
+    for option in ("--upload-mb", "--megapixels", "--waiting"):
+        assert fails("serve", option, "0") == f"{option}: expected >= 1, got 0"
+    assert fails("serve", "--port", "99999") == "--port: expected 1 to 65535, got 99999"
     assert "nothing" in fails("serve", "--model", tmp_path / "nothing", "--detector", "none")
 
 

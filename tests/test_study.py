@@ -79,7 +79,10 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         ("tests='h36m_standard'", "tests: expected a tuple, got 'h36m_standard': a comma"),
         ("main='3d_first'", r"main: expected an arm of its grids \(3d_alone, .*\), got 3d_first"),
         ("grids=(replace(EVERYTHING, arms=('2d3d', '2d_then_3d')),)", r"baseline: expected an arm .*, got 3d_alone"),
-        ("losses={'heatmap_mes': 1.0}", r"losses: expected losses \(heatmap_mse, .*\), got heatmap_mes"),
+        (
+            "losses={'heatmap_mes': 1.0}",
+            r"losses: unknown loss heatmap_mes; known: heatmap_mse, .*; or name module:function of your own",
+        ),
         ("roots={'h36': 'x'}", r"roots: expected data sets \(mpii, .*\), got h36"),
         ("splits={'mpi': 'train'}", r"splits: expected data sets \(mpii, .*\), got mpi"),
         ("splits={'mpii': 'trian'}", r"splits of mpii: expected one of its splits \(train, .*\), got trian"),

@@ -19,6 +19,7 @@ from headstart.budget import training_flops
 from headstart.errors import ConfigError
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import Optimiser, Schedule
+from headstart.records import PoseOutput
 from headstart.study import ARMS, Arm, Cell, cells
 from headstart.study_plan import (
     budget_flops,
@@ -329,13 +330,37 @@ def test_a_large_network_is_not_measured_for_long(
 ) -> None:
     steps: list[int] = []
 
-    def step_seconds(_: PoseNet, image: torch.Tensor) -> float:
+    def step_seconds(_: PoseNet, image: torch.Tensor, precision: str) -> float:
+        assert precision == "no"
         steps.append(len(image))
         return takes(len(image))
 
     monkeypatch.setattr(study_plan, "_step_seconds", step_seconds)
     assert seconds_per_sample(tiny.MODEL, study_of(EVERYTHING), threads=1) == pytest.approx(measured)
     assert steps == timed
+
+
+@pytest.mark.parametrize(("precision", "computed"), [("no", None), ("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_steps_are_timed_in_the_precision_of_the_study(precision: str, computed: torch.dtype | None) -> None:
+    """Known defect: hours of a study in bf16 were those of single precision."""
+    seen: list[torch.dtype | None] = []
+
+    def network(image: torch.Tensor) -> PoseOutput:
+        seen.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        return PoseOutput(heatmaps=torch.ones(1, requires_grad=True) * image.float().sum())
+
+    spied: Any = network
+    assert study_plan._step_seconds(spied, torch.zeros(2, 3, 8, 8), precision) > 0
+    assert seen == [computed]
+
+
+def test_layers_that_a_run_keeps_in_single_precision_are_timed_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(study_plan, "keep_depthwise_in_float32", lambda network: kept.append(1))
+    monkeypatch.setattr(study_plan, "default_device", lambda: "cpu")
+    for precision in ("no", "bf16"):
+        seconds_per_sample(tiny.MODEL, study_of(EVERYTHING, precision=precision), threads=1)
+    assert kept == [1]
 
 
 def test_what_a_study_sets_is_what_its_cells_run_with() -> None:
@@ -348,7 +373,6 @@ def test_what_a_study_sets_is_what_its_cells_run_with() -> None:
         augment=MILD,
         average_decay=0.7,
         precision="bf16",
-        channels_last=False,
         workers=3,
         curve_people=7,
         curve_points=5,
@@ -356,7 +380,7 @@ def test_what_a_study_sets_is_what_its_cells_run_with() -> None:
     )
     planned = experiment(study, Cell("2d_then_3d", "nano", "mpii", "h36m", 5, geometric=True, share_2d=0.3))
     assert (planned.seed, planned.batch_size, planned.average_decay, planned.precision) == (5, 16, 0.7, "bf16")
-    assert (planned.augment, planned.channels_last, planned.workers) == (MILD, False, 3)
+    assert (planned.augment, planned.workers) == (MILD, 3)
     assert [(one.protocol, one.limit) for one in planned.validation] == [("h36m_standard", 7)]
     assert planned.validate_samples == 1000 // 5
     first, second, geometric = planned.stages

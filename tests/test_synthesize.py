@@ -1,6 +1,8 @@
 """Synthetic data sets on disk: same bytes for any number of workers, resumable, read as any packed data set."""
 
 import dataclasses
+import json
+import logging
 import multiprocessing
 import os
 import shutil
@@ -17,6 +19,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
 from headstart.index import open_packed
 from headstart.records import Visibility
+from headstart.skeleton import CANONICAL, WITH_FEET
 from headstart.synth.domains import SyntheticImage, generate
 from headstart.synth.labels import State
 from headstart.synthesize import SynthConfig, synthesize, to_annotation
@@ -52,7 +55,21 @@ def test_states_and_masks_travel_along(folder):
     mask = cv2.imdecode(np.frombuffer(table["mask"][0].as_py(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert mask.shape == (64, 64)
     assert set(np.unique(mask)) == {0, 255}
-    assert len(table["state"][0].as_py()) == 22
+    assert len(table["state"][0].as_py()) == 28
+
+
+def test_people_have_feet_in_2d_and_3d(folder):
+    """Those of the left and of the right foot lie near the ankle of their side; their box is not theirs."""
+    index = open_packed(folder)
+    assert index.skeleton is WITH_FEET
+    xyz = index.column("xyz")
+    for joint, far in (("big_toe", (130, 260)), ("small_toe", (100, 230)), ("heel", (55, 130))):
+        for side in ("left", "right"):
+            foot, ankle = (xyz[:, WITH_FEET.index(f"{side}_{name}")] for name in (joint, "ankle"))
+            distance = np.linalg.norm(foot - ankle, axis=1)
+            assert far[0] < distance.min() < distance.max() < far[1]
+    states = np.array([index.extra(row, "state") for row in range(5)])
+    np.testing.assert_array_equal(index.column("visibility") > 0, states != State.OUT_OF_FRAME)
 
 
 def test_pictures_are_stored_with_their_own_colours(folder):
@@ -66,8 +83,8 @@ def test_pictures_are_stored_with_their_own_colours(folder):
 
 def test_states_become_visibility_and_joints_outside_lose_their_2d_label_alone():
     """Visible, hidden by the own body, hidden by a thing, out of the picture; and so on."""
-    states = np.arange(22, dtype=np.uint8) % 4
-    pixels, xyz = np.arange(44.0).reshape(22, 2), np.arange(66.0).reshape(22, 3)
+    states = np.arange(28, dtype=np.uint8) % 4
+    pixels, xyz = np.arange(56.0).reshape(28, 2), np.arange(84.0).reshape(28, 3)
     blank = np.zeros((8, 8, 3), np.uint8)
     made = SyntheticImage(
         *("a", blank, pixels, states, xyz, Camera(1, 1, 0, 0), blank[..., 0] > 0, np.array([0.0, 0, 8, 8])),
@@ -92,19 +109,68 @@ def test_a_killed_run_goes_on_where_it_stopped(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
     real, made = module.make_row, []
 
-    def dies(config, index):
+    def dies(config, joints, index):
         made.append(index)
         if index == 3:
             raise KeyboardInterrupt
-        return real(config, index)
+        return real(config, joints, index)
 
     monkeypatch.setattr(module, "make_row", dies)
     with pytest.raises(KeyboardInterrupt):
         synthesize(CONFIG, tmp_path)
-    monkeypatch.setattr(module, "make_row", lambda config, index: made.append(index) or real(config, index))
+    monkeypatch.setattr(module, "make_row", lambda *of: made.append(of[-1]) or real(*of))
     again = synthesize(CONFIG, tmp_path)
     assert made == [0, 1, 2, 3, 2, 3, 4]
     assert shard_bytes(again) == shard_bytes(folder)
+
+
+def begun_without_feet(folder, settings):
+    """As versions before feet left a folder: settings that do not name joints."""
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({name: settings[name] for name in settings if name != "joints"}))
+
+
+def test_a_folder_that_was_begun_without_feet_goes_on_without(folder, tmp_path, monkeypatch, caplog):
+    """Its other labels and its pictures are those of a folder with feet, and so is its digest."""
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["joints"] == "canonical_28"
+    begun_without_feet(tmp_path / folder.name, settings)
+    with caplog.at_level(logging.INFO, "headstart"):
+        without = synthesize(CONFIG, tmp_path)
+    said = f"{without} was begun without labels of feet and goes on without; another --out gets them"
+    assert caplog.messages == [said]
+    assert "joints" not in json.loads((without / "settings.json").read_text())
+    assert "joints" not in json.loads((without / "pack.json").read_text())
+    old, new = open_packed(without), open_packed(folder)
+    assert (old.skeleton, new.skeleton) == (CANONICAL, WITH_FEET)
+    for name in ("keypoints", "visibility", "xyz"):
+        np.testing.assert_array_equal(old.column(name), new.column(name)[:, :22])
+    for name in ("key", "bbox", "camera", "frame"):
+        np.testing.assert_array_equal(old.column(name), new.column(name))
+    for row in range(5):
+        assert old.content(row) == new.content(row)
+        assert old.extra(row, "mask") == new.extra(row, "mask")
+        assert old.extra(row, "state") == new.extra(row, "state")[:22]
+    assert old.digest() == new.digest()
+
+
+def test_shards_with_feet_and_without_are_never_one_folder(folder, tmp_path, monkeypatch):
+    """Whichever of the two a shard was copied from, it is refused."""
+    monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
+    settings, mixed = json.loads((folder / "settings.json").read_text()), tmp_path / "mixed" / folder.name
+    mixed.parent.mkdir()
+    begun_without_feet(mixed, settings)
+    shutil.copy(folder / "shard-00000.arrow", mixed)
+    with pytest.raises(
+        DataError, match=r"found \{'joints': 'canonical_28'\}; .*another --out|'joints': 'canonical_28'"
+    ):
+        synthesize(CONFIG, mixed.parent)
+    (mixed / "shard-00000.arrow").unlink()
+    synthesize(CONFIG, mixed.parent)
+    (mixed / "settings.json").unlink()
+    with pytest.raises(DataError, match=r"expected a shard of the settings .*'joints': 'canonical_28'.*another --out"):
+        synthesize(CONFIG, mixed.parent)
 
 
 def test_other_settings_need_another_folder(folder):

@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 
-from headstart import train
+from headstart import safeguards, train, validation
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.checkpoint import SHIPPED, load_checkpoint, load_model, save_checkpoint, shipped_weights
@@ -225,7 +225,7 @@ def test_a_loss_of_ones_own_may_compare_with_heatmaps(
     assert 0 < last < first
 
 
-@pytest.mark.parametrize("fields", [{"channels_last": True}, {"precision": "bf16"}, {"average_decay": None}])
+@pytest.mark.parametrize("fields", [{"precision": "bf16"}, {"average_decay": None}])
 def test_other_ways_to_run(stick_people_2d: Path, tmp_path: Path, fields: dict[str, Any]) -> None:
     result = run(experiment(stage_2d(stick_people_2d, 64), **fields), tmp_path)
     values = losses_of(result, "2d")
@@ -282,7 +282,8 @@ def test_after_a_day_a_budget_in_seconds_counts_short_steps(
     last.header["progress"]["seconds"] = 100_000.0
     save_checkpoint(tmp_path / "last.safetensors", last.tensors, last.header)
     clock = itertools.count()
-    monkeypatch.setattr(train, "time", SimpleNamespace(perf_counter=lambda: 0.003 * next(clock)))  # twice a step
+    clocks = SimpleNamespace(perf_counter=lambda: 0.003 * next(clock), monotonic=lambda: 0.0)  # twice a step
+    monkeypatch.setattr(train, "time", clocks)
     stop_after(monkeypatch, 50)
     (spent,) = run(timed, tmp_path, resume=True).stages
     assert spent.steps == 1 + 10
@@ -418,9 +419,7 @@ def test_a_resumed_stage_that_freezes_layers_ends_bit_for_bit_as_one_never_stopp
     stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Known defect: the frozen layers' last gradients, which no checkpoint has, counted in the norm that is clipped."""
-    whole = experiment(
-        *(stage_2d(stick_people_2d, 16, freeze_stride=stride) for stride in (None, 4)), channels_last=True
-    )
+    whole = experiment(*(stage_2d(stick_people_2d, 16, freeze_stride=stride) for stride in (None, 4)))
     run(whole, tmp_path / "whole")
     stop_after(monkeypatch, 5)
     with pytest.raises(Interrupted):
@@ -485,11 +484,67 @@ def test_resuming_a_finished_run_changes_nothing(stick_people_2d: Path, tmp_path
     assert (second.stages, second.scores) == (first.stages, first.scores)
 
 
+def test_the_scale_of_losses_in_fp16_goes_on_where_it_was(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins at 8 and doubles after every three steps: at 32 after 8, with 2 on the way to the next."""
+    honest = train.start_accelerator
+
+    def scaled(*given: Any) -> Any:
+        accelerator = honest(*given)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3)
+        return accelerator
+
+    monkeypatch.setattr(train, "start_accelerator", scaled)
+    stop_after(monkeypatch, 4)
+    with pytest.raises(Interrupted):
+        run(experiment(stage_2d(stick_people_2d, 32)), tmp_path)
+    stop_after(monkeypatch, None)
+    run(experiment(stage_2d(stick_people_2d, 32)), tmp_path, resume=True)
+    scaler = load_checkpoint(tmp_path / "last.safetensors", ()).header["scaler"]
+    assert (scaler["scale"], scaler["_growth_tracker"]) == (32.0, 2)
+
+
 def test_another_configuration_is_not_resumed(stick_people_2d: Path, tmp_path: Path) -> None:
     tiny = experiment(stage_2d(stick_people_2d, 8))
     run(tiny, tmp_path)
     with pytest.raises(ConfigError, match="configuration: batch_size: 4 there, 8 here; seed: 0 there, 5 here"):
         run(replace(tiny, seed=5, batch_size=8), tmp_path, resume=True)
+
+
+def test_a_second_run_in_the_folder_of_one_that_trains_is_refused(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a job that was requeued while the first one still ran: both wrote their checkpoints there."""
+    tiny, honest, refused = experiment(stage_2d(stick_people_2d, 8)), train.note_unreadable, []
+
+    def second(progress: Progress, *rest: Any) -> None:
+        honest(progress, *rest)
+        if progress.step == 1:
+            with pytest.raises(ConfigError, match="another run trains in this folder"):
+                run(tiny, tmp_path, resume=True)
+            refused.append(1)
+
+    monkeypatch.setattr(safeguards.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(train, "note_unreadable", second)
+    assert run(tiny, tmp_path).stages[0].steps == 2
+    assert refused == [1]
+    assert not (tmp_path / "lock").exists()
+
+
+def test_validations_are_opened_once(stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that came into the folder while the run trained had all labels read again, and perhaps others."""
+    opened, honest = [], validation.open_index
+
+    def open_index(*given: Any) -> Any:
+        opened.append(given)
+        return honest(*given)
+
+    monkeypatch.setattr(validation, "open_index", open_index)
+    tiny = experiment(stage_2d(stick_people_2d, 12), validation=(pck_of(stick_people_2d),), validate_samples=4)
+    result = run(tiny, tmp_path)
+    assert opened == [("lsp_extended", str(stick_people_2d), "all")]
+    assert len(result.test_labels) == 1
 
 
 def test_an_existing_run_is_not_overwritten(stick_people_2d: Path, tmp_path: Path) -> None:

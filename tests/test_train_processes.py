@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from headstart.checkpoint import load_checkpoint
+from headstart.checkpoint import load_checkpoint, seed_of_process
 
 pytestmark = pytest.mark.slow
 
@@ -281,6 +281,72 @@ def test_two_processes_share_the_people_to_be_scored(
     assert done.returncode == 0, done.stderr
     (scores,) = json.loads((tmp_path / "run" / "result.json").read_text())["scores"]
     assert scores["n"] == 20
+    # One of the processes says how the run goes.
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "run" / "result.json")
+    assert done.stdout.count("result.json") == 1
+    assert done.stderr.count("8/8 images") == 1
     evaluation = [sys.executable, "-m", "headstart.cli", "eval", str(tmp_path / "run" / "last.safetensors"), "--json"]
     where = ("--protocol", "lsp_extended_pck12", "--root", str(stick_people_2d), "--split", "all", "--workers", "0")
     assert json.loads(finish([*evaluation, *where]).stdout)["value"] == pytest.approx(scores["value"])
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+import torch
+from accelerate import PartialState
+from headstart import train
+from headstart.errors import Interrupted
+from tiny import experiment, stage_2d
+
+root, out = Path(sys.argv[1]), Path(sys.argv[2])
+honest, rank = train.note_unreadable, 0
+
+def note(progress, *rest):
+    honest(progress, *rest)
+    if progress.updates == int(sys.argv[3]):
+        out.with_name(f"going.{PartialState().process_index}").touch()
+
+train.note_unreadable = note
+rare = {"log_samples": 10**9, "checkpoint_samples": None}
+try:
+    train.run(experiment(stage_2d(root, 10**9), **rare), out, resume=True)
+except Interrupted as said:
+    out.with_name(f"said.{PartialState().process_index}").write_text(f"{said} {torch.initial_seed()}")
+    raise
+"""
+
+
+@pytest.mark.posix("training in several processes")
+def test_sigterm_to_torchrun_saves_after_the_same_step_of_both_although_nothing_is_logged(
+    stick_people_2d: Path, tmp_path: Path
+) -> None:
+    """torchrun passes it on and kills after 30 s: the processes agreed only when they logged. Then they go on."""
+    program, out = tmp_path / "stopped.py", tmp_path / "run"
+    program.write_text(STOPPED)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(program)]
+    environs = {**environment(), "PYTHONPATH": str(Path(__file__).parent), "ACCELERATE_USE_CPU": "true"}
+    steps = [0]
+    for _ in range(2):
+        for left in [*tmp_path.glob("going.*"), *tmp_path.glob("said.*")]:
+            left.unlink()
+        arguments = [*launch, str(stick_people_2d), str(out), str(steps[-1] + 5)]
+        with (tmp_path / "log.txt").open("w") as log:
+            process = subprocess.Popen(arguments, stdout=log, stderr=log, env=environs)
+        try:
+            deadline = time.monotonic() + 200
+            while len(list(tmp_path.glob("going.*"))) < 2 and process.poll() is None:
+                assert time.monotonic() < deadline, "no step in time"
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=100)
+        finally:
+            process.kill()
+        said = [(tmp_path / f"said.{rank}").read_text().split() for rank in range(2)]
+        step = load_checkpoint(out / "last.safetensors", ()).header["progress"]["step"]
+        assert [words[3] for words in said] == [str(step)] * 2, (tmp_path / "log.txt").read_text()
+        # The second process draws from a stream of its own, which is another one once it is resumed.
+        assert [int(words[-1]) for words in said] == [0, seed_of_process(0, 1, steps[-1])]
+        steps.append(step)
+    assert 5 <= steps[1] < steps[2]
+    assert not (out / "lock").exists()

@@ -106,9 +106,9 @@ def test_it_is_scored_on_the_crops_of_the_first_stage(
     sizes = []
     validate = train.validate
 
-    def spied(experiment: Any, network: Any, codec: Any, *rest: Any, **named: Any) -> Any:
+    def spied(experiment: Any, validations: Any, network: Any, codec: Any, *rest: Any, **named: Any) -> Any:
         sizes.append(codec.input_size)
-        return validate(experiment, network, codec, *rest, **named)
+        return validate(experiment, validations, network, codec, *rest, **named)
 
     monkeypatch.setattr(train, "validate", spied)
     small, full = stage_2d(stick_people_2d, 4, input_size=(32, 32)), stage_2d(stick_people_2d, 4)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from headstart.preparation import stage_codec
 from headstart.protocols import Protocol
 from headstart.results import Scores
 from headstart.skeleton import BODY_18, MPII_16
-from headstart.validation import names_of, rehearse, rehearse_stages
+from headstart.validation import names_of, rehearse, rehearse_stages, validate
 from tiny import BOTH, MODEL, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
 
@@ -97,6 +99,14 @@ def test_stages_that_can_be_trained_pass_and_leave_the_network_as_it_was() -> No
     rehearsed(replace(first, losses={"integral_l1": 1.0}), head=replace(MODEL.head, kind="integral"))
 
 
+def test_what_came_frozen_stays_frozen() -> None:
+    network = PoseNet(MODEL)
+    first = next(network.backbone.parameters()).requires_grad_(False)
+    stage = replace(stage_2d(Path()), freeze_stride=4)
+    rehearse_stages(experiment(stage), network, [stage_codec(network, stage)])
+    assert [parameter for parameter in network.parameters() if not parameter.requires_grad] == [first]
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
@@ -110,6 +120,28 @@ def test_a_stage_that_cannot_be_trained_is_named(fields: dict[str, Any], says: s
     stage = stage_2d(Path())
     with pytest.raises(ConfigError, match=f"^{re.escape(f'stages.1: {says}')}"):
         rehearsed(stage, replace(stage, **fields))
+
+
+@pytest.mark.parametrize(("micro", "expected"), [(None, 6), (2, 2)])
+def test_a_process_predicts_as_many_at_a_time_as_it_trains_on(
+    stick_people_2d: Path, monkeypatch: pytest.MonkeyPatch, micro: int | None, expected: int
+) -> None:
+    """A batch of 12 for two processes; its memory has no room for the batch of both."""
+    seen: list[int] = []
+
+    def predict(*given: Any, batch_size: int, **named: Any) -> Any:
+        seen.append(batch_size)
+        raise KeyError
+
+    monkeypatch.setattr(validation, "predict", predict)
+    plan = experiment(
+        stage_2d(stick_people_2d), validation=(pck_of(stick_people_2d),), batch_size=12, micro_batch_size=micro
+    )
+    network = PoseNet(MODEL)
+    of_two: Any = SimpleNamespace(num_processes=2, process_index=1, device="cpu", autocast=nullcontext)
+    with pytest.raises(KeyError):
+        validate(plan, rehearse(plan, BODY_18), network, network.codec, None, of_two, final=False)
+    assert seen == [expected]
 
 
 def test_validations_of_one_protocol_have_names_of_their_own() -> None:

@@ -19,7 +19,7 @@ from headstart.augment import sample_crop
 from headstart.datasets import iter_annotations
 from headstart.images import read_image
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 from headstart.synth.domains import generate
 
 #: Name -> joint at the middle, side of the cut-out as a share of the picture.
@@ -52,7 +52,7 @@ def synthetic_examples(domain: str, count: int, first: int) -> Iterator[Example]
     """Pictures of a domain, one after the other."""
     for index in range(first, first + count):
         made = generate(domain, "train", 11, index, SIZE)
-        yield np.ascontiguousarray(made.image[..., ::-1]), dict(zip(CANONICAL.names, made.keypoints, strict=True))
+        yield np.ascontiguousarray(made.image[..., ::-1]), dict(zip(WITH_FEET.names, made.keypoints, strict=True))
 
 
 def zoomed(example: Example, joint: str) -> np.ndarray:

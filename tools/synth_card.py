@@ -21,14 +21,14 @@ import numpy as np
 from headstart.images import decode_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import draw_states, states_legend
-from headstart.skeleton import CANONICAL, LSP_14
+from headstart.skeleton import CANONICAL, LSP_14, WITH_FEET
 from headstart.synth.domains import DOMAINS, SyntheticImage, generate
 from headstart.synth.labels import State
 
 
 def labelled(made: SyntheticImage) -> np.ndarray:
     """The picture (BGR) as ``headstart show samples`` draws it, and the box."""
-    drawn = draw_states(made.image, made.keypoints, CANONICAL, made.states, made.mask)
+    drawn = draw_states(made.image, made.keypoints, WITH_FEET, made.states, made.mask)
     picture = np.ascontiguousarray(drawn[..., ::-1])
     x, y, width, height = (int(v) for v in made.bbox_xywh)
     cv2.rectangle(picture, (x, y), (x + width, y + height), (255, 255, 0), 1)
@@ -82,7 +82,7 @@ def spread(values: np.ndarray) -> str:
 def statistics(index: AnnotationIndex) -> dict[str, object]:
     """Rates of joint states, sizes, poses and views over a pack."""
     people = [index[row] for row in range(len(index))]
-    count, states = len(people), np.stack([index.extra(row, "state") for row in range(len(index))])
+    count, states = len(people), np.stack([index.extra(row, "state")[: len(CANONICAL)] for row in range(len(index))])
     xyz = np.stack([person.camera_xyz for person in people])
     # Joints outside the picture have no 2D label.
     points = np.stack([person.camera.project(person.camera_xyz) for person in people])

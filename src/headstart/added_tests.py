@@ -37,12 +37,12 @@ def with_added_tests(experiment: Experiment, last: Path, result: RunResult) -> R
     require_weights(result, missing, last)
     wanted = tuple(one for one, name in zip(experiment.validation, names) if name in missing)
     later = replace(experiment, validation=wanted)
-    scores, device = _scores(later, last, _weights_of(result, last))
+    scores, labels, device = _scores(later, last, _weights_of(result, last))
     scored_by = {"git_sha": git_sha(), "device": device}
     return replace(
         result,
         scores=[*result.scores, *scores],
-        test_labels={**result.test_labels, **scored_labels(later)},
+        test_labels={**result.test_labels, **labels},
         scored_later={**result.scored_later, **{name: dict(scored_by) for name in missing}},
     )
 
@@ -58,13 +58,16 @@ def _weights_of(result: RunResult, last: Path) -> Checkpoint:
     return found
 
 
-def _scores(experiment: Experiment, last: Path, saved: Checkpoint) -> tuple[list[Scores], str]:
-    """Scores under every protocol of the experiment with the averaged weights, if there are any; and the device."""
+def _scores(experiment: Experiment, last: Path, saved: Checkpoint) -> tuple[list[Scores], dict[str, str], str]:
+    """Scores under every protocol of the experiment with the averaged weights, if there are any.
+
+    Beside them digests of the labels (:func:`scored_labels`), and the device.
+    """
     accelerator = new_accelerator(experiment.precision)
     network = build_network(experiment, saved, last, accelerator.device)
     if average := saved.part("ema"):
         load_weights(network, average, last)
-    rehearse(experiment, network.skeleton)
-    scores = validate(experiment, network, network.codec, None, accelerator, final=True)
+    validations = rehearse(experiment, network.skeleton)
+    scores = validate(experiment, validations, network, network.codec, None, accelerator, final=True)
     accelerator.end_training()
-    return scores, device_name(accelerator.device)
+    return scores, scored_labels(validations), device_name(accelerator.device)

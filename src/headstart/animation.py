@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from headstart.errors import ConfigError, DataError
+from headstart.files import write_atomically
 from headstart.records import Point3, Prediction, by_name
-from headstart.results import write_atomically
 from headstart.skeleton import Skeleton, conversion
 
 Values = NDArray[np.float64]

@@ -57,20 +57,11 @@ def training_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
     it is. Frozen layers cost their forward pass. Convolutions, matrix products and attention count, other operations do
     not. Raises :class:`ConfigError` for a network that cannot be counted.
     """
-    return _count(model, input_size, backward=True)
-
-
-def inference_flops(model: nn.Module, input_size: tuple[int, int]) -> float:
-    """FLOPs of one forward pass of one sample, 2 per multiply-add; ``input_size`` (width, height) px."""
-    return _count(model, input_size, backward=False)
-
-
-def _count(model: nn.Module, input_size: tuple[int, int], backward: bool) -> float:
     formulas = {torch.ops.aten.convolution_backward: _convolution_backward_flops}
     try:
         copied = copy.deepcopy(model).to("meta").train()
         with FlopCounterMode(display=False, custom_mapping=formulas) as counter, torch.enable_grad():
-            _step(copied, input_size, backward)
+            _step(copied, input_size)
     except RuntimeError as error:
         raise ConfigError(
             f"FLOPs of this network cannot be counted without computing it ({first_line(error)}): its tensors must be"
@@ -80,13 +71,12 @@ def _count(model: nn.Module, input_size: tuple[int, int], backward: bool) -> flo
     return counter.get_total_flops() / 2
 
 
-def _step(model: nn.Module, input_size: tuple[int, int], backward: bool) -> None:
+def _step(model: nn.Module, input_size: tuple[int, int]) -> None:
     width, height = input_size
     # Two images: batch norm wants more than one value per channel where a map is 1 x 1.
     output = model(torch.zeros(2, 3, height, width, dtype=torch.uint8, device="meta"))
-    if backward:
-        parts = (output.heatmaps, output.depth_maps, output.coordinates)
-        torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
+    parts = (output.heatmaps, output.depth_maps, output.coordinates)
+    torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
 
 
 def _convolution_backward_flops(

@@ -7,7 +7,6 @@ Tensors are named ``model.*``, ``ema.*``, ``optimiser.{parameter}.{field}`` and 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from headstart.errors import ConfigError, DataError, TrainingError, first_few, first_line
+from headstart.files import remove_leftovers, replaced
 from headstart.models.pose_net import ModelConfig, PoseNet, model_config_from_dict
 from headstart.skeleton import Skeleton
 
@@ -55,19 +56,14 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: dict[str,
     Raises :class:`TrainingError` if the disk is full or not writable; the old file is then untouched and no
     temporary file stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
+    remove_leftovers(path)
     versions = {"headstart": _VERSION, "torch": torch.__version__}
     about = json.dumps({**header, "format": _FORMAT, "versions": versions})
     on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(on_cpu, temporary, metadata={_HEADER: about})
-        with temporary.open("r+b") as stream:  # Windows syncs no file that is open for reading alone
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # safetensors writes for the owner alone
-        os.replace(temporary, path)
+        with replaced(path) as temporary:
+            save_file(on_cpu, temporary, metadata={_HEADER: about})
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         kept = "the previous checkpoint is intact" if path.exists() else "there was no checkpoint before it"
         raise TrainingError(f"{path}: checkpoint not written ({error}); {kept}. Free some space and resume") from error
 
@@ -242,6 +238,15 @@ def load_random(tensors: Mapping[str, Tensor]) -> None:
         for i in range(torch.cuda.device_count()):
             if f"cuda{i}" in tensors:
                 torch.cuda.set_rng_state(tensors[f"cuda{i}"], i)
+
+
+def seed_of_process(seed: int, rank: int, updates: int) -> int:
+    """Seed of torch's random generators in a process other than the first of a run that has had ``updates`` steps.
+
+    Processes have the same weights, but drop-out masks of their own. The file has the first one's random state alone,
+    so the others draw anew when a run is resumed: from a stream that they did not have before.
+    """
+    return int(np.random.SeedSequence([seed, rank, updates]).generate_state(1, np.uint64)[0])
 
 
 def git_sha() -> str:

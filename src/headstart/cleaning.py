@@ -18,13 +18,13 @@ from headstart.checkpoint import find_checkpoint
 from headstart.datasets import skeleton
 from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
+from headstart.files import digest_of, write_atomically, write_json
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex, open_packed, packed_folder, to_row, write_index
 from headstart.inspection import write_picture
 from headstart.label_doubts import Doubt, DoubtConfig, doubt, without_doubt
 from headstart.predictions import Predictions, in_order, join_predictions
 from headstart.records import RGB
-from headstart.results import digest_of, write_atomically, write_json
 from headstart.sampling import evenly_spread
 from headstart.scoring import predict_people
 from headstart.skeleton import Skeleton

@@ -16,10 +16,10 @@ import numpy as np
 
 from headstart.datasets.files import load_json
 from headstart.errors import ConfigError
+from headstart.files import write_json
 from headstart.index import AnnotationIndex
 from headstart.predictions import Predictions
 from headstart.protocols import Protocol
-from headstart.results import write_json
 from headstart.skeleton import COCO_17
 
 

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from headstart.errors import ConfigError, DataError, first_line, shortened
 from headstart.geometry import Box
+from headstart.gpus import default_device
 from headstart.hub import require_answer
 from headstart.records import RGB, Detection
 
@@ -39,7 +40,6 @@ class TransformersDetector:
         name = str(source)
         try:
             _require_at_hand(name, local_only)  # first, because importing transformers' models takes seconds
-            import torch
             from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
             self.processor: Any = AutoImageProcessor.from_pretrained(name, local_files_only=local_only)
@@ -50,7 +50,7 @@ class TransformersDetector:
         self.people = [int(number) for number, label in labels.items() if str(label).lower() == "person"]
         if not self.people:
             raise _NoDetectorError(f"detector {name}: knows no class 'person' among its {len(labels)} classes")
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or default_device()
         try:
             self.model: Any = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from types import TracebackType
@@ -10,14 +11,32 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from headstart.errors import ConfigError
+
 logger = logging.getLogger("headstart")
 
 #: Share of the whole that must be done before the time left is estimated: at first, files are opened and code compiled.
 _SOONEST = 0.005
 
 
+def is_main_process() -> bool:
+    """Whether this is the process that reports: the only one, or the first of those that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def require_one_process() -> None:
+    """Raise :class:`ConfigError` in a process that torchrun started beside others: each would do all of the work."""
+    if (started := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise ConfigError(
+            f"{started} processes were started (by torchrun, for example; WORLD_SIZE), and each would do all the work:"
+            " start one"
+        )
+
+
 class ProgressDisplay:
     """A bar on a terminal; elsewhere a line at most every ``interval`` seconds, and one at the end.
+
+    Of the processes of one run, the main one shows it.
 
     ``total`` is in ``unit`` (images, people, seconds), of which ``start`` were done before. Use as a context manager.
     """
@@ -26,11 +45,12 @@ class ProgressDisplay:
         self.title, self.total, self.unit, self.start, self.interval = title, total, unit, start, interval
         self.done = start
         self.began = self.reported = time.monotonic()
+        self.shown = is_main_process()
         self.bar: Progress | None = None
         self.task = TaskID(0)
 
     def __enter__(self) -> ProgressDisplay:
-        if sys.stderr.isatty():
+        if self.shown and sys.stderr.isatty():
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -57,7 +77,7 @@ class ProgressDisplay:
         self.done = done
         if self.bar is not None:
             self.bar.update(self.task, completed=done, note=note)
-        elif time.monotonic() - self.reported >= self.interval or done >= self.total:
+        elif self.shown and (time.monotonic() - self.reported >= self.interval or done >= self.total):
             self.reported = time.monotonic()
             now = f"{self.title}: {done:.0f}/{self.total:.0f} {self.unit} {note}".rstrip()
             logger.info("%s, %s left", now, self._left())

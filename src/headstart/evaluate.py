@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -84,11 +85,12 @@ def predict(
     Raises :class:`DataError` naming the people whose image cannot be read: a score without them would not be one.
     """
     dataset = CropDataset([index], codec.skeleton, codec.input_size)
-    pin_memory = torch.device(device).type == "cuda"
+    on_cuda = torch.device(device).type == "cuda"
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     crops, readable, done = [], [], 0
-    for batch in build_eval_loader(dataset, rows, batch_size, workers, pin_memory):
-        output = forward_with_flip(model, batch.image.to(device, non_blocking=True), codec, flip_test)
+    for batch in build_eval_loader(dataset, rows, batch_size, workers, pin_memory=on_cuda):
+        image = batch.image.to(device, non_blocking=on_cuda)  # as in Batch.to
+        output = forward_with_flip(model, image, codec, flip_test)
         # Mixed precision is for the network: in bf16 a joint of a large crop would count in whole pixels.
         with torch.autocast(torch.device(device).type, enabled=False):
             decoded = codec.decode(output, decode)
@@ -133,9 +135,8 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     if not len(rows):
         expected = f"people whom protocol {protocol.name} scores ({protocol.describe().split('. ')[0]})"
         raise DataError(index.root, expected, found=f"none of {len(index):,}")
-    people = _People.of(index, rows)
-    predictions = in_order(predictions, people.keys)
-    values = _values(protocol.metric, predictions, people, protocol)
+    people = _People.of(index, rows, predictions)
+    values = _values(protocol.metric, people, protocol)
     joints = H36M_17.names if protocol.metric == "zhou2017_mpjpe" else protocol.joints
     if np.isnan(values).all():
         raise DataError(index.root, f"labels that protocol {protocol.name} scores", found="none")
@@ -146,7 +147,7 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
     within: metrics.Average = "frames" if protocol.average == "groups" else protocol.average
     return Scores(
         protocol=protocol.name,
-        description=_description(protocol, predictions, people, index, values, joints),
+        description=_description(protocol, people, index, values, joints),
         metric=protocol.metric,
         unit=protocol.unit,
         value=metrics.summarise(values, protocol.average, *groups[:1]),
@@ -155,22 +156,17 @@ def score(predictions: Predictions, index: AnnotationIndex, protocol: Protocol, 
         per_joint=metrics.per_joint(values, joints),
         per_action={k: v for group in groups for k, v in metrics.grouped(values, group, within).items() if k},
         strata=_strata(values, people, joints),
-        others=_companions(predictions, people, protocol, groups)
-        | {name: score(predictions, index, at, rows).value for name, at in protocol.at_other_thresholds().items()},
+        others=_others(people, protocol, groups),
         dataset=protocol.dataset,
         split=protocol.split,
     )
 
 
 def _description(
-    protocol: Protocol,
-    predictions: Predictions,
-    people: _People,
-    index: AnnotationIndex,
-    values: NDArray[np.float64],
-    joints: Sequence[str],
+    protocol: Protocol, people: _People, index: AnnotationIndex, values: NDArray[np.float64], joints: Sequence[str]
 ) -> str:
     """The protocol's description, with the limits of these predictions and labels."""
+    predictions = people.predictions
     everybody, lifted = protocol_rows(index, protocol), predictions.xyz_mm is None
     made = "" if "decode" in predictions.about else _OTHERS_PREDICTION
     if protocol.name not in PROTOCOLS:  # whose descriptions stay as they are: reports compare them with earlier ones
@@ -187,24 +183,30 @@ def _description(
 
 @dataclass(frozen=True)
 class _People:
-    """Labels of the people to be scored, in the joints of ``skeleton.WITH_FEET``."""
+    """Predictions of the people to be scored, and their labels, in the joints of ``skeleton.WITH_FEET``."""
 
-    keys: list[str]
+    predictions: Predictions
     annotations: list[Annotation]
     keypoints: NDArray[np.float64]
     visibility: NDArray[np.uint8]
     xyz: NDArray[np.float64]
 
     @classmethod
-    def of(cls, index: AnnotationIndex, rows: NDArray[np.int64]) -> _People:
+    def of(cls, index: AnnotationIndex, rows: NDArray[np.int64], predictions: Predictions) -> _People:
         people = [index[int(row)].with_feet() for row in rows]
         return cls(
-            [person.key for person in people],
+            in_order(predictions, [person.key for person in people]),
             people,
             np.array([person.keypoints for person in people], np.float64),
             np.array([person.visibility for person in people]),
             xyz_labels(people),
         )
+
+    @cached_property
+    def poses_in_mm(self) -> NDArray[np.floating]:
+        """The predictions (N, J, 3) as several metrics read them."""
+        given = self.predictions.xyz_mm
+        return lift_with_labels(self.predictions, self.annotations) if given is None else given
 
     def groups(self, name: str, protocol: Protocol) -> list[str]:
         if name == "scene":
@@ -212,25 +214,23 @@ class _People:
         return [str(getattr(person, name)) for person in self.annotations]
 
 
-def _companions(
-    predictions: Predictions, people: _People, protocol: Protocol, groups: Sequence[Sequence[str]]
-) -> dict[str, float]:
-    """The metrics beside the value, by name and unit, averaged as it is."""
+def _others(people: _People, protocol: Protocol, groups: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The metrics and thresholds beside the value, by name and unit, averaged as it is."""
+    predictions, found = people.predictions, dict[str, NDArray[np.float64]]()
     complete = set(protocol.joints) <= set(predictions.joints)
     # With the 16 joints of Zhou et al. 2017, or without a scale, there is the published figure and none beside it.
-    if not (complete and (predictions.xyz_mm is not None or have_scale(people.annotations))):
-        return {}
-    found = {metric: _values(metric, predictions, people, protocol) for metric in protocol.companions}
-    return {
-        f"{metric}_{_UNIT_NAMES[METRICS[metric].unit]}": metrics.summarise(values, protocol.average, *groups[:1])
-        for metric, values in found.items()
-    }
+    if complete and (predictions.xyz_mm is not None or have_scale(people.annotations)):
+        units = {metric: _UNIT_NAMES[METRICS[metric].unit] for metric in protocol.companions}
+        found = {f"{metric}_{unit}": _values(metric, people, protocol) for metric, unit in units.items()}
+    found |= {name: _values(at.metric, people, at) for name, at in protocol.at_other_thresholds().items()}
+    return {name: metrics.summarise(values, protocol.average, *groups[:1]) for name, values in found.items()}
 
 
-def _values(metric: Metric, predictions: Predictions, people: _People, protocol: Protocol) -> NDArray[np.float64]:
+def _values(metric: Metric, people: _People, protocol: Protocol) -> NDArray[np.float64]:
     """Per-joint values (N, J) of a metric in its unit, NaN where there is no label."""
+    predictions = people.predictions
     if metric in ("pck", "pckh"):
-        return _values_2d(predictions, people, protocol)
+        return _values_2d(people, protocol)
     if metric == "zhou2017_mpjpe":
         # The published labels put Human3.6M's thorax into MPII's neck slot, and the figure reads it there.
         slots = ["thorax" if joint == "neck" else joint for joint in MPII_16.names]
@@ -240,8 +240,7 @@ def _values(metric: Metric, predictions: Predictions, people: _People, protocol:
         return metrics.zhou2017_mpjpe(pose, truth, np.asarray(np.isfinite(truth).all(-1)))
     needed = tuple(dict.fromkeys((*protocol.joints, protocol.root or "pelvis")))
     columns = _columns(predictions, needed)
-    in_mm = predictions.xyz_mm
-    pose = (lift_with_labels(predictions, people.annotations) if in_mm is None else in_mm)[:, columns]
+    pose = people.poses_in_mm[:, columns]
     truth = people.xyz[:, WITH_FEET.indices(needed)]
     known, root = np.asarray(np.isfinite(truth).all(-1)), needed.index(protocol.root or "pelvis")
     known &= labels_give_scale(people.xyz)[:, None]
@@ -256,8 +255,8 @@ def _values(metric: Metric, predictions: Predictions, people: _People, protocol:
     return metrics.auc(errors) * 100 if metric == "auc" else errors
 
 
-def _values_2d(predictions: Predictions, people: _People, protocol: Protocol) -> NDArray[np.float64]:
-    labelled = people.visibility > 0
+def _values_2d(people: _People, protocol: Protocol) -> NDArray[np.float64]:
+    predictions, labelled = people.predictions, people.visibility > 0
     if protocol.reference == "head_size":
         sizes = [np.nan if person.head_size is None else person.head_size for person in people.annotations]
         reference = np.array(sizes, np.float64)

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, Interrupted, TrainingError
+from headstart.files import write_json
 from headstart.gpus import gpus_here, visible_devices
 from headstart.locks import INHERITABLE, LOOK_AGAIN, alone, inherited, inherited_files, try_lock
-from headstart.results import RunResult, write_json
+from headstart.results import RunResult
 from headstart.study import Cell, Study, cells
 from headstart.study_plan import experiment, require_budget
 from headstart.study_records import cell_record, claim, filed, finished

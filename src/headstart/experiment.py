@@ -29,7 +29,7 @@ class Stage:
     data: tuple[Data, ...]
     budget: Budget
     losses: dict[str, float]
-    """The weight of each loss (losses.LOSSES); losses that are not named are not computed."""
+    """The weight of each loss, by its name in losses.LOSSES or module:function; others are not computed."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     freeze_batch_norm: bool = False
@@ -79,13 +79,13 @@ class Experiment:
     flip_test: bool = False
     """Average with the mirrored image in scores while training; the final score follows the protocol."""
     precision: Literal["no", "bf16", "fp16"] = "no"
-    channels_last: bool = False
     compile: bool = False
     """torch.compile: worth it on a GPU for runs of more than a few minutes."""
     workers: int = 2
     """Loader processes for each training process."""
     log_samples: int = 1_000
-    checkpoint_samples: int = 20_000
+    checkpoint_samples: int | None = None
+    """None: a checkpoint every five minutes."""
     validate_samples: int = 100_000
     tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
 
@@ -103,11 +103,12 @@ def as_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def from_json(config: Any) -> Experiment:
-    """The experiment that :func:`as_json` wrote; fields that it lacks, as an older version's may, get their defaults.
+    """What :func:`as_json` wrote. Fields that it lacks get their defaults; ``channels_last``, of old runs, is left out.
 
     Raises :class:`ConfigError` for an unknown field, a missing one without default, and a value of another type.
     """
-    return _read(Experiment, config, "")
+    known = {k: v for k, v in config.items() if k != "channels_last"} if isinstance(config, dict) else config
+    return _read(Experiment, known, "")
 
 
 def _read(kind: Any, value: Any, name: str) -> Any:
@@ -259,7 +260,7 @@ def field_of(name: str) -> str:
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
     """Raises :class:`ConfigError` naming what differs: a resumed run must be the same run.
 
-    Free fields may differ, and so may the folders of its data: their labels are compared (preparation.label_digests).
+    Free fields may differ, and so may the folders of its data: their labels are compared (safeguards.label_digests).
     """
     different = list(differences(_placeless(saved), _placeless(wanted)))
     if different:

@@ -7,7 +7,6 @@ Precisions: ``fp32``; ``fp16`` halves the file (normalising and decoding stay in
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -25,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from headstart import __version__
 from headstart.checkpoint import find_checkpoint, load_model, trained_joints
 from headstart.errors import ConfigError, DataError, ExportError, first_line
+from headstart.files import remove_leftovers, replaced
 from headstart.index import open_index
 from headstart.loader import CropDataset, build_eval_loader
 from headstart.models.pose_net import PoseNet
@@ -69,9 +69,8 @@ def export_onnx(
     path, out = find_checkpoint(checkpoint), Path(out)
     model, about = load_model(path)
     shown = blobs(model.config.input_size) if images is None else images
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.writing")
-    try:
+    remove_leftovers(out)
+    with replaced(out) as temporary:
         write_graph(model, temporary, half=precision == "fp16")
         if precision == "int8":
             quantise(temporary, shown)
@@ -81,9 +80,6 @@ def export_onnx(
         _require(measured, precision, model.config.input_size[0], out)
         header = replace(header, agreement=measured)
         _write_header(temporary, header)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return header
 
 

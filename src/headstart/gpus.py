@@ -1,4 +1,4 @@
-"""Which GPUs a process may use, and how they are dealt out to several cells."""
+"""Which GPUs a process may use, which device by default, and how they are dealt out to several cells."""
 
 from __future__ import annotations
 
@@ -14,6 +14,19 @@ def visible_devices(slot: int, processes: int, gpus: Sequence[str]) -> str | Non
     if not gpus:
         return None
     return ",".join(dict.fromkeys(gpus[(slot * processes + k) % len(gpus)] for k in range(processes)))
+
+
+def default_device() -> str:
+    """Torch's name of the device that networks use by default: the GPU, also a Mac's, else the CPU.
+
+    It is the one that accelerate chooses for training: ``ACCELERATE_USE_CPU=true`` makes it the CPU.
+    """
+    import torch
+
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "on", "y", "t"):
+        return "cpu"
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return device.type if device else "cpu"
 
 
 def gpus_here() -> list[str]:

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from headstart import datasets
 from headstart.annotation_checks import checked_annotations
 from headstart.errors import ConfigError, DataError, first_line, shortened
+from headstart.files import atomic_file
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
-from headstart.index_cache import cached_file
+from headstart.index_cache import cached_file, make_once
 from headstart.label_digest import label_digest
 from headstart.records import RGB, Annotation, Visibility
-from headstart.results import atomic_file
 from headstart.skeleton import CANONICAL, WITH_FEET, Skeleton, conversion, convert_points, vocabulary
 
 _ROWS_PER_BATCH = 10_000
@@ -58,6 +58,7 @@ def packed_schema_of(skeleton: Skeleton) -> pa.Schema:
 
 
 SCHEMA, PACKED_SCHEMA = schema_of(CANONICAL), packed_schema_of(CANONICAL)
+_WITHOUT_FEET = {one.name: one.type.list_size for one in SCHEMA if pa.types.is_fixed_size_list(one.type)}
 
 
 def unify(annotation: Annotation, source: Skeleton) -> Annotation:
@@ -94,7 +95,8 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def digest(self) -> str:
         """Of the labels (:func:`headstart.label_digest.label_digest`), not of a packed split's pictures."""
-        return label_digest(self._table, SCHEMA.names)
+        # Nor of the feet of synthetic people, who alone have states: folders of the same people made before have none.
+        return label_digest(self._table, SCHEMA.names, _WITHOUT_FEET if "state" in self._table.column_names else {})
 
     def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
         """Person ``row`` in the joints of :attr:`skeleton`."""
@@ -228,11 +230,8 @@ def open_index(dataset: str, root: str | Path, split: str, cache: Path | None = 
     if not file.is_file():
         skeleton = datasets.skeleton(dataset)
         people = (to_row(unify(person, skeleton), root) for person in checked_annotations(dataset, root, split))
-        try:
-            write_index(file, people, schema_of(vocabulary(skeleton)), {"dataset": dataset, "split": split})
-        except DataError:
-            if not file.is_file():  # Windows replaces none that another process has made meanwhile, and mapped
-                raise
+        about = {"dataset": dataset, "split": split}
+        make_once(file, lambda: write_index(file, people, schema_of(vocabulary(skeleton)), about))
     return AnnotationIndex([file], root)
 
 

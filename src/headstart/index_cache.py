@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from headstart import datasets, skeleton
+from headstart.errors import DataError
+from headstart.locks import one_at_a_time
 
 # Every other file may hold labels: adapters of users read what they like.
 _NO_LABELS = (
@@ -31,6 +33,18 @@ def cached_file(dataset: str, root: Path, split: str, version: int, cache: Path 
     """
     folder = cache or _default_cache()
     return folder / f"{dataset}-{split}-{_key(dataset, root, split, version, folder)}.arrow"
+
+
+def make_once(file: Path, write: Callable[[], object]) -> None:
+    """Make the file by ``write``, unless another process is making it: then wait for that one."""
+    with one_at_a_time(file.with_name(f".{file.stem}.lock")):
+        if file.is_file():
+            return
+        try:
+            write()
+        except DataError:
+            if not file.is_file():  # Windows replaces none that another process has made meanwhile, and mapped
+                raise
 
 
 def _default_cache() -> Path:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from headstart.augment import AugmentConfig, sample_crop
 from headstart.draw import draw_heatmaps, draw_pose, joint_colour, sheet
 from headstart.errors import DataError, first_line
+from headstart.files import write_atomically
 from headstart.geometry import Crop
 from headstart.index import AnnotationIndex
 from headstart.label_checks import Checks3D, check_3d
 from headstart.loader import CropDataset, Draw, collate
 from headstart.records import RGB, Visibility
-from headstart.results import write_atomically
 from headstart.skeleton import BODY_18, BODY_24, WITH_FEET, Skeleton
 from headstart.targets import HeatmapCodec
 

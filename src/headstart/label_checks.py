@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Array
 from headstart.index import AnnotationIndex
-from headstart.loader import image_pixels_per_mm
 from headstart.records import Annotation
 from headstart.sampling import evenly_spread
 from headstart.skeleton import CANONICAL, WITH_FEET
@@ -151,7 +150,7 @@ def _in_picture(person: Annotation, both: NDArray[np.bool_]) -> Array:
     if person.camera is not None:
         return person.camera.project(xyz)
     flat, pixels = xyz[:, :2].astype(np.float64), person.keypoints[both]
-    return image_pixels_per_mm(person) * (flat - flat.mean(0)) + pixels.mean(0)
+    return person.pixels_per_mm() * (flat - flat.mean(0)) + pixels.mean(0)
 
 
 def _hip_to_shoulder(xyz: Array) -> float | None:

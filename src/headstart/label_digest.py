@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,16 @@ from numpy.typing import NDArray
 FORM = "labels1"
 
 
-def label_digest(table: pa.Table, columns: Sequence[str]) -> str:
+def label_digest(table: pa.Table, columns: Sequence[str], lengths: Mapping[str, int] = MappingProxyType({})) -> str:
     """``labels1:`` and 16 hexadecimal digits, which change with any value of the columns and with the order of rows.
 
-    Columns are of strings, numbers, or lists of numbers of one length.
+    Columns are of strings, numbers, or lists of numbers of one length. Of a list that is longer than ``lengths`` says,
+    only so many values count.
     """
     parts: defaultdict[str, Any] = defaultdict(hashlib.sha256)
     for batch in filter(len, table.select(list(columns)).to_batches()):
         for name in columns:
-            for part, content in _contents(batch[name]):
+            for part, content in _contents(batch[name], lengths.get(name)):
                 parts[f"{name} {part}"].update(content)
     whole = hashlib.sha256(f"{table.num_rows}".encode())
     for part, found in sorted(parts.items()):
@@ -37,11 +39,12 @@ def label_digest(table: pa.Table, columns: Sequence[str]) -> str:
     return f"{FORM}:{whole.hexdigest()[:16]}"
 
 
-def _contents(array: pa.Array) -> Iterator[tuple[str, Any]]:
+def _contents(array: pa.Array, length: int | None) -> Iterator[tuple[str, Any]]:
     """(which part of a column, its bytes): of strings their lengths, too, or "ab", "c" would be "a", "bc"."""
     if pa.types.is_fixed_size_list(array.type):
-        array = array.flatten()
-    if pa.types.is_string(array.type):
+        values = array.flatten()
+        yield str(values.type), _plain(values.to_numpy().reshape(len(array), -1)[:, :length])
+    elif pa.types.is_string(array.type):
         ends = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
         yield "lengths", np.diff(ends)
         # Arrow has no buffer at all where there is no text.

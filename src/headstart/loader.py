@@ -125,31 +125,10 @@ def _relative_pose(person: Annotation, crop: Crop) -> tuple[NDArray[np.float64],
         return _no_pose()
     known = np.asarray(np.isfinite(person.camera_xyz).all(1))
     relative = np.where(known[:, None], root_relative(person.camera_xyz, pelvis), 0.0)
-    pixels_per_mm = image_pixels_per_mm(person) * crop.scale
+    pixels_per_mm = person.pixels_per_mm() * crop.scale
     if pixels_per_mm == 0:
         return _no_pose()
     return crop.rotate_camera_axes(relative), known, pixels_per_mm
-
-
-def image_pixels_per_mm(person: Annotation) -> float:
-    """Image px per mm at the pelvis: focal length over its depth; without a camera, fitted to the labelled joints.
-
-    The fit is least squares of the 2D joints on x and y of the 3D ones (weak perspective); 0 where it has no data. Feet
-    are left out, so that a person has one scale with them and without. With a camera the pelvis must be in front of it.
-    """
-    xyz = person.camera_xyz
-    if xyz is None:
-        return 0.0
-    if person.camera is not None:
-        return (person.camera.fx + person.camera.fy) / 2 / float(xyz[CANONICAL.index("pelvis"), 2])
-    both = np.isfinite(xyz).all(1) & (person.visibility > 0)
-    both[len(CANONICAL) :] = False
-    flat, pixels = xyz[both, :2].astype(np.float64), person.keypoints[both].astype(np.float64)
-    if len(flat) < 2:
-        return 0.0
-    flat, pixels = flat - flat.mean(0), pixels - pixels.mean(0)
-    spread = float((flat**2).sum())
-    return max(float((flat * pixels).sum()) / spread, 0.0) if spread > 0 else 0.0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,6 +102,19 @@ def locked_file(path: Path) -> Iterator[bool]:
     finally:
         if stream is not None:
             _free(path, stream)
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold the lock whose file is ``path`` (:func:`locked_file`) as soon as no other process does.
+
+    Where the file system has no locks, or the file cannot be written, processes come in together.
+    """
+    with ExitStack() as held:
+        with suppress(ConfigError, OSError):
+            while not held.enter_context(locked_file(path)):
+                time.sleep(LOOK_AGAIN)
+        yield
 
 
 def _take(path: Path) -> IO[Any] | None:

@@ -2,21 +2,25 @@
 
 A loss never averages over the batch itself. It returns values and weights of one shape, (B, ...); weight 0 means that
 the label does not exist, so mixed batches of 2D and 3D samples need no branch. The weights depend on the targets alone.
+
+A loss of a user's is named ``my_package.losses:depth``: the function depth of ``my_package/losses.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from headstart.errors import ConfigError
+from headstart.errors import ConfigError, shortened
 from headstart.records import PoseOutput, Targets
 from headstart.skeleton import Skeleton
 from headstart.targets import read_maps
+from headstart.user_modules import user_function
 
 Loss = Callable[[PoseOutput, Targets], tuple[Tensor, Tensor]]
 
@@ -124,7 +128,7 @@ def _bone_table(skeleton: Skeleton, device: torch.device, dtype: torch.dtype) ->
     return ends, ratio, member, group
 
 
-#: Every loss by its name in a stage's configuration.
+#: Headstart's losses by their names in a stage's configuration.
 LOSSES: dict[str, Loss] = {
     "heatmap_mse": heatmap_mse,
     "heatmap_cross_entropy": heatmap_cross_entropy,
@@ -140,6 +144,30 @@ WITHOUT_HEATMAPS = frozenset({"depth_smooth_l1", "integral_l1", "bone_ratio"})
 def need_heatmaps(names: Collection[str]) -> bool:
     """Whether one of these losses reads the heatmaps of the targets."""
     return not WITHOUT_HEATMAPS.issuperset(names)
+
+
+def loss_of(name: str) -> Loss:
+    """The loss of that name: one of :data:`LOSSES`, or with a colon a user's function.
+
+    Raises :class:`ConfigError` for a name that is unknown, and for a function that is not there.
+    """
+    if name in LOSSES:
+        return LOSSES[name]
+    if ":" not in name:
+        raise ConfigError(f"unknown loss {name}; known: {', '.join(LOSSES)}; or name module:function of your own")
+    function = f"{name.partition(':')[2]}(output, targets)"
+    return user_function(
+        name, f"loss {name!r}", f"expected a function {function} that returns values and weights; docs/python.md"
+    )
+
+
+def unknown_losses(names: Iterable[str]) -> Iterator[str]:
+    """What :func:`loss_of` says of each name that is none."""
+    for name in names:
+        try:
+            loss_of(name)
+        except ConfigError as error:
+            yield str(error)
 
 
 class LabelCounts:
@@ -177,9 +205,6 @@ def total(
     if no sample has labels for it. Raises :class:`ConfigError` for a loss that does not exist, that does not fit the
     output, or whose values and weights differ in shape.
     """
-    unknown = [name for name in weights if name not in LOSSES]
-    if unknown:
-        raise ConfigError(f"unknown loss {', '.join(unknown)}; known: {', '.join(LOSSES)}")
     counts = counts or LabelCounts([targets])
     parts = {}
     for name in weights:
@@ -192,11 +217,23 @@ def total(
 
 
 def _values_and_weights(name: str, output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
-    values, label_weights = LOSSES[name](output, targets)
+    returned, expected = _computed(loss_of(name), output, targets), "expected values and weights of one shape (B, ...)"
+    if not isinstance(returned, (tuple, list)) or [isinstance(part, Tensor) for part in returned] != [True, True]:
+        raise ConfigError(f"loss {name}: {expected}, got {shortened(repr(returned))}")
+    values, label_weights = returned
     if values.shape != label_weights.shape:
-        found = f"{tuple(values.shape)} and {tuple(label_weights.shape)}"
-        raise ConfigError(f"loss {name}: expected values and weights of one shape (B, ...), got {found}")
+        raise ConfigError(f"loss {name}: {expected}, got {tuple(values.shape)} and {tuple(label_weights.shape)}")
     return values, label_weights
+
+
+def _computed(loss: Loss, output: PoseOutput, targets: Targets) -> Any:
+    """What a loss returns; raises :class:`ConfigError` with the file and line of a user's function that fails."""
+    try:
+        return loss(output, targets)
+    except ConfigError as error:
+        if isinstance(error.__cause__, torch.OutOfMemoryError):
+            raise error.__cause__ from None  # not the function's fault: safeguards.py says what to do
+        raise
 
 
 def _touch(output: PoseOutput) -> Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, first_line
 from headstart.given import check_scales, check_threads
+from headstart.gpus import default_device
 from headstart.hub import require_answer
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.records import CropJoints, PoseNetwork
@@ -37,17 +38,13 @@ class TorchNetwork:
 
         Raises :class:`ConfigError` if there is no such device.
         """
-        import torch
-
         from headstart.multi_scale import multi_scale
 
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = device or default_device()
         try:
             self.model = model.eval().to(self.device)
         except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
             raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
-        # Channels last is up to 1.5 times as fast on a CPU, with the same results.
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward = multi_scale(self.model, model.codec.map_size, scales)
         self.skeleton, self.input_size = trained_part(model.skeleton, trained), model.config.input_size
         self.joints = model.skeleton.indices(self.skeleton.names)

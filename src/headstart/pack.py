@@ -18,18 +18,18 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError
+from headstart.files import beside, put, write_json
 from headstart.geometry import PADDING
 from headstart.images import encode_image, read_image
 from headstart.index import AnnotationIndex, packed_schema_of, to_row, write_index
 from headstart.records import Annotation
-from headstart.results import form_of, write_json
+from headstart.results import form_of
 from headstart.workers import end_with_parent, one_line_if_killed
 
 #: A data set of which more than this share cannot be read is refused: something is wrong with it as a whole.
@@ -220,18 +220,17 @@ def _listed(settings: dict[str, Any], names: list[str]) -> str:
 
 def _written_first(path: Path, settings: dict[str, Any]) -> bool:
     """Write the whole file unless it exists, and say whether; of several processes that try at once one does."""
-    own = path.with_name(f".{path.name}.{uuid4().hex}")
-    write_json(own, settings, indent=None)
-    try:
-        os.link(own, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without links
-        if path.exists():
+    with beside(path) as folder:
+        own = folder / path.name
+        write_json(own, settings, indent=None)
+        try:
+            os.link(own, path)
+        except FileExistsError:
             return False
-        own.replace(path)
-    finally:
-        own.unlink(missing_ok=True)
+        except OSError:  # a file system without links
+            if path.exists():
+                return False
+            put(own, path)
     return True
 
 

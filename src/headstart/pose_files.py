@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, DataError, first_line
+from headstart.files import atomic_file, write_atomically
 from headstart.records import Point3, Prediction
-from headstart.results import atomic_file, write_atomically
 
 _DECIMALS = 4
 _TIME_DECIMALS = 6

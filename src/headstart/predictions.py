@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError, shortened
-from headstart.results import write_atomically
+from headstart.files import write_atomically
 from headstart.skeleton import WITH_FEET
 
 #: Arrays of poses, and their shape beyond (people, joints).

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,13 @@ from headstart.checkpoint import (
 )
 from headstart.errors import ConfigError, DataError, first_few, first_line
 from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences, from_json, require_same
+from headstart.files import write_json
 from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.own_backbone import is_own
 from headstart.models.pose_net import ModelConfig, PoseNet, model_skeleton
-from headstart.results import form_of, write_json
+from headstart.progress import start_tracker
 from headstart.skeleton import Skeleton, mirrored_name
 from headstart.targets import HeatmapCodec
 
@@ -106,24 +107,30 @@ def start_records(accelerator: Accelerator, experiment: Experiment, out: Path, r
     if accelerator.is_main_process:
         write_json(out / "config.json", resolved)
     if experiment.tracker != "none":
-        accelerator.init_trackers("logs", config={"config": json.dumps(resolved)})
+        start_tracker(accelerator, experiment, out)
 
 
 def new_accelerator(precision: str, tracker: str | None = None, out: Path | None = None) -> Accelerator:
     """Devices for a run, whatever earlier runs of this process used.
 
-    Raises :class:`ConfigError` for processes that would each train alone, all into one folder.
+    Raises :class:`ConfigError` for processes that would each train alone, all into one folder, and for a precision that
+    the device cannot compute in.
     """
     AcceleratorState._reset_state(reset_partial_state=True)
-    # Some backbones of the hub have parameters that features do not depend on.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=out, kwargs_handlers=[unused])
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=True)  # unless leaves_out_parameters says otherwise
+    try:
+        accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=out, kwargs_handlers=[ddp])
+    except ValueError as error:
+        raise ConfigError(f"precision {precision}: accelerate cannot start: {first_line(error)}") from error
     # accelerate silently leaves processes apart where it finds no GPU and was not told to use CPUs.
     if (started := int(os.environ.get("WORLD_SIZE", "1"))) > accelerator.num_processes:
         raise ConfigError(
             f"{started} processes were started, but there is no GPU for them: set ACCELERATE_USE_CPU=true to train on"
             " CPUs, or start one process"
         )
+    # accelerate silently computes in single precision where a device has no fp16.
+    if precision != "no" and not accelerator.native_amp:
+        raise ConfigError(f"precision: expected no or bf16 on a {accelerator.device.type}, got {precision}")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
@@ -140,9 +147,24 @@ def build_network(experiment: Experiment, saved: Checkpoint | None, last: Path, 
     network.to(device)
     if device.type == "cpu" and experiment.precision == "bf16":
         keep_depthwise_in_float32(network)
-    if experiment.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def leaves_out_parameters(network: PoseNet) -> bool:
+    """Whether some parameters change no output, as in some backbones of the hub: DDP then looks for them in every step.
+
+    The loss of a step depends on every output, whatever the labels. A user's backbone may leave out parameters in some
+    steps alone, so it counts as one that does. Leaves the network in eval mode.
+    """
+    if is_own(network.config.backbone):
+        return True
+    network.eval()
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    width, height = network.codec.input_size
+    output = network(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=learning[0].device))
+    parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
+    gradients = torch.autograd.grad([part.sum() for part in parts], learning, allow_unused=True)
+    return any(gradient is None for gradient in gradients)
 
 
 def _saved_network(experiment: Experiment, saved: Checkpoint, last: Path) -> PoseNet:
@@ -238,52 +260,6 @@ def labelled_joints(mixture: Mixture) -> set[str]:
             visibility = index.column("visibility")[slice(None) if rows is None else rows]
             seen |= {index.skeleton.names[joint] for joint in np.flatnonzero(visibility.any(0))}
     return seen | {mirrored_name(name) for name in seen}
-
-
-def label_digests(
-    mixtures: Mapping[int, Mixture], experiment: Experiment, saved: Checkpoint | None, last: Path
-) -> list[list[str]]:
-    """Digests of the labels of each stage's data sets, in order; for stages that are over, those of ``saved``.
-
-    A resumed run may find its data in other folders, which is logged. Raises :class:`ConfigError` for a data set whose
-    labels are not those that the run began with; digests of an earlier version's form are not compared.
-    """
-    before = saved.header.get("labels", []) if saved else []
-    digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
-    indexes = {tuple(index.files): index for mixture in mixtures.values() for index in mixture.indexes}
-    of_files = {files: index.digest() for files, index in indexes.items()}
-    for number, mixture in mixtures.items():
-        found = [of_files[tuple(index.files)] for index in mixture.indexes]
-        _require_same_labels(digests[number], found, experiment.stages[number], last)
-        digests[number] = found
-    if saved:
-        _say_what_moved(saved.header["config"], as_json(experiment), _forms(before) == _forms(digests))
-    return digests
-
-
-def _require_same_labels(before: list[str], found: list[str], stage: Stage, last: Path) -> None:
-    for there, here, data in zip(before, found, stage.data):
-        if there != here and form_of(there) == form_of(here):
-            raise ConfigError(
-                f"{data.root}: the labels of {data.dataset} {data.split} are not those that {last} was trained on"
-                f" ({there} there, {here} here; a packed copy's are others, as its images are smaller). Go back to"
-                " those, or give another --out to begin anew"
-            )
-
-
-def _forms(digests: list[list[str]]) -> set[str]:
-    return {form_of(digest) for stage in digests for digest in stage}
-
-
-def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool) -> None:
-    """Log data sets that lie elsewhere than in the saved run. ``compared``: whether their labels were compared."""
-    if moved := list(differences(_roots(there), _roots(here), "stages")):
-        known = "their labels are the same" if compared else "the checkpoint does not say which labels they had"
-        logger.info("data have moved, %s: %s", known, first_few(moved, DIFFERENCES))
-
-
-def _roots(config: dict[str, Any]) -> list[Any]:
-    return [{"data": [{"root": data["root"]} for data in stage["data"]]} for stage in config["stages"]]
 
 
 def stage_codec(network: PoseNet, stage: Stage) -> HeatmapCodec:

@@ -1,4 +1,4 @@
-"""Where a run is, where its stage ends, how fast it trains, what it has cost so far, and what trackers are sent."""
+"""Where a run is, where its stage ends, what is due at a step, speed, cost so far, and what trackers are sent."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from accelerate import Accelerator
 from torch import Tensor
 
 from headstart.budget import Budget
-from headstart.experiment import Stage
-from headstart.losses import LOSSES
+from headstart.experiment import Experiment, Stage, values
 from headstart.protocols import METRICS, PROTOCOLS, is_own, protocol
 from headstart.results import StageCost
+
+#: From one checkpoint to the next, where no number of samples is given: what a crash costs at most.
+CHECKPOINT_SECONDS = 300.0
 
 
 @dataclass
@@ -84,6 +88,37 @@ class Goal:
         return self.share(progress) >= 1
 
 
+@dataclass(frozen=True)
+class Intervals:
+    """Steps from one log to the next, from one checkpoint to the next, and from one validation to the next."""
+
+    log: int
+    checkpoint: int | None
+    """None: :data:`CHECKPOINT_SECONDS` from one to the next, whatever the steps."""
+    validate: int
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Intervals:
+        """The intervals of an experiment, which are in samples: rounded down to whole steps, at least one."""
+
+        def steps(samples: int) -> int:
+            return max(samples // experiment.batch_size, 1)
+
+        saved = experiment.checkpoint_samples
+        return cls(steps(experiment.log_samples), saved and steps(saved), steps(experiment.validate_samples))
+
+    def due(self, step: int, finished: bool, saved_at: float) -> set[str]:
+        """Which of the three are due after ``step`` steps of a stage; all of them when it is ``finished``.
+
+        ``saved_at``: seconds of the monotonic clock at the last checkpoint. Processes agree on the other two alone.
+        """
+        if finished:
+            return set(asdict(self))
+        due = {name for name, interval in asdict(self).items() if interval and step % interval == 0}
+        overdue = self.checkpoint is None and time.monotonic() - saved_at >= CHECKPOINT_SECONDS
+        return due | {"checkpoint"} if overdue else due
+
+
 class Meter:
     """Speed of training since it was last read, and how much of that time went into waiting for data.
 
@@ -100,12 +135,12 @@ class Meter:
         yield
         self.waited += time.perf_counter() - began
 
-    def read(self, samples: int, seconds: float) -> tuple[float, float]:
-        """Samples a second, and the share of the time spent waiting, since the last reading."""
+    def read(self, samples: int, seconds: float) -> dict[str, float]:
+        """Samples a second, and the share of the time spent waiting, since the last reading: entries of a row."""
         elapsed = max(seconds - self.seconds, 1e-9)
         rate, waiting = (samples - self.samples) / elapsed, self.waited / elapsed
         self.samples, self.seconds, self.waited = samples, seconds, 0.0
-        return rate, waiting
+        return {"images_per_second": rate, "waiting_for_data": waiting}
 
 
 class Averages:
@@ -146,13 +181,30 @@ def scalars(row: dict[str, Any], units: bool = False) -> dict[str, float]:
     With ``units`` names end in one, and those of scores in their metric: ``val/h36m_standard MPJPE [mm]``.
     """
     numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "step"}
-    return {_tag(name, row["stage"], units): float(value) for name, value in numbers.items()}
+    scored = "loss" not in row  # the names of users' losses could be those of protocols
+    return {_tag(name, row["stage"], units, scored): float(value) for name, value in numbers.items()}
 
 
-def _tag(name: str, stage: str, units: bool) -> str:
+def start_tracker(accelerator: Accelerator, experiment: Experiment, out: Path) -> None:
+    """Start the experiment's tracker, with every field of the configuration by its name on the command line.
+
+    TensorBoard writes to ``logs`` in the run's folder ``out``. W&B and MLflow call the run as its folder is called, in
+    a project (experiment) "headstart".
+    """
+    fields = {
+        name: value if isinstance(value, (bool, int, float)) else str(value) for name, value in values(experiment)
+    }
+    if experiment.tracker == "tensorboard":
+        accelerator.init_trackers("logs", fields)
+    else:
+        name = {"wandb": "name", "mlflow": "run_name"}[experiment.tracker]
+        accelerator.init_trackers("headstart", fields, {experiment.tracker: {name: out.resolve().name}})
+
+
+def _tag(name: str, stage: str, units: bool, scored: bool) -> str:
     """A loss, or a score by its name of :func:`~headstart.validation.names_of`, as a tracker shows it."""
     scored_by = name.partition(" ")[0]
-    if scored_by in PROTOCOLS or (is_own(scored_by) and name not in LOSSES):
+    if scored_by in PROTOCOLS or (scored and is_own(scored_by)):
         facts = METRICS[protocol(scored_by).metric]
         return f"val/{name} {facts.title} [{facts.unit}]" if units else f"val/{name}"
     return f"{stage}/{name} [{_LOSS_UNITS[name]}]" if units and name in _LOSS_UNITS else f"{stage}/{name}"

@@ -181,7 +181,6 @@ def ship(sources: Sources) -> Experiment:
         validation,
         augment,
         batch_size=64,
-        channels_last=True,
         checkpoint_samples=6_400,
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Camera
-from headstart.skeleton import WITH_FEET, Skeleton
+from headstart.skeleton import CANONICAL, WITH_FEET, Skeleton
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +69,23 @@ class Annotation:
             camera_xyz=None if self.camera_xyz is None else np.concatenate([self.camera_xyz, nowhere]),
         )
 
+    def pixels_per_mm(self) -> float:
+        """Image px per mm at the pelvis of a person of an index: focal length over its depth, which must be above 0.
+
+        Without a camera: least squares of the 2D joints on x and y of the 3D ones (weak perspective), without feet, so
+        that they do not change the scale. 0 where the labels do not give it.
+        """
+        if (xyz := self.camera_xyz) is None:
+            return 0.0
+        if self.camera is not None:
+            return (self.camera.fx + self.camera.fy) / 2 / float(xyz[CANONICAL.index("pelvis"), 2])
+        both = np.flatnonzero((np.isfinite(xyz).all(1) & (self.visibility > 0))[: len(CANONICAL)])
+        if len(both) < 2:
+            return 0.0
+        flat, pixels = (one - one.mean(0) for one in (xyz[both, :2].astype(float), self.keypoints[both].astype(float)))
+        spread = float((flat**2).sum())
+        return max(float((flat * pixels).sum()) / spread, 0.0) if spread > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -95,11 +112,12 @@ class Batch:
     readable: Tensor
     """(B,) bool: False where the image could not be read (its weights are 0)."""
 
-    def to(self, device: torch.device | str, non_blocking: bool = True) -> Batch:
-        """The same batch on another device, but for ``crop``: a Mac's GPU has no float64, and no device needs it."""
-        names = [f.name for f in fields(self) if f.name != "crop"]
-        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
-        return Batch(**moved, crop=self.crop)
+    def to(self, device: torch.device | str) -> Batch:
+        """Images and labels on another device; the other fields stay on the CPU, as nothing else reads them."""
+        # Only CUDA copies asynchronously: a Mac's GPU could read memory that is free again (pytorch issue 189690).
+        on_cuda = str(device).startswith("cuda")
+        moved = ("image", "keypoints", "weight_2d", "xyz", "weight_3d", "pixels_per_mm")
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=on_cuda) for name in moved})
 
     def pin_memory(self) -> Batch:
         """Page-locked copy; torch's DataLoader calls this."""

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from headstart.errors import DataError
+from headstart.files import without_nan, write_json
 
 Better = Literal["lower", "higher"]
 """Which direction of a metric is better."""
@@ -47,7 +44,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, which knows no NaN: None stands for it."""
-        return _without_nan(asdict(self))
+        return without_nan(asdict(self))
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Scores:
@@ -119,15 +116,6 @@ class RunResult:
             raise DataError(path, "a result.json written by headstart", found=str(error)) from error
 
 
-def _without_nan(value: Any) -> Any:
-    """The same structure with None for floats that are not finite."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _with_nan(value: Any) -> Any:
     """The same structure with NaN for None."""
     if isinstance(value, dict):
@@ -137,75 +125,6 @@ def _with_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-def read_runs(directory: Path) -> Iterator[RunResult]:
-    """Every ``result.json`` below ``directory``, in the order of their paths."""
-    for path in sorted(directory.rglob("result.json")):
-        yield RunResult.load(path)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace ``path`` by ``content`` in one step: a reader sees the old file or the new one, never a part.
-
-    A failed write (a full disk) leaves the old file and no temporary one behind.
-    """
-    with atomic_file(path) as stream:
-        stream.write(content)
-
-
-def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
-    """Replace ``path`` by ``value`` as JSON, in one step; null stands for what is not a finite number.
-
-    Raises :class:`TypeError` for what JSON cannot hold; the old file is then untouched.
-    """
-    write_atomically(path, json.dumps(_without_nan(value), indent=indent, allow_nan=False).encode())
-
-
-def digest_of(files: Iterable[Path]) -> str:
-    """16 hexadecimal digits that change with the content of any of the files."""
-    digest = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
-
-
 def form_of(digest: str) -> str:
     """The part of a digest before its colon: digests of one form can be compared. "" for those of earlier versions."""
     return digest.rpartition(":")[0]
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """:func:`write_atomically` piece by piece: ``path`` is replaced when the block ends without an exception.
-
-    A device or a pipe (``/dev/null``, ``>(jq .)``), which cannot be replaced, is written to directly.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("wb") as stream:
-            yield stream
-        return
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path  # a link stays one
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # Not named after the file, whose name may be as long as names can be.
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".headstart.")
-    except OSError as error:  # whose message would name a file that nobody has asked for
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        try:
-            os.replace(temporary, path)
-        except PermissionError as error:  # on Windows that of a file which a program has open, too
-            raise OSError(error.errno, error.strerror, str(path)) from error
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk names no file
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,26 +1,126 @@
-"""What stops a run that has gone wrong: unreadable pictures, numbers that are not finite, too little memory."""
+"""What stops a run that goes wrong: another one in its folder, other labels than before, unreadable pictures, numbers
+that are not finite, too little memory."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
-from headstart.errors import TrainingError, first_line
-from headstart.experiment import Stage
+from headstart.checkpoint import Checkpoint
+from headstart.errors import ConfigError, TrainingError, first_few, first_line
+from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences
 from headstart.loader import Mixture
+from headstart.locks import LOOK_AGAIN, locked_file
 from headstart.models.pose_net import PoseNet
 from headstart.progress import Progress
 from headstart.records import Batch
+from headstart.results import form_of
 from headstart.sampling import MixtureSampler
 
 logger = logging.getLogger("headstart")
 
 #: Share of pictures that may be unreadable before a run stops, and the fewest samples to judge it by.
 UNREADABLE_LIMIT, UNREADABLE_SAMPLES = 0.01, 500
+
+
+@contextmanager
+def alone_in(out: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Let no other run train in the folder ``out`` meanwhile; all processes of a run enter it together.
+
+    The main process holds the lock of the file ``lock``, which is deleted at the end, and so is the folder if it was
+    made for it and stayed empty. Where the file system has no locks, this is only logged. Raises :class:`ConfigError`
+    if another run trains there.
+    """
+    with ExitStack() as held:
+        got = [True]
+        if accelerator.is_main_process:
+            held.enter_context(_without_empty_folders(out))
+            got = [_lock(out / "lock", held)]
+        if not all(broadcast_object_list(got)):
+            raise ConfigError(
+                f"{out}: another run trains in this folder. Wait for its end, or give another --out. (The processes of"
+                " one run are started by torchrun or accelerate launch)"
+            )
+        yield
+
+
+@contextmanager
+def _without_empty_folders(out: Path) -> Iterator[None]:
+    """Delete ``out`` and the folders above that are made in this context, unless something is in them."""
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty
+            for folder in missing:
+                folder.rmdir()
+
+
+def _lock(path: Path, held: ExitStack) -> bool:
+    """Whether this process got the lock, which it then has in ``held``."""
+    try:
+        if held.enter_context(locked_file(path)):
+            return True
+        time.sleep(LOOK_AGAIN)  # loader processes of a killed run hold its lock for a moment longer
+        return held.enter_context(locked_file(path))
+    except ConfigError as error:
+        logger.warning("%s; start no second run in this folder while this one trains", error)
+        return True
+
+
+def label_digests(
+    mixtures: Mapping[int, Mixture], experiment: Experiment, saved: Checkpoint | None, last: Path
+) -> list[list[str]]:
+    """Digests of the labels of each stage's data sets, in order; for stages that are over, those of ``saved``.
+
+    A resumed run may find its data in other folders, which is logged. Raises :class:`ConfigError` for a data set whose
+    labels are not those that the run began with; digests of an earlier version's form are not compared.
+    """
+    before = saved.header.get("labels", []) if saved else []
+    digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
+    indexes = {tuple(index.files): index for mixture in mixtures.values() for index in mixture.indexes}
+    of_files = {files: index.digest() for files, index in indexes.items()}
+    for number, mixture in mixtures.items():
+        found = [of_files[tuple(index.files)] for index in mixture.indexes]
+        _require_same_labels(digests[number], found, experiment.stages[number], last)
+        digests[number] = found
+    if saved:
+        _say_what_moved(saved.header["config"], as_json(experiment), _forms(before) == _forms(digests))
+    return digests
+
+
+def _require_same_labels(before: list[str], found: list[str], stage: Stage, last: Path) -> None:
+    for there, here, data in zip(before, found, stage.data):
+        if there != here and form_of(there) == form_of(here):
+            raise ConfigError(
+                f"{data.root}: the labels of {data.dataset} {data.split} are not those that {last} was trained on"
+                f" ({there} there, {here} here; a packed copy's are others, as its images are smaller). Go back to"
+                " those, or give another --out to begin anew"
+            )
+
+
+def _forms(digests: list[list[str]]) -> set[str]:
+    return {form_of(digest) for stage in digests for digest in stage}
+
+
+def _say_what_moved(there: dict[str, Any], here: dict[str, Any], compared: bool) -> None:
+    """Log data sets that lie elsewhere than in the saved run. ``compared``: whether their labels were compared."""
+    if moved := list(differences(_roots(there), _roots(here), "stages")):
+        known = "their labels are the same" if compared else "the checkpoint does not say which labels they had"
+        logger.info("data have moved, %s: %s", known, first_few(moved, DIFFERENCES))
+
+
+def _roots(config: dict[str, Any]) -> list[Any]:
+    return [{"data": [{"root": data["root"]} for data in stage["data"]]} for stage in config["stages"]]
 
 
 def note_unreadable(progress: Progress, batch: Batch, mixture: Mixture) -> None:

@@ -14,13 +14,13 @@ from headstart.checkpoint import load_model
 from headstart.errors import DataError, first_line
 from headstart.evaluate import predict, protocol_rows
 from headstart.experiment import Experiment
+from headstart.files import write_atomically
 from headstart.geometry import Crop, root_relative
 from headstart.images import encode_image
 from headstart.index import AnnotationIndex, open_index
 from headstart.metrics import mean_over_joints
 from headstart.models.pose_net import PoseNet
 from headstart.protocols import Protocol, protocol
-from headstart.results import write_atomically
 from headstart.scale_rules import lift_with_labels, xyz_labels
 from headstart.skeleton import WITH_FEET
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.errors import DataError
-from headstart.loader import image_pixels_per_mm
 from headstart.predictions import Predictions
 from headstart.records import Annotation
 from headstart.skeleton import CANONICAL
@@ -35,7 +34,7 @@ def _back_project(pose: NDArray[np.float64], person: Annotation) -> NDArray[np.f
     """
     if person.camera_xyz is None:
         return np.full_like(pose, np.nan)
-    pixels_per_mm = image_pixels_per_mm(person)
+    pixels_per_mm = person.pixels_per_mm()
     if person.camera is None:
         if not pixels_per_mm > 0:
             expected = "a camera or joints labelled in the image, from which to know how large the person is in it"
@@ -62,4 +61,4 @@ def labels_give_scale(xyz: NDArray[np.float64]) -> NDArray[np.bool_]:
 def have_scale(people: Sequence[Annotation]) -> bool:
     """Whether a camera or 2D labels give the scale of everybody with 3D labels (the pelvis may still be missing)."""
     without = (one for one in people if one.camera_xyz is not None and one.camera is None)
-    return all(image_pixels_per_mm(one) > 0 for one in without)
+    return all(one.pixels_per_mm() > 0 for one in without)

@@ -23,6 +23,7 @@ from headstart.errors import ConfigError, DataError
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
 from headstart.given import check_scales, is_single_scale
+from headstart.gpus import default_device
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory
@@ -72,7 +73,7 @@ def evaluate_checkpoint(
     """Predict and score; the arguments are those of ``headstart eval``.
 
     ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU, or
-    :data:`~headstart.checkpoint.SHIPPED`; a checkpoint uses the accelerator that torch finds.
+    :data:`~headstart.checkpoint.SHIPPED`; a checkpoint uses the GPU if there is one.
     """
     check_scales(scales)
     wanted = aim(protocol(protocol_name), dataset, split)
@@ -215,13 +216,10 @@ def _load(path: Path) -> _Network:
     if path.suffix == ".onnx":
         network = OnnxNetwork(path)
         return _Network(network.forward, network.codec, torch.device("cpu"), [])
-    from accelerate import PartialState
-
     model, header = load_model(path)
-    device = PartialState().device
+    device = torch.device(default_device())
     if device.type == "cpu":
         keep_freed_memory()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return _Network(model.to(device), model.codec, device, trained_on(header))
 
 

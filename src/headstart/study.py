@@ -19,7 +19,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 from headstart.augment import AugmentConfig
 from headstart.datasets import DATASETS, is_known, splits
 from headstart.errors import ConfigError, HeadstartError, first_line, shortened
-from headstart.losses import LOSSES
+from headstart.losses import unknown_losses
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import unknown_protocols
@@ -138,7 +138,6 @@ class Study:
     batch_size: int = 32
     average_decay: float | None = 0.998
     precision: Literal["no", "bf16", "fp16"] = "no"
-    channels_last: bool = True
     workers: int = 1
     curve_points: int = 8
     """Validations while a cell trains."""
@@ -277,7 +276,7 @@ def _unknown_names(study: Study) -> Iterator[str]:
         yield from unknown_data_sets("three_d", grid.three_d)
     yield from unknown("samples", study.samples, study.models, "its models")
     yield from (f"tests: {problem}" for problem in unknown_protocols(study.tests))
-    yield from unknown("losses", study.losses, LOSSES, "losses")
+    yield from (f"losses: {problem}" for problem in unknown_losses(study.losses))
     used = dict.fromkeys(arm for grid in study.grids for arm in grid.arms)
     for part in ("baseline", "main"):
         yield from unknown(part, (getattr(study, part),), used, "an arm of its grids")

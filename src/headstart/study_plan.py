@@ -14,8 +14,10 @@ import torch
 from headstart.budget import Budget, training_flops
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, Validation, require_trainable
+from headstart.gpus import default_device
 from headstart.loader import Data
 from headstart.memory import keep_freed_memory
+from headstart.models.cpu_precision import keep_depthwise_in_float32
 from headstart.models.freezing import freeze_to_stride
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.optimisation import Schedule
@@ -27,6 +29,8 @@ from headstart.study import Cell, Study
 _TIMED_PICTURES = 8
 #: Steps that are timed, and the seconds that they may take together where a first small one says how long they are.
 _TIMED_STEPS, _TIMED_SECONDS = 3, 10.0
+#: What mixed precision computes in.
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def model_of(study: Study, cell: Cell) -> ModelConfig:
@@ -59,40 +63,42 @@ def _counted(model: ModelConfig, freeze_stride: int | None) -> float:
 
 
 def seconds_per_sample(model: ModelConfig, study: Study, threads: int) -> float:
-    """Of forward and backward, measured on this machine with black images: ``plan`` estimates hours from it.
+    """Of forward and backward in the study's precision, measured on this machine with black images, for ``plan``.
 
     Takes some ten seconds at most, or one step of two images where that alone takes longer.
     """
-    network = PoseNet(replace(model, weights="random")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.to(device)
+    device = default_device()
+    network = PoseNet(replace(model, weights="random")).to(device)
+    if device == "cpu" and study.precision == "bf16":
+        keep_depthwise_in_float32(network)
     width, height = model.input_size
     pictures = study.batch_size
     if device == "cpu":
         # As in the run. A few pictures give the rate of a whole batch, which takes minutes with a large network.
         keep_freed_memory()
         pictures = min(pictures, _TIMED_PICTURES)
-    image = torch.zeros(pictures, 3, height, width, dtype=torch.uint8, device=device)
+    image = torch.zeros(pictures, height, width, 3, dtype=torch.uint8, device=device).permute(0, 3, 1, 2)
     torch.set_num_threads(threads)
     # Two images first, as batch norm wants more than one value per channel. A large network on a busy machine takes so
     # long for them that more would not change the estimate.
-    spent = _step_seconds(network, image[:2])
+    spent = _step_seconds(network, image[:2], study.precision)
     rates = [spent / len(image[:2])]
     while len(rates) <= _TIMED_STEPS and spent + rates[-1] * pictures < _TIMED_SECONDS:
-        seconds = _step_seconds(network, image)
+        seconds = _step_seconds(network, image, study.precision)
         rates.append(seconds / pictures)
         spent += seconds
     return min(rates)
 
 
-def _step_seconds(network: PoseNet, image: torch.Tensor) -> float:
+def _step_seconds(network: PoseNet, image: torch.Tensor, precision: str) -> float:
     began = time.perf_counter()
-    output = network(image)
+    with torch.autocast(image.device.type, _AUTOCAST.get(precision), enabled=precision in _AUTOCAST):
+        output = network(image)
     maps = output.coordinates if output.heatmaps is None else output.heatmaps
     assert maps is not None
     maps.float().square().mean().backward()
-    if image.is_cuda:
-        torch.cuda.synchronize()
+    if image.device.type != "cpu":
+        torch.accelerator.synchronize()
     return time.perf_counter() - began
 
 
@@ -118,7 +124,6 @@ def experiment(study: Study, cell: Cell, roots: Mapping[str, str] | None = None)
         seed=cell.seed,
         average_decay=study.average_decay,
         precision=study.precision,
-        channels_last=study.channels_last,
         workers=study.workers,
         log_samples=max(total // 50, study.batch_size),
         checkpoint_samples=max(total // 10, study.batch_size),

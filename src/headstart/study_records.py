@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import ConfigError, DataError
+from headstart.files import write_json
 from headstart.optimisation import Optimiser
-from headstart.results import RunResult, write_json
+from headstart.results import RunResult
 from headstart.study import ARMS, Arm, Cell, Study, cells
 from headstart.study_plan import budget_flops, flops_per_sample, model_of
 

@@ -1,13 +1,18 @@
 """Generate a synthetic data set in the packed form that training reads: shards of pictures beside their labels.
 
 A folder ``synthetic_DOMAIN-SPLIT/`` is what ``headstart pack`` writes for a real data set (pack.py), with two more
-columns: ``state`` (22,), ``synth.labels.State`` of each canonical joint, and ``mask``, a PNG of the person's pixels.
+columns: ``state`` (K,), ``synth.labels.State`` of each of the K joints, and ``mask``, a PNG of the person's pixels.
 The bytes depend only on domain, split, seed, count, size and :data:`GENERATOR`, not on the number of workers. A run
 that was killed keeps its complete shards.
+
+People have 28 joints (``skeleton.WITH_FEET``). Folders that were begun when they had 22 go on without feet: all else in
+them is the same.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -23,19 +28,27 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.errors import ConfigError, DataError
+from headstart.files import write_json
 from headstart.images import encode_image
-from headstart.index import PACKED_SCHEMA, write_index
+from headstart.index import packed_schema_of, write_index
 from headstart.pack import claim, packed_row
 from headstart.records import Annotation, Visibility
-from headstart.results import write_json
+from headstart.skeleton import CANONICAL, WITH_FEET, Skeleton
 from headstart.workers import THREAD_VARIABLES, end_with_parent, one_line_if_killed
 
 if TYPE_CHECKING:
     from headstart.synth.domains import SyntheticImage
 
-SCHEMA = PACKED_SCHEMA.append(pa.field("state", pa.list_(pa.field("item", pa.uint8(), nullable=False), 22))).append(
-    pa.field("mask", pa.binary())
-)
+logger = logging.getLogger("headstart")
+
+
+def schema_with_states(joints: Skeleton) -> pa.Schema:
+    """Columns of synthetic people."""
+    states = pa.list_(pa.field("item", pa.uint8(), nullable=False), len(joints))
+    return packed_schema_of(joints).append(pa.field("state", states)).append(pa.field("mask", pa.binary()))
+
+
+SCHEMA = schema_with_states(CANONICAL)
 
 #: Version of the generator: increased whenever the same seed gives other pictures or labels, so that a pack is never
 #: continued by another version. 2: knees lie lower (synth/body.py). 3: boxes around joints, more contrast, barer limbs,
@@ -78,8 +91,12 @@ def synthesize(
     """
     _check(config)
     folder = out / f"{dataset_name(config.domain)}-{config.split}"
+    joints = _joints_of(folder / "settings.json")
     settings = {"dataset": dataset_name(config.domain), "generator": GENERATOR, **asdict(config)}
+    settings |= {"joints": joints.name} if joints is WITH_FEET else {}
     claim(folder / "settings.json", settings)
+    if joints is CANONICAL:
+        logger.info("%s was begun without labels of feet and goes on without; another --out gets them", folder)
     metadata, shards = {name: str(value) for name, value in settings.items()}, []
     with _mapper(workers) as apply:
         for number, start in enumerate(range(0, config.count, _ROWS_PER_SHARD)):
@@ -88,12 +105,24 @@ def synthesize(
             if _is_whole(shard, len(rows), metadata):
                 on_progress(rows.stop)
             else:
-                made = apply(partial(make_row, config), rows)
-                write_index(shard, _counted(made, start, on_progress), SCHEMA, metadata)
+                made = apply(partial(make_row, config, joints), rows)
+                write_index(shard, _counted(made, start, on_progress), schema_with_states(joints), metadata)
             shards.append(shard.name)
     manifest = {**settings, "shards": shards, "unreadable": []}
     write_json(folder / "pack.json", manifest)
     return folder
+
+
+def _joints_of(settings: Path) -> Skeleton:
+    """The joints of a folder: without feet if its settings are of a time when nobody had any.
+
+    Whether these are the settings that are wanted is for :func:`~headstart.pack.claim` to say.
+    """
+    try:
+        found = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return WITH_FEET
+    return CANONICAL if isinstance(found, dict) and "joints" not in found else WITH_FEET
 
 
 def _is_whole(shard: Path, rows: int, settings: dict[str, str]) -> bool:
@@ -109,34 +138,40 @@ def _is_whole(shard: Path, rows: int, settings: dict[str, str]) -> bool:
             found = {key.decode(): value.decode() for key, value in (reader.schema.metadata or {}).items()}
     except (OSError, pa.ArrowException, UnicodeDecodeError):
         return False
-    if different := {name: found.get(name) for name, value in settings.items() if found.get(name) != value}:
+    names = {**settings, "joints": ""}  # which those of a folder without feet lack
+    if different := {name: found.get(name) for name in names if found.get(name) != settings.get(name)}:
         raise DataError(shard, f"a shard of the settings {settings}", found=f"{different}", fix="Choose another --out")
     return count == rows
 
 
-def make_row(config: SynthConfig, index: int) -> dict[str, Any]:
-    """Picture ``index`` as a row of :data:`SCHEMA`."""
+def make_row(config: SynthConfig, joints: Skeleton, index: int) -> dict[str, Any]:
+    """Picture ``index`` as a row of :func:`schema_with_states`."""
     from headstart.synth.domains import generate
 
     made = generate(config.domain, config.split, config.seed, index, config.size)
-    row = packed_row(to_annotation(made), np.ascontiguousarray(made.image[..., ::-1]), _QUALITY, Path())
-    return {**row, "state": made.states, "mask": encode_image(made.mask.astype(np.uint8) * 255, 0)}
+    row = packed_row(to_annotation(made, joints), np.ascontiguousarray(made.image[..., ::-1]), _QUALITY, Path())
+    return {**row, "state": made.states[: len(joints)], "mask": encode_image(made.mask.astype(np.uint8) * 255, 0)}
 
 
-def to_annotation(made: SyntheticImage) -> Annotation:
-    """The person as an :class:`Annotation`: joints outside the picture have a 3D position but no 2D label."""
+def to_annotation(made: SyntheticImage, joints: Skeleton = WITH_FEET) -> Annotation:
+    """The person as an :class:`Annotation`: joints outside the picture have a 3D position but no 2D label.
+
+    ``joints``: ``skeleton.WITH_FEET``, or ``CANONICAL``, which are its first.
+    """
     from headstart.synth.labels import State
 
-    outside = made.states == State.OUT_OF_FRAME
-    visibility = np.where(made.states == State.VISIBLE, Visibility.VISIBLE, Visibility.OCCLUDED).astype(np.uint8)
+    kept = slice(len(joints))
+    states = made.states[kept]
+    outside = states == State.OUT_OF_FRAME
+    visibility = np.where(states == State.VISIBLE, Visibility.VISIBLE, Visibility.OCCLUDED).astype(np.uint8)
     visibility[outside] = Visibility.UNLABELLED
     return Annotation(
         key=made.key,
         image=Path(f"{made.key}.jpg"),
         bbox_xywh=made.bbox_xywh.astype(np.float32),
-        keypoints=np.where(outside[:, None], np.nan, made.keypoints).astype(np.float32),
+        keypoints=np.where(outside[:, None], np.nan, made.keypoints[kept]).astype(np.float32),
         visibility=visibility,
-        camera_xyz=made.camera_xyz.astype(np.float32),
+        camera_xyz=made.camera_xyz[kept].astype(np.float32),
         camera=made.camera,
         subject=made.subject,
         action=made.action,

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import accelerate
 import numpy as np
 import torch
 import transformers
+from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import nn
 
@@ -25,11 +27,12 @@ from headstart.checkpoint import (
     optimiser_tensors,
     random_tensors,
     save_checkpoint,
+    seed_of_process,
 )
 from headstart.display import ProgressDisplay
 from headstart.errors import Interrupted
 from headstart.experiment import Experiment, Stage, as_json, require_trainable
-from headstart.interruption import signals
+from headstart.interruption import Agreement, signals
 from headstart.loader import (
     Batches,
     CropDataset,
@@ -44,17 +47,23 @@ from headstart.preparation import (
     build_network,
     device_name,
     joints_trained_before,
-    label_digests,
     labelled_joints,
+    leaves_out_parameters,
     load_saved,
     stage_codec,
     start_accelerator,
     start_records,
 )
-from headstart.progress import Averages, Goal, Meter, Progress, added, scalars
+from headstart.progress import Averages, Goal, Intervals, Meter, Progress, added, scalars
 from headstart.records import Batch
 from headstart.results import RunResult, Scores, StageCost
-from headstart.safeguards import note_unreadable, one_line_if_out_of_memory, require_finite
+from headstart.safeguards import (
+    alone_in,
+    label_digests,
+    note_unreadable,
+    one_line_if_out_of_memory,
+    require_finite,
+)
 from headstart.sampling import MixtureSampler
 from headstart.targets import HeatmapCodec
 from headstart.validation import is_better, rehearse, rehearse_stages, scored_labels, validate
@@ -69,16 +78,21 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     With ``resume`` a run goes on from ``last.safetensors`` if there is one; on a CPU its weights end up equal, bit for
     bit, to those of a run that was never stopped. SIGTERM and SIGINT save a checkpoint first.
 
-    Raises :class:`ConfigError` for a configuration that cannot run or differs from the one to be resumed,
-    :class:`TrainingError` for a loss that is not finite, a full disk, too little memory or too many unreadable images
-    (the last good checkpoint stays), and :class:`Interrupted` after a signal.
+    Raises :class:`ConfigError` for a configuration that cannot run or differs from the one to be resumed and for a
+    folder that another run trains in, :class:`TrainingError` for a loss that is not finite, a full disk, too little
+    memory or too many unreadable images (the last good checkpoint stays), and :class:`Interrupted` after a signal.
     """
-    out = Path(out)
-    last, best = out / "last.safetensors", out / "best.safetensors"
     require_trainable(experiment)
+    accelerator = start_accelerator(experiment, Path(out))
+    with alone_in(Path(out), accelerator):
+        return _run(experiment, Path(out), resume, accelerator)
+
+
+def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerator) -> RunResult:
+    """:func:`run` in a folder that no other run uses."""
+    last, best = out / "last.safetensors", out / "best.safetensors"
     resolved = as_json(experiment)
     saved = load_saved(last, resolved, resume)
-    accelerator = start_accelerator(experiment, out)
     device, processes, rank = accelerator.device, accelerator.num_processes, accelerator.process_index
     main = accelerator.is_main_process
     micro_batch_size = micro_batch_size_of(experiment.batch_size, experiment.micro_batch_size, processes)
@@ -87,6 +101,11 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     torch.manual_seed(experiment.seed)
     progress = Progress(**saved.header["progress"]) if saved else Progress()
     network = build_network(experiment, saved, last, device)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]  # a user's may freeze some
+    if processes > 1:
+        accelerator.ddp_handler.find_unused_parameters = leaves_out_parameters(network)
+    if rank:
+        torch.manual_seed(seed_of_process(experiment.seed, rank, progress.updates))
     average = AveragedWeights(network, experiment.average_decay) if experiment.average_decay is not None else None
     if saved and average:
         average.tensors = {name: tensor.to(device) for name, tensor in saved.part("ema").items()}
@@ -100,7 +119,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     }
     labels = label_digests(mixtures, experiment, saved, last)
     trained = joints_trained_before(experiment, saved, network.skeleton)
-    rehearse(experiment, network.skeleton)
+    validations = rehearse(experiment, network.skeleton)
     rehearse_stages(experiment, network, codecs)
     start_records(accelerator, experiment, out, resolved)
     first_check = " ".join(f"{one.protocol} {one.dataset} {one.split} {one.limit}" for one in experiment.validation[:1])
@@ -109,9 +128,9 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
 
     def checkpoint(path: Path, everything: bool) -> None:
         """Save all that a resumed run needs, or the weights alone (averaged, if they are)."""
-        tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()} if everything else {}
-        kept = average.tensors if average else network.state_dict()
-        tensors |= {f"ema.{name}": tensor for name, tensor in kept.items()} if average or not everything else {}
+        weights, averaged = network.state_dict(), average.tensors if average else {}
+        parts = {"model": weights, "ema": averaged} if everything else {"ema": averaged or weights}
+        tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
         if everything:
             tensors |= optimiser_tensors(optimiser) | random_tensors()
         header = {
@@ -121,6 +140,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
             "trained_joints": [name for name in network.skeleton.names if name in trained],
             "labels": labels,
             "progress": dataclasses.asdict(progress),
+            "scaler": accelerator.scaler and accelerator.scaler.state_dict(),  # of losses in fp16
             "git_sha": sha,
         }
         save_checkpoint(path, tensors, header)
@@ -132,7 +152,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
 
     def score(stage: Stage, codec: HeatmapCodec, when: str) -> Scores:
         """Score the network as it is now; log and record it. Returns the first validation's, which decides the best."""
-        scores = validate(experiment, network, codec, average, accelerator, final=False)
+        scores = validate(experiment, validations, network, codec, average, accelerator, final=False)
         record(progress.row(stage, experiment.batch_size) | {one.protocol: one.value for one in scores})
         said = ", ".join(f"{one.protocol} {one.value:.2f} {one.unit}" for one in scores)
         logger.info("%s: %s", when, said)
@@ -141,10 +161,14 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     with signals() as interrupted, ExitStack() as cleanup, one_line_if_out_of_memory():
         if experiment.validation and experiment.start_from and experiment.start_with == "all" and not saved:
             score(experiment.stages[0], codecs[0], "before training")
+        agreement = Agreement(interrupted, partial(accelerator.reduce, reduction="mean"), device)
         for number, mixture in mixtures.items():
             stage, codec = experiment.stages[number], codecs[number]
             trained |= labelled_joints(mixture)
             stage_seed = experiment.seed * 1000 + number
+            network.requires_grad_(False)  # what the stage before froze learns again, but not what came frozen
+            for parameter in learning:
+                parameter.requires_grad_(True)
             frozen = freeze_to_stride(network, stage.freeze_stride)
             flops_per_sample = training_flops(network, codec.input_size)
             sampler = MixtureSampler(
@@ -168,17 +192,18 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                 load_optimiser(optimiser, saved.part("optimiser"))
             model, prepared = accelerator.prepare(torch.compile(network) if experiment.compile else network, optimiser)
             if saved:
-                load_random(saved.part("random"))
+                if main:
+                    load_random(saved.part("random"))
+                if accelerator.scaler and saved.header.get("scaler"):
+                    accelerator.scaler.load_state_dict(saved.header["scaler"])
                 saved = None
             goal = Goal.of(stage.budget, experiment.batch_size, sampler.epoch_length, flops_per_sample)
-            every = {
-                name: max(getattr(experiment, f"{name}_samples") // experiment.batch_size, 1)
-                for name in ("log", "checkpoint", "validate")
-            }
+            intervals = Intervals.of(experiment)
             needs_maps = losses.need_heatmaps(stage.losses)
             pending: list[torch.Tensor] = []
             meter = Meter(progress.step * experiment.batch_size, progress.seconds)
             averages = Averages()
+            saved_at = time.monotonic()
 
             with ProgressDisplay(stage.name, goal.total, goal.unit, goal.at(progress)) as display:
                 while (done := goal.share(progress)) < 1:
@@ -213,9 +238,8 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                     if average:
                         average.update(network, progress.updates)
 
-                    due = {name for name, interval in every.items() if progress.step % interval == 0}
-                    stopping = interrupted()
-                    if goal.timed or goal.reached(progress) or due or stopping:
+                    stopping = interrupted() if processes == 1 else agreement.after_step()
+                    if goal.timed or stopping or intervals.due(progress.step, goal.reached(progress), saved_at):
                         step_losses["loss"].item()  # wait for the device before the clock is read
                     elapsed = time.perf_counter() - began
                     if goal.timed:
@@ -223,29 +247,22 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                         # the sum in single precision (a GPU of a Mac has no other) would stand still after a day.
                         elapsed = float(accelerator.reduce(torch.tensor(elapsed, device=device), "mean"))
                     progress.seconds += elapsed
-                    if finished := goal.reached(progress):
-                        due = set(every)
-                    if processes > 1:
-                        # They must also agree to stop: a signal reaches each of them at another step.
-                        asked = torch.tensor(stopping, device=device).int()
-                        stopping = "log" in due and bool(accelerator.reduce(asked))
+                    finished = goal.reached(progress)
+                    due = intervals.due(progress.step, finished, saved_at)
 
                     if due or stopping:
                         require_finite(pending, network, progress, stage, sampler, mixture)
                         pending.clear()
                     if "log" in due:
                         row = progress.row(stage, experiment.batch_size)
-                        rate, waiting = meter.read(row["samples"], progress.seconds)
+                        row["flops"] = row["samples"] * flops_per_sample
                         means = accelerator.reduce(averages.read(), "mean")
-                        row |= {
-                            "flops": row["samples"] * flops_per_sample,
-                            **{name: value.item() for name, value in means.items()},
-                            "learning_rate": optimiser.param_groups[0]["lr"],
-                            "images_per_second": rate,
-                            "waiting_for_data": waiting,
-                        }
+                        row |= {name: mean.item() for name, mean in means.items()}
+                        row["learning_rate"] = optimiser.param_groups[0]["lr"]
+                        row |= meter.read(row["samples"], progress.seconds)
                         record(row)
-                        display.update(goal.at(progress), f"loss {row['loss']:.4g} {rate:.0f} images/s")
+                        said = f"loss {row['loss']:.4g} {row['images_per_second']:.0f} images/s"
+                        display.update(goal.at(progress), said)
                     if "validate" in due and experiment.validation:
                         first = score(stage, codec, stage.name)
                         if is_better(first, progress.best):
@@ -253,22 +270,23 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
                             if main:
                                 checkpoint(best, everything=False)
                     if not finished:  # the end of the stage saves where the next one begins
-                        if main and ("checkpoint" in due or "validate" in due or stopping):
-                            checkpoint(last, everything=True)
+                        if not due.isdisjoint({"checkpoint", "validate"}) or stopping:
+                            if main:
+                                checkpoint(last, everything=True)
+                            saved_at = time.monotonic()
                         if stopping:
                             raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
             progress.end_stage(stage, mixture.sizes, labels[number], experiment.batch_size, flops_per_sample)
             if main:
                 checkpoint(last, everything=True)
             batches.close()
-            for layer in frozen:
-                layer.requires_grad_(True)
             # A wrapped model that outlives its process group deadlocks: the group's threads wait for Python's lock.
             model, prepared = accelerator.free_memory(model, prepared)
             # Gradients of layers that the next stage freezes would count when it clips.
             network.zero_grad(set_to_none=True)
 
-    scores = validate(experiment, network, network.codec, average, accelerator, final=True)
+    with one_line_if_out_of_memory():
+        scores = validate(experiment, validations, network, network.codec, average, accelerator, final=True)
     result = RunResult(
         name=experiment.name,
         seed=experiment.seed,
@@ -281,7 +299,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
         versions={module.__name__: module.__version__ for module in (torch, transformers, accelerate, np)},
         unreadable_images=list(dict.fromkeys(gather_object(progress.unreadable))),
         processes=processes,
-        test_labels=scored_labels(experiment),
+        test_labels=scored_labels(validations),
     )
     if main:
         result.save(out / "result.json")

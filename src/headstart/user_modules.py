@@ -1,4 +1,4 @@
-"""Modules of users, by the names under which Python imports them: adapters, protocols, recipes and backbones."""
+"""Modules of users, by the names under which Python imports them: adapters, protocols, recipes, backbones, losses."""
 
 import importlib
 import os

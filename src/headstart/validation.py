@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from numpy.typing import NDArray
 
 from headstart.caveats import subjects_trained_on
@@ -32,28 +32,47 @@ from headstart.targets import HeatmapCodec
 _REHEARSED = 1000
 
 
-def rehearse(experiment: Experiment, skeleton: Skeleton) -> None:
+@dataclass(frozen=True)
+class OpenValidation:
+    """A validation with its people. They are opened once, as their files may be replaced while a run trains."""
+
+    title: str
+    """Of :func:`names_of`."""
+    wanted: Protocol
+    index: AnnotationIndex
+    limit: int | None
+    """At most this many are scored while training."""
+
+
+def rehearse(experiment: Experiment, skeleton: Skeleton) -> list[OpenValidation]:
     """Score made-up poses under every validation, so that missing data, labels or joints are reported before training.
 
-    Raises :class:`ConfigError` or :class:`DataError` for what is missing. ``skeleton``: the model's joints.
+    Returns the validations, to be scored by :func:`validate`. Raises :class:`ConfigError` or :class:`DataError` for
+    what is missing. ``skeleton``: the model's joints.
     """
-    for title, one in zip(names_of(experiment.validation), experiment.validation):
-        try:
-            wanted, index = _open(one)
-        except DataError as error:
-            name = one.dataset or protocol(one.protocol).dataset
-            fix = f"Where {name} has no such split it is trained on with --unscored {name}"
-            raise ConfigError(f"{title} cannot be scored: {error}. {fix}") from error
-        _require_others(title, wanted, experiment)
-        rehearse_scoring(index, wanted, protocol_rows(index, wanted, one.limit), skeleton.names)
+    opened = [_open(title, one) for title, one in zip(names_of(experiment.validation), experiment.validation)]
+    for one in opened:
+        _require_others(one, experiment)
+        rehearse_scoring(one.index, one.wanted, protocol_rows(one.index, one.wanted, one.limit), skeleton.names)
+    return opened
 
 
-def _require_others(title: str, wanted: Protocol, experiment: Experiment) -> None:
+def _open(title: str, one: Validation) -> OpenValidation:
+    wanted = _wanted(one)
+    try:
+        return OpenValidation(title, wanted, open_index(wanted.dataset, one.root, wanted.split), one.limit)
+    except DataError as error:
+        fix = f"Where {wanted.dataset} has no such split it is trained on with --unscored {wanted.dataset}"
+        raise ConfigError(f"{title} cannot be scored: {error}. {fix}") from error
+
+
+def _require_others(one: OpenValidation, experiment: Experiment) -> None:
     """Nobody may be scored who is trained on, unless it is the very split that is trained on, by its name."""
+    wanted = one.wanted
     used = dict.fromkeys((d.dataset, d.split) for stage in experiment.stages for d in stage.data if d.weight > 0)
     if (wanted.dataset, wanted.split) not in used and (known := subjects_trained_on(wanted, used)):
         raise ConfigError(
-            f"{title} scores people who are trained on: {', '.join(known)}. Train on h36m, or score h36m_s11 alone"
+            f"{one.title} scores people who are trained on: {', '.join(known)}. Train on h36m, or score h36m_s11 alone"
         )
 
 
@@ -76,12 +95,12 @@ def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[H
     the stage.
     """
     network.eval()
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     device = next(network.parameters()).device
     for number, (stage, codec) in enumerate(zip(experiment.stages, codecs)):
         batch = _black_pictures(codec).to(device)
         try:
-            for layer in freeze_to_stride(network, stage.freeze_stride):
-                layer.requires_grad_(True)
+            freeze_to_stride(network, stage.freeze_stride)
             total(network(batch.image), codec.encode(batch, need_heatmaps(stage.losses)), stage.losses)
         except ConfigError as error:
             raise ConfigError(f"stages.{number}: {error}") from error
@@ -90,6 +109,8 @@ def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[H
         except (RuntimeError, ValueError) as error:  # a user's backbone may take crops of one size alone
             said = f"the network cannot be computed at {codec.input_size}: {first_line(error)}"
             raise ConfigError(f"stages.{number}: {said}") from error
+    for parameter in learning:
+        parameter.requires_grad_(True)
 
 
 def _black_pictures(codec: HeatmapCodec) -> Batch:
@@ -112,18 +133,21 @@ def _black_pictures(codec: HeatmapCodec) -> Batch:
 
 def validate(
     experiment: Experiment,
+    validations: Sequence[OpenValidation],
     network: PoseNet,
     codec: HeatmapCodec,
     average: AveragedWeights | None,
     accelerator: Accelerator,
     final: bool,
 ) -> list[Scores]:
-    """Scores under every validation of the experiment, named by :func:`names_of`; the processes share the people.
+    """Scores under every one of ``validations``, by their titles, on every process; the processes share the people.
 
     The averaged weights are scored, if there are any.
 
     ``final``: everybody, with the protocol's own flip test; else at most ``limit`` people, with the experiment's.
     """
+    # As many at a time as each process trains on, for which its memory has room.
+    batch_size = experiment.micro_batch_size or max(experiment.batch_size // accelerator.num_processes, 1)
     network.eval()
     trained = {name: tensor.clone() for name, tensor in network.state_dict().items()} if average else {}
     if average:
@@ -131,8 +155,8 @@ def validate(
     for buffer in network.buffers():  # statistics of batch norm are each process's own until its next step
         broadcast(buffer)
     scores = []
-    for title, one in zip(names_of(experiment.validation), experiment.validation):
-        wanted, index = _open(one)
+    for one in validations:
+        wanted, index = one.wanted, one.index
         rows = protocol_rows(index, wanted, None if final else one.limit)
         own = rows[accelerator.process_index :: accelerator.num_processes]
         parts = []
@@ -144,22 +168,24 @@ def validate(
                     index,
                     own,
                     device=accelerator.device,
-                    batch_size=experiment.micro_batch_size or experiment.batch_size,
+                    batch_size=batch_size,
                     workers=experiment.workers,
                     flip_test=wanted.flip_test if final else experiment.flip_test,
                     decode=wanted.decode,
                 )
             parts.append(mine)
-        found = score(join_predictions(gather_object(parts)), index, wanted, rows)
-        scores.append(replace(found, protocol=title))
+        everybody = gather_object(parts)
+        if accelerator.is_main_process:
+            scores.append(replace(score(join_predictions(everybody), index, wanted, rows), protocol=one.title))
     if average:
         network.load_state_dict(trained)
+    (scores,) = broadcast_object_list([scores])
     return scores
 
 
-def scored_labels(experiment: Experiment) -> dict[str, str]:
-    """Validation (by :func:`names_of`) -> digest of the labels that it scores."""
-    return {name: _open(one)[1].digest() for name, one in zip(names_of(experiment.validation), experiment.validation)}
+def scored_labels(validations: Sequence[OpenValidation]) -> dict[str, str]:
+    """Title of each validation -> digest of the labels that it scores."""
+    return {one.title: one.index.digest() for one in validations}
 
 
 def names_of(validations: Sequence[Validation]) -> list[str]:
@@ -169,11 +195,6 @@ def names_of(validations: Sequence[Validation]) -> list[str]:
     """
     names = [_wanted(one).name for one in validations]
     return [f"{name} (validation.{number})" if name in names[:number] else name for number, name in enumerate(names)]
-
-
-def _open(one: Validation) -> tuple[Protocol, AnnotationIndex]:
-    wanted = _wanted(one)
-    return wanted, open_index(wanted.dataset, one.root, wanted.split)
 
 
 def _wanted(one: Validation) -> Protocol:

@@ -7,9 +7,8 @@ square. Each frame keeps its own time, so variable frame rates are preserved.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headstart.errors import ConfigError, DataError
+from headstart.files import beside, put
 from headstart.records import RGB
 
 if TYPE_CHECKING:
@@ -148,15 +148,14 @@ class VideoWriter:
 
     def __init__(self, path: Path, rate: Fraction = _DEFAULT_RATE) -> None:
         self.path, self.rate = path, rate
+        self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
         self._last = -1
         self._failed = False
 
     def __enter__(self) -> VideoWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A folder, as a longer name for a temporary file could be too long.
-        self._temporary = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".headstart.")) / self.path.name
+        self._temporary = self._stack.enter_context(beside(self.path)) / self.path.name  # whose suffix is the format
         return self
 
     def write(self, image: RGB, time_s: float) -> None:
@@ -179,8 +178,7 @@ class VideoWriter:
             if self._container is not None:
                 self._close(whole=kind is None and not self._failed)
         finally:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary.parent.rmdir()
+            self._stack.close()
 
     def _close(self, whole: bool) -> None:
         """Finish the file and put it in its place; if it is not ``whole``, only close it."""
@@ -193,16 +191,16 @@ class VideoWriter:
         with self._named_errors():
             self._container.mux(self._stream.encode())
             self._container.close()
-        self._temporary.replace(self.path)
+            put(self._temporary, self.path)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """FFmpeg's errors as a :class:`DataError` that names the file and the size of the frames."""
+        """Errors of FFmpeg and the disk as a :class:`DataError` that names the file and the size of the frames."""
         import av
 
         try:
             yield
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             self._failed = True
             with suppress(av.FFmpegError):
                 self._container.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -9,9 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.cli.estimator import build_estimator, find_people
+from headstart.cli.predict_options import PredictOptions
+from headstart.cli.serving import serve
 from headstart.predict import PoseEstimator
 from headstart.records import CropJoints
 from sees_white import SeesWhite, painted
+
+DOCS = Path(__file__).parents[2] / "docs"
+#: Of benchmarks/find_people.py.
+RATE = "5 of 24 everyday photos"
 
 
 class Counts(SeesWhite):
@@ -51,3 +60,17 @@ def test_threads_are_those_of_pytorch_and_opencv_too() -> None:
 def test_none_is_nobody_who_looks(capsys: pytest.CaptureFixture[str]) -> None:
     assert find_people("none", SeesWhite(), None, "give --boxes") is None
     assert capsys.readouterr().err == ""
+
+
+def test_wherever_a_search_is_offered_its_measured_rate_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.detect.find_detector", lambda name, device: None)
+    find_people("search", SeesWhite(), None, "give --boxes")
+    find_people("auto", SeesWhite(), None, "give --boxes")
+    of_search, of_auto = capsys.readouterr().err.splitlines()
+    assert of_search.endswith("check the boxes.")
+    page = (DOCS / "predicting.md").read_text(encoding="utf-8")
+    for text in (of_search, of_auto, PredictOptions.__doc__, serve.__doc__, page):
+        about = " ".join((text or "").split())
+        assert re.findall(r"found the largest person in only (\d+ of \d+ everyday photos)", about) == [RATE]

@@ -42,22 +42,6 @@ def test_the_list_of_verbs_has_a_sentence_each() -> None:
     assert len(listed.splitlines()) < 12 + 2 * len(entries)
 
 
-def test_arguments_are_not_broken_where_the_source_is() -> None:
-    docstring = """About it.
-
-    More of
-    the same: ``code``.
-
-    Args:
-        one: what
-            it is.
-        two: also.
-    """
-    assert cli._unbroken(docstring) == (
-        "About it.\n\nMore of the same: `code`.\n\nArgs:\n    one: what it is.\n    two: also."
-    )
-
-
 def test_a_verb_is_found_before_anything_else_is_parsed() -> None:
     assert headstart("data").returncode == 2
     assert "--root DIR" in headstart("data").stderr

@@ -15,9 +15,16 @@ from headstart.errors import ConfigError
 from tiny import MODEL
 
 
-@pytest.mark.parametrize(("count", "seed"), [(0, 0), (-1, 0), (4, -1)])
-def test_nobody_or_a_seed_below_0(count: int, seed: int, stick_people_2d: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"expected at least 1 and 0, got {count} and {seed}"):
+@pytest.mark.parametrize(
+    ("count", "seed", "says"),
+    [
+        (0, 0, "--count: expected >= 1, got 0"),
+        (-1, 0, "--count: expected >= 1, got -1"),
+        (4, -1, "--seed: expected >= 0"),
+    ],
+)
+def test_nobody_or_a_seed_below_0(count: int, seed: int, says: str, stick_people_2d: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=says):
         show("samples", "lsp_extended", stick_people_2d, "all", tmp_path / "a.png", count, seed)
     assert not (tmp_path / "a.png").exists()
 

@@ -12,11 +12,12 @@ import pytest
 from headstart.checkpoint import SHIPPED, save_checkpoint
 from headstart.cli.training import print_scores
 from headstart.experiment import Experiment, as_json
+from headstart.files import write_json
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.preparation import build_network
 from headstart.recipes import build
-from headstart.results import RunResult, Scores, write_json
+from headstart.results import RunResult, Scores
 from headstart.sources import Sources
 from test_cli import fails, headstart, succeeds
 from test_preparation import CPU
@@ -217,6 +218,13 @@ def test_values_that_cannot_be_trained_with(flags: tuple[str, str], says: str, t
 def test_values_that_cannot_be_scored_with(flag: str, value: str, least: int) -> None:
     line = fails("eval", "shipped", "--protocol", "h36m_standard", "--root", "DIR", flag, value)
     assert line == f"{flag}: expected >= {least}, got {value}"
+
+
+def test_eval_in_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each of them scored everybody."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = fails("eval", "shipped", "--protocol", "lsp_pck", "--root", str(tmp_path))
+    assert said.startswith("2 processes were started")
 
 
 @pytest.mark.parametrize(

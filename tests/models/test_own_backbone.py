@@ -240,6 +240,22 @@ def test_layers_are_frozen_by_the_stride_of_their_maps(written: Write) -> None:
     assert sum(parameter.requires_grad for parameter in model.backbone.parameters()) == 4
 
 
+def test_what_came_frozen_is_not_trained_after_a_stage_that_froze_more(
+    written: Write, stick_people_2d: Path, tmp_path: Path
+) -> None:
+    """The first stage freezes the first convolution and its batch norm; the second trains all but what came frozen."""
+    written(TEXT.replace("network.given = weights", "network.fine[0].weight.requires_grad_(False)"))
+    frozen, learning = stage_2d(stick_people_2d, 8, freeze_stride=4), stage_2d(stick_people_2d, 8)
+    model = replace(MODEL, backbone=OWN)
+    train.run(experiment(frozen, model=model), tmp_path / "first")
+    train.run(experiment(frozen, learning, model=model), tmp_path / "both")
+    first, both = (load_checkpoint(tmp_path / name / "last.safetensors").part("model") for name in ("first", "both"))
+    changed = {name for name, tensor in first.items() if not torch.equal(tensor, both[name])}
+    fine = "backbone.network.network.fine"
+    assert f"{fine}.0.weight" not in changed
+    assert {f"{fine}.0.bias", f"{fine}.1.weight", f"{fine}.1.running_mean"} < changed
+
+
 def test_a_study_counts_it(written: Write) -> None:
     """A 4x4 convolution of 3 to 8 channels on 16 x 16 px, then two 1x1 convolutions to 18 maps each."""
     written(one())

@@ -2,16 +2,19 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from headstart.budget import inference_flops
 from headstart.errors import ConfigError
+from headstart.models import pose_net
+from headstart.models.backbone import Backbone, build_backbone
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet, model_config_from_dict
 from headstart.records import PoseOutput
+from test_budget import forward_flops
 
 SMALL = ModelConfig(backbone="nano", head=HeadConfig(channels=8), input_size=(96, 64))
 INTEGRAL = replace(SMALL, head=HeadConfig(kind="integral", channels=8, depth_bins=4))
@@ -50,7 +53,34 @@ def test_parameters_and_cost_of_the_published_networks(backbone: str):
         model = PoseNet(ModelConfig(backbone=backbone, skeleton="mpii_16"))
     parameters, gigaflops = PUBLISHED[backbone]
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
-    assert inference_flops(model, (256, 256)) / 1e9 == pytest.approx(gigaflops, rel=0.02)
+    assert forward_flops(model, (256, 256)) / 1e9 == pytest.approx(gigaflops, rel=0.02)
+
+
+def four_dimensional(model: torch.nn.Module) -> list[Tensor]:
+    return [one for one in (*model.parameters(), *model.buffers()) if one.ndim == 4]
+
+
+class TestMemory:
+    def test_is_channels_last_as_the_loaders_images_are(self):
+        model = PoseNet(replace(SMALL, backbone="efficientnet_lite0"))
+        assert len(four_dimensional(model)) > 50
+        assert all(one.is_contiguous(memory_format=torch.channels_last) for one in four_dimensional(model))
+        strides = [one.stride() for one in four_dimensional(model)]
+        model.load_state_dict({name: one.contiguous() for name, one in model.state_dict().items()})
+        assert [one.stride() for one in four_dimensional(model)] == strides
+
+    def test_five_dimensional_tensors_of_a_users_backbone_stay_as_they_are(self, monkeypatch: pytest.MonkeyPatch):
+        """Known defect: such a network could be trained, but not be used."""
+
+        def build(*_: Any) -> Backbone:
+            network = build_backbone("nano", None, SMALL.input_size).network
+            network.register_buffer("volume", torch.zeros(2, 3, 4, 5, 6))
+            return Backbone(network, SMALL.input_size)
+
+        monkeypatch.setattr(pose_net, "build_backbone", build)
+        model: Any = PoseNet(SMALL)
+        assert model.backbone.network.volume.is_contiguous()
+        assert model(images(2)).heatmaps is not None
 
 
 class TestForward:

@@ -10,10 +10,11 @@ import pytest
 from helpers import first_hit, winding_numbers
 
 from headstart.errors import ConfigError
-from headstart.skeleton import CANONICAL, LSP_14
+from headstart.skeleton import CANONICAL, LSP_14, WITH_FEET
 from headstart.synth import domains
 from headstart.synth.body import load_body
 from headstart.synth.domains import DOMAINS, STUDIO_SUBJECTS, compose, generate, studio_cameras
+from headstart.synth.feet import foot_points
 from headstart.synth.labels import State, shown_by
 from headstart.synth.mesh import SUBJECT
 from headstart.synth.shot import textures_of
@@ -41,6 +42,11 @@ def images():
     return {case: generate(case[0], "train", 0, case[1], SIZE) for case in CASES}
 
 
+def joints_of(shot):
+    """All joints (28, 3) in world axes."""
+    return np.concatenate([shot.stance.posed.joints, foot_points(shot.stance.posed)])
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_joints_project_on_their_pixels(images, case):
     image = images[case]
@@ -55,8 +61,8 @@ def test_joints_project_on_their_pixels(images, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_world_joints_through_the_extrinsics_are_the_camera_joints(shots, images, case):
-    world, image = shots[case].stance.posed.joints, images[case]
-    through = world @ image.camera.rotation.T + image.camera.translation_mm
+    image = images[case]
+    through = joints_of(shots[case]) @ image.camera.rotation.T + image.camera.translation_mm
     np.testing.assert_allclose(through, image.camera_xyz, atol=1e-6)
     assert (image.camera_xyz[:, 2] > 0).all()
 
@@ -80,7 +86,7 @@ def state_by_ray(shot, joint):
     if not (-0.5 <= x < SIZE - 0.5 and -0.5 <= y < SIZE - 0.5):
         return State.OUT_OF_FRAME
     eye = -camera.rotation.T @ camera.translation_mm
-    target = shot.stance.posed.joints[joint]
+    target = joints_of(shot)[joint]
     away = np.linalg.norm(target - eye)
     corners, cut = mesh.vertices[mesh.faces].astype(np.float64), mesh.cut[mesh.faces]
     # From just beyond the least distance at which the camera draws.
@@ -97,7 +103,7 @@ def state_by_ray(shot, joint):
 
 def test_states_agree_with_an_independent_ray_cast(shots):
     agree = [
-        state_by_ray(shot, joint) == shot.states[joint] for shot in shots.values() for joint in range(len(CANONICAL))
+        state_by_ray(shot, joint) == shot.states[joint] for shot in shots.values() for joint in range(len(WITH_FEET))
     ]
     assert np.mean(agree) >= 0.99
 
@@ -123,6 +129,18 @@ def test_left_is_left(images, case):
     assert (at["left_eye"] - at["right_eye"]) @ left > 0
     # The hips follow the head, unless the neck is turned by more than a right angle.
     assert (at["left_shoulder"] - at["right_shoulder"]) @ np.cross(at["head_top"] - at["thorax"], front) > 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_feet_are_on_their_side(images, case):
+    """Of the left foot, the small toe lies to the left of the line from heel to big toe, as its person sees it."""
+    joints = images[case].camera_xyz
+    for side, outwards in (("left", 1), ("right", -1)):
+        big, small, heel, ankle = joints[
+            WITH_FEET.indices(tuple(f"{side}_{name}" for name in ("big_toe", "small_toe", "heel", "ankle")))
+        ]
+        to_left = np.cross(ankle - heel, big - heel)
+        assert outwards * (small - heel) @ to_left / np.linalg.norm(to_left) > 30
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,7 +3,7 @@
 import numpy as np
 from test_render import CAMERA, wall
 
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 from headstart.synth.body import PARTS
 from headstart.synth.labels import State, joint_states, shown_by
 from headstart.synth.mesh import MeshBuilder
@@ -11,12 +11,14 @@ from headstart.synth.mesh import MeshBuilder
 
 def test_a_joint_is_shown_by_the_parts_that_it_joins():
     shows, _ = shown_by()
-    parts = {name: {PARTS[number] for number in np.flatnonzero(row)} for name, row in zip(CANONICAL.names, shows)}
+    parts = {name: {PARTS[number] for number in np.flatnonzero(row)} for name, row in zip(WITH_FEET.names, shows)}
     for side in ("left", "right"):
         limbs = {"ankle": ("shin", "foot"), "knee": ("thigh", "shin"), "wrist": ("forearm", "hand")}
         limbs |= {"elbow": ("upper_arm", "forearm")}
         for joint, both in limbs.items():
             assert parts[f"{side}_{joint}"] == {f"{side}_{part}" for part in both}
+        for joint in ("big_toe", "small_toe", "heel"):
+            assert parts[f"{side}_{joint}"] == {f"{side}_foot"}
         assert parts[f"{side}_hip"] == {"torso", f"{side}_thigh"}
         assert parts[f"{side}_shoulder"] == {"torso", f"{side}_upper_arm"}
         assert parts[f"{side}_eye"] == parts[f"{side}_ear"] == {"head"}

@@ -5,7 +5,7 @@ import pytest
 from helpers import first_hit
 
 from headstart.geometry import Camera
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 from headstart.synth.body import PARTS
 from headstart.synth.labels import State, first_hits, joint_states
 from headstart.synth.mesh import OTHER_PERSON, SUBJECT, THING, MeshBuilder
@@ -63,8 +63,8 @@ def states(depths: dict[str, float], part: str, owner: int = SUBJECT) -> list[St
     builder = MeshBuilder()
     points, faces, _ = quad((-900, 1900, -900), (1800, 0, 0), (0, 0, 1800))
     builder.add(points, faces, 0, part=PARTS.index(part), owner=owner)
-    pixels, xyz = np.tile([17.0, 14.0], (22, 1)), np.tile([0.0, 0.0, 1000.0], (22, 1))
-    rows = CANONICAL.indices(tuple(depths))
+    pixels, xyz = np.tile([17.0, 14.0], (28, 1)), np.tile([0.0, 0.0, 1000.0], (28, 1))
+    rows = WITH_FEET.indices(tuple(depths))
     xyz[rows, 2] = list(depths.values())
     mesh = builder.build()
     assert first_hits(mesh, CAMERA, pixels)[0][0] == 0
@@ -72,7 +72,14 @@ def states(depths: dict[str, float], part: str, owner: int = SUBJECT) -> list[St
 
 
 @pytest.mark.parametrize(
-    ("joint", "part", "reach"), [("nose", "head", 35), ("left_hip", "left_thigh", 260), ("right_hip", "torso", 260)]
+    ("joint", "part", "reach"),
+    [
+        ("nose", "head", 35),
+        ("left_hip", "left_thigh", 260),
+        ("right_hip", "torso", 260),
+        ("left_heel", "left_foot", 65),
+        ("right_small_toe", "right_foot", 65),
+    ],
 )
 def test_a_joint_may_lie_so_deep_under_the_parts_that_show_it(joint, part, reach):
     for depth, state in (
@@ -83,6 +90,13 @@ def test_a_joint_may_lie_so_deep_under_the_parts_that_show_it(joint, part, reach
         (-100, State.OUT_OF_FRAME),
     ):
         assert states({joint: depth}, part) == [state], depth
+
+
+def test_the_other_foot_and_the_own_shin_hide_a_foot():
+    seen = {"left_big_toe": 2010.0, "right_big_toe": 2010.0, "right_heel": 1990.0}
+    own = State.SELF_OCCLUDED
+    assert states(seen, "left_foot") == [State.VISIBLE, own, State.VISIBLE]
+    assert states(seen, "left_shin") == [own, own, State.VISIBLE]
 
 
 def test_who_hides_a_joint():

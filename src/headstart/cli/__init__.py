@@ -5,21 +5,19 @@ Nothing heavy is imported before the verb is known: ``headstart --help`` must an
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from io import TextIOWrapper
-from typing import Any, get_type_hints
+from typing import Any
 
 import tyro
 
 from headstart import __version__
 from headstart.cli.cleaning import clean
 from headstart.cli.datasets import data, pack, synth
+from headstart.cli.docstrings import about, summary, unwrapped, wrapped
 from headstart.cli.exporting import export
 from headstart.cli.predicting import predict
 from headstart.cli.reporting import report
@@ -84,23 +82,11 @@ def _run(arguments: list[str]) -> None:
     if name == "train":
         train(arguments[1:])
     elif name in _VERBS:
-        for documented in (_VERBS[name], *_options_of(_VERBS[name])):
-            documented.__doc__ = _unbroken(documented.__doc__)
-        tyro.cli(_VERBS[name], prog=f"headstart {name}", args=arguments[1:])
+        verb = _VERBS[name]
+        tyro.cli(unwrapped(verb), prog=f"headstart {name}", description=about(verb), args=arguments[1:])
     else:
         first_lines = {verb: _summary(function) for verb, function in _VERBS.items()}
-        tyro.extras.subcommand_cli_from_dict(first_lines, prog="headstart", description=_ABOUT, args=arguments)
-
-
-def _options_of(verb: Any) -> list[Any]:
-    """The dataclasses that a verb takes, whose fields are its options."""
-    return [kind for kind in get_type_hints(verb).values() if is_dataclass(kind)] if inspect.isfunction(verb) else []
-
-
-def _unbroken(docstring: str) -> str:
-    """Each paragraph and each argument on one line, as tyro breaks lines itself; code between single backticks."""
-    arguments = re.sub(r"\n {8}(?=\S)", " ", inspect.cleandoc(docstring))
-    return re.sub(r"(?<=\S)\n(?=\S)", " ", arguments).replace("``", "`")
+        tyro.extras.subcommand_cli_from_dict(first_lines, prog="headstart", description=wrapped(_ABOUT), args=arguments)
 
 
 def _summary(verb: Any) -> Callable[[], None]:
@@ -108,7 +94,7 @@ def _summary(verb: Any) -> Callable[[], None]:
 
     def listed() -> None: ...
 
-    listed.__doc__ = _unbroken(verb.__doc__).partition("\n")[0]
+    listed.__doc__ = summary(verb)
     return listed
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from headstart.cli.placeholders import DataSet, Folder, OptionalFile, OptionalSplit
-from headstart.errors import ConfigError
+from headstart.cli.ranges import require_at_least
 
 
 def clean(
@@ -51,8 +51,8 @@ def clean(
     from headstart.predictions import Predictions
     from headstart.sources import train_split
 
-    if batch_size < 1 or workers < 0:
-        raise ConfigError(f"--batch-size and --workers: expected at least 1 and 0, got {batch_size} and {workers}")
+    require_at_least(1, batch_size=batch_size)
+    require_at_least(0, workers=workers)
     config, split = DoubtConfig(sides, distance, confidence), split or train_split(name)
     source, folder = packed_split(name, root, split), out / f"{name}-{split}"
     if predictions is not None:

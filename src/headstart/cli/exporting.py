@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from headstart.cli.placeholders import File, OptionalDataSet, OptionalFolder, OptionalSplit
+from headstart.cli.ranges import require_at_least
 from headstart.errors import ConfigError
 
 
@@ -41,8 +42,7 @@ def export(
     """
     if (calibrate is None) != (root is None):
         raise ConfigError("expected --calibrate DATASET and --root DIR together")
-    if count < 1:
-        raise ConfigError(f"--count: expected 1 or more people, got {count}")
+    require_at_least(1, count=count)
     if out.is_dir():
         raise ConfigError(f"--out {out}: expected a file to write, found a folder")
     if out.suffix != ".onnx":  # --model and eval tell the file by it, and no checkpoint can be overwritten

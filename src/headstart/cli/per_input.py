@@ -20,8 +20,8 @@ from typing import Any
 from headstart import __version__
 from headstart.cli.outputs import RECORD, Outputs
 from headstart.errors import ConfigError
+from headstart.files import write_json
 from headstart.locks import locked_file
-from headstart.results import write_json
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,7 @@ def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome) -
 
 def _draw(image: RGB, people: list[Prediction], path: Path) -> None:
     from headstart.draw_people import result_picture
+    from headstart.files import write_atomically
     from headstart.images import encode_image
-    from headstart.results import write_atomically
 
     write_atomically(path, encode_image(result_picture(image, people)[..., ::-1], 0))

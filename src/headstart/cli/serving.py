@@ -7,6 +7,8 @@ from typing import Annotated
 from tyro.conf import arg
 
 from headstart.cli.placeholders import Detector, Millimetres, OptionalCount, OptionalDevice, OptionalModel, Scales
+from headstart.cli.ranges import require_at_least
+from headstart.errors import ConfigError
 
 
 def serve(
@@ -34,39 +36,30 @@ def serve(
         port: port to listen on.
         model: checkpoint, folder of a run, hub id (owner/name), or exported .onnx file, the fastest on a CPU; the model
             that ships if not given.
-        detector: how people are found where no boxes are drawn: hub id or folder of a transformers detector; search:
-            the pose model itself searches, which is slow and rough; none: the whole photo is taken as one person,
-            around whom the model crops itself; auto: the default detector if it has been downloaded to this machine,
-            else none.
+        detector: how people are found where no boxes are drawn: hub id or folder of a transformers detector; auto: the
+            default detector if it has been downloaded to this machine, else none; none: the whole photo is taken as one
+            person, around whom the model crops itself; search: the pose model itself searches, which takes seconds per
+            photo and found the largest person in only 5 of 24 everyday photos.
         height_mm: body height that gives the scale; one photo does not show how tall a person is.
         flip_test: also predict the mirrored photo, and average: twice the time, somewhat more accurate.
         scales: predict each person at these scales, and average; 0.9 1 1.15 takes three times the time and is somewhat
             more accurate.
-        device: cpu, cuda, cuda:1, ...; if not given the GPU if there is one, for .onnx files the CPU.
+        device: cpu, cuda, cuda:1, mps, ...; if not given the GPU if there is one, for .onnx files the CPU.
         threads: CPU threads of network and detector; all if not given.
         upload_mb: largest file that may be uploaded, in MB.
         megapixels: largest photo in millions of pixels; larger ones are refused before they are decoded.
         waiting: how many photos may wait in the queue; they are processed one at a time.
     """
     from headstart.cli.estimator import build_estimator
-    from headstart.errors import ConfigError
     from headstart.serve import Limits
     from headstart.serve import serve as show_page
 
-    if min(upload_mb, megapixels, waiting) < 1:
-        raise ConfigError("expected --upload-mb, --megapixels and --waiting of at least 1")
+    require_at_least(1, upload_mb=upload_mb, megapixels=megapixels, waiting=waiting)
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port: expected 1 to 65535, got {port}")
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
-    draw = "draw a box on the page"
+    boxes = "draw a box on the page"
     estimator = build_estimator(
-        model,
-        detector,
-        device,
-        flip_test=flip_test,
-        scales=scales,
-        height_mm=height_mm,
-        threads=threads,
-        boxes=draw,
+        model, detector, device, flip_test=flip_test, scales=scales, height_mm=height_mm, threads=threads, boxes=boxes
     )
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from headstart.cli.placeholders import File, OptionalFolder, OptionalSplit
+from headstart.cli.ranges import require_at_least
 from headstart.errors import ConfigError
 
 _OTHER_RECIPES = """\
@@ -127,8 +128,8 @@ def _show_pictures(
 
     if root is None:
         raise ConfigError("show samples|targets: expected --root, the folder of the data set")
-    if count < 1 or seed < 0:
-        raise ConfigError(f"--count and --seed: expected at least 1 and 0, got {count} and {seed}")
+    require_at_least(1, count=count)
+    require_at_least(0, seed=seed)
     index = open_index(name, root, split or train_split(name))
     config = AugmentConfig() if augment else None
     write_picture(str(out), picture_of_samples(index, shown_joints(index), (256, 256), config, count, seed, heatmaps))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from headstart.cli.placeholders import AsJson, OptionalFolder
+from headstart.cli.ranges import require_at_least
 from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError, HeadstartError
 
@@ -104,8 +105,7 @@ def study(given: Annotated[StudyArguments, tyro.conf.arg(name="")]) -> None:
 
 def _require_sound(given: StudyArguments) -> None:
     """Raises :class:`ConfigError` for numbers out of range, and for a cell where none is taken."""
-    if min(given.jobs, given.threads, given.processes) < 1:
-        raise ConfigError("--jobs, --threads, --processes: expected 1 or more")
+    require_at_least(1, jobs=given.jobs, threads=given.threads, processes=given.processes)
     if given.flops_per_second is not None and not 0 < given.flops_per_second < float("inf"):
         raise ConfigError(f"--flops-per-second: expected above 0, got {given.flops_per_second:g}")
     if given.cell and given.action != "cell":

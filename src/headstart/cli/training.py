@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from headstart.cli.docstrings import about, unwrapped, wrapped
 from headstart.cli.placeholders import (
     AsJson,
     DataSets,
@@ -22,6 +25,7 @@ from headstart.cli.placeholders import (
     Protocol,
     Scales,
 )
+from headstart.cli.ranges import require_at_least
 from headstart.cli.roots import parse_roots
 from headstart.errors import ConfigError
 
@@ -68,16 +72,20 @@ def train(arguments: list[str]) -> None:
         raise ConfigError(_NO_RECIPE)
     about_recipe = _has_recipe(arguments) and not {"-h", "--help"}.isdisjoint(arguments)
     given, rest = tyro.cli(
-        TrainArguments,
+        unwrapped(TrainArguments),
         # Help needs no --out.
         args=[arguments[0], "--out", "DIR", *arguments[1:]] if about_recipe else arguments,
         prog="headstart train",
+        description=about(TrainArguments),
         return_unknown_args=True,
         add_help=not _has_recipe(arguments),
     )
+    from headstart.display import is_main_process
     from headstart.train import run
 
-    _require_at_least(1, threads=given.threads)
+    if not is_main_process():  # one process of torchrun's says how the run goes; each says what goes wrong
+        logging.getLogger("headstart").setLevel(logging.WARNING)
+    require_at_least(1, threads=given.threads)
     _check_folder(given.out)
     experiment = _overridden(_recipe(given), given, rest)
     if given.threads:
@@ -85,8 +93,9 @@ def train(arguments: list[str]) -> None:
 
         torch.set_num_threads(given.threads)
     result = run(experiment, given.out, given.resume)
-    print_scores(result.scores)
-    print(given.out / "result.json")
+    if is_main_process():
+        print_scores(result.scores)
+        print(given.out / "result.json")
 
 
 def _check_folder(out: Path) -> None:
@@ -141,28 +150,22 @@ def _parsed(arguments: list[str], program: str, recipe: Experiment) -> Experimen
     from headstart.experiment import Experiment
     from headstart.losses import LOSSES
 
-    offered = [
-        replace(stage, losses={**stage.losses, **dict.fromkeys(LOSSES, 0.0), **stage.losses}) for stage in recipe.stages
-    ]
+    named = (re.match(r"--stages\.\d+\.losses\.([^=]+:[^=]+)", one) for one in arguments)
+    own = [found[1].replace("-", "_") for found in named if found]  # module:function; tyro takes - for _ too
+    others = dict.fromkeys([*LOSSES, *own], 0.0)
+    offered = [replace(stage, losses={**stage.losses, **others, **stage.losses}) for stage in recipe.stages]
     parsed = tyro.cli(
-        Experiment,
+        unwrapped(Experiment),
         args=arguments,
         prog=program,
         default=replace(recipe, stages=tuple(offered)),
-        description="The recipe's whole configuration; headstart train --help has the options beside it.",
+        description=wrapped("The recipe's whole configuration; headstart train --help has the options beside it."),
     )
     stages = [
         replace(stage, losses={name: weight for name, weight in stage.losses.items() if weight or name in own.losses})
         for stage, own in zip(parsed.stages, recipe.stages)
     ]
     return replace(parsed, stages=tuple(stages))
-
-
-def _require_at_least(least: int, **options: int | None) -> None:
-    """Raises :class:`ConfigError` for an option that is given and below ``least``."""
-    for name, value in options.items():
-        if value is not None and value < least:
-            raise ConfigError(f"--{name.replace('_', '-')}: expected >= {least}, got {value}")
 
 
 def _has_recipe(arguments: list[str]) -> bool:
@@ -212,10 +215,12 @@ def evaluate(
         coco_results: also write the predictions for COCO's people (.json), which pycocotools scores.
         json_output: print JSON.
     """
+    from headstart.display import require_one_process
     from headstart.scoring import evaluate_checkpoint
 
-    _require_at_least(1, batch_size=batch_size, limit=limit)
-    _require_at_least(0, workers=workers)
+    require_one_process()
+    require_at_least(1, batch_size=batch_size, limit=limit)
+    require_at_least(0, workers=workers)
     _check_files(predictions, picture, coco_results)
     scores = evaluate_checkpoint(
         checkpoint,

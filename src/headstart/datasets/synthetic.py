@@ -4,7 +4,8 @@ Layout under ``root``: ``synthetic_DOMAIN-SPLIT/`` with ``pack.json`` and shards
 index opens without an adapter. This one is asked only where there is no finished folder, and says how to make it.
 
 * Joints: all 22 canonical ones, exact, at bone heads of the body (``neck`` between the second and third neck bones,
-  at the height of the chin) and at vertices of the head (nose, eyes, ears, top).
+  at the height of the chin) and at vertices of the head (nose, eyes, ears, top). Toes and heels are at vertices of the
+  feet (``synth.feet``); folders that were begun before 2026-11-28 have none.
 * Coordinates: pixel centres 0-based; camera axes in mm, absolute; a pinhole camera with extrinsics for each picture.
 * Visibility: OCCLUDED by the person's own body or by something else (column ``state`` keeps them apart); joints
   outside the picture are unlabelled in 2D and keep their 3D.
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from headstart.errors import DataError
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 
-SKELETON = CANONICAL
+SKELETON = WITH_FEET
 SPLITS = ("train", "val", "test")
 
 

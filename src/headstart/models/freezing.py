@@ -14,8 +14,9 @@ def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
     """Freeze the backbone's layers before its maps first get coarser than ``stride`` (input px per map px; None: none).
 
     Returns the frozen layers. They need ``eval()`` after every ``train()``, so that their batch norms keep their
-    statistics too, and ``requires_grad_(True)`` to be trained again. Frozen layers keep no maps and have no backward
-    pass. Raises :class:`ConfigError` for a stride at which there is nothing to freeze.
+    statistics too. To train them again, set ``requires_grad`` of the parameters that had it before, as a user's
+    backbone may come with frozen ones. Frozen layers keep no maps and have no backward pass. Raises
+    :class:`ConfigError` for a stride at which there is nothing to freeze.
     """
     if stride is None:
         return []

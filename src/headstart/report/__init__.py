@@ -13,8 +13,6 @@ made of, ``rendering`` writes it as Markdown and HTML, ``rows`` as CSV.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from headstart.report.cells import Cell, Study, Variant, load_study
@@ -48,7 +46,7 @@ def write_report(folder: Path, out: Path | None = None, *, unfinished: bool = Fa
 
     study = load_study(folder)
     check_matched(study, unfinished=unfinished)
-    sections = [section for build in _sections() for section in [build(study)] if section]
+    sections = [section for section in _sections(study) if section]
     return rendering.write(study, sections, out or folder, _facts(study))
 
 
@@ -60,25 +58,26 @@ def summary(folder: Path) -> list[Section]:
     return [overview.answer(study), overview.arms(study)]
 
 
-def _sections() -> list[Callable[[Study], Section | None]]:
+def _sections(study: Study) -> list[Section | None]:
     from headstart.report import breakdowns, companions, curves, dials, overview, sheets
 
+    fitted = companions.fitted(study)
     return [
-        overview.answer,
-        overview.arms,
-        overview.differences,
-        curves.error_against_compute,
-        curves.compute_to_error,
-        sheets.predictions,
-        breakdowns.generalisation,
-        *(partial(dials.section, dial=dial) for dial in dials.DIALS),
-        breakdowns.geometric,
-        breakdowns.occlusion,
-        breakdowns.joints,
-        breakdowns.actions,
-        curves.learning_curves,
-        companions.companions,
-        overview.cost,
+        overview.answer(study),
+        overview.arms(study),
+        overview.differences(study, fitted),
+        curves.error_against_compute(study),
+        curves.compute_to_error(study),
+        sheets.predictions(study),
+        breakdowns.generalisation(study),
+        *(dials.section(study, dial) for dial in dials.DIALS),
+        breakdowns.geometric(study),
+        breakdowns.occlusion(study),
+        breakdowns.joints(study),
+        breakdowns.actions(study),
+        curves.learning_curves(study),
+        companions.companions(study, fitted),
+        overview.cost(study),
     ]
 
 

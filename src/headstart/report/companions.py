@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from headstart.report.cells import Study, Variant
 from headstart.report.comparison import (
@@ -25,14 +26,15 @@ from headstart.report.wording import BETTER, WORSE
 
 #: Errors in mm after a pose has been scaled, or scaled and turned, to fit: what is left when size is given away.
 _FITTED = {"n_mpjpe_mm": "N-MPJPE", "pa_mpjpe_mm": "PA-MPJPE"}
+#: Metric -> comparisons in it.
+Fitted: TypeAlias = dict[str, list[Comparison]]
 
 
-def companions(study: Study) -> Section | None:
-    """N-MPJPE, PA-MPJPE and the others, and the differences from the baseline in those in mm."""
+def companions(study: Study, found: Fitted) -> Section | None:
+    """N-MPJPE, PA-MPJPE and the others, and the differences from the baseline in those in mm (:func:`fitted`)."""
     values = [table for name in protocols(study) if (table := _values(study, name)) is not None]
     if not values:
         return None
-    found = fitted(study)
     about = (
         f"N-MPJPE scales each pose to fit its label, PA-MPJPE turns it too. Arm minus {arm_title(study.baseline)}, with"
         " the 95 % t interval and p after Holm over all comparisons of this section."
@@ -41,11 +43,11 @@ def companions(study: Study) -> Section | None:
     return Section("companions", "Companion metrics", [about] if differences else [], [*differences, *values])
 
 
-def contradictions(study: Study, found: list[Comparison]) -> list[str]:
-    """Sentences on arms that are better in ``found``, by the main metric, but worse once poses are fitted."""
-    better = {(one.first, one.protocol) for one in found if one.state == BETTER}
+def contradictions(by_main_metric: list[Comparison], found: Fitted) -> list[str]:
+    """Sentences on arms that are better by the main metric, but worse once poses are fitted (:func:`fitted`)."""
+    better = {(one.first, one.protocol) for one in by_main_metric if one.state == BETTER}
     sentences = []
-    for metric, group in fitted(study).items():
+    for metric, group in found.items():
         for one in group:
             if one.state == WORSE and (one.first, one.protocol) in better:
                 where = f"{full_name(one.first)}, on {plain(one.protocol)}"
@@ -53,8 +55,8 @@ def contradictions(study: Study, found: list[Comparison]) -> list[str]:
     return sentences
 
 
-def fitted(study: Study) -> dict[str, list[Comparison]]:
-    """Metric -> every arm minus the baseline on every test that has it; all metrics are one family."""
+def fitted(study: Study) -> Fitted:
+    """Every arm minus the baseline on every test that has these metrics, of which all are one family."""
     pairs = [pair for setting in settings(study) for pair in with_partner(study, usual_in(study, setting))]
     parts: dict[str, list[Comparison]] = {}
     for metric in _FITTED:

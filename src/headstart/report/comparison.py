@@ -205,9 +205,10 @@ def any_score(study: Study, protocol: str) -> Scores:
 
 
 def dataset_of(study: Study, protocol: str) -> str:
-    """Data set that a protocol scores, by its own description."""
-    match = re.match(r"Data set (\S+), split", any_score(study, protocol).description)
-    return match[1] if match else protocol
+    """Data set that a protocol scores; its description names it, too, where earlier versions did not record it."""
+    score = any_score(study, protocol)
+    match = re.match(r"Data set (\S+), split", score.description)
+    return score.dataset or (match[1] if match else protocol)
 
 
 def same_domain(study: Study, protocol: str, name: str | None) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isnan, nan
 
 from headstart.report.cells import Study, Variant
-from headstart.report.companions import contradictions, difference_rows, full_name
+from headstart.report.companions import Fitted, contradictions, difference_rows, full_name
 from headstart.report.comparison import (
     Comparison,
     Setting,
@@ -139,8 +139,8 @@ def _own(study: Study, variant: Variant, protocol: str) -> Entry:
     return replace(entry, tone="own") if same_domain(study, protocol, variant.three_d) else entry
 
 
-def differences(study: Study) -> Section | None:
-    """Every arm minus the baseline on every test, all corrected together."""
+def differences(study: Study, fitted: Fitted) -> Section | None:
+    """Every arm minus the baseline on every test, all corrected together, and where ``fitted`` contradicts them."""
     found = []
     for setting in settings(study):
         pairs = with_partner(study, usual_in(study, setting))
@@ -161,7 +161,7 @@ def differences(study: Study) -> Section | None:
         f"the answer above rests on the few that were planned. Folded: {folded}."
     )
     tables.append(_tests_table(study, found))
-    texts = [text, *contradictions(study, found)]
+    texts = [text, *contradictions(found, fitted)]
     return Section("differences", f"Differences from {arm_title(study.baseline)}", texts, tables)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.files import write_atomically
 from headstart.plots import themed
 from headstart.report.cells import Study
 from headstart.report.document import Figure, Gallery, Section
-from headstart.results import write_atomically
 
 #: Folder beside ``report.md`` that is the report's own.
 FIGURES = "report_figures"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from headstart.errors import DataError
+from headstart.files import write_atomically
 from headstart.report.cells import Cell, Study, load_study
 from headstart.report.comparison import protocols
-from headstart.results import write_atomically
 
 
 def write_rows(folder: Path, path: Path) -> None:

@@ -43,17 +43,17 @@ from headstart.synth.shot import Shot, add_bystander, aim, finish_scene, hide_jo
 
 @dataclass(frozen=True)
 class SyntheticImage:
-    """One labelled picture. Axes and pixels as in ``headstart.geometry``; joints as ``skeleton.CANONICAL``."""
+    """One labelled picture. Axes and pixels as in ``headstart.geometry``; joints as ``skeleton.WITH_FEET``."""
 
     key: str
     image: NDArray[np.uint8]
     """(size, size, 3) RGB."""
     keypoints: NDArray[np.float64]
-    """(22, 2) px; they may lie outside the picture."""
+    """(28, 2) px; they may lie outside the picture."""
     states: NDArray[np.uint8]
-    """(22,) of ``labels.State``."""
+    """(28,) of ``labels.State``."""
     camera_xyz: NDArray[np.float64]
-    """(22, 3) mm in camera axes."""
+    """(28, 3) mm in camera axes."""
     camera: Camera
     mask: NDArray[np.bool_]
     """(size, size): pixels that show the person."""

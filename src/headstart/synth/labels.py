@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Array, Camera
-from headstart.skeleton import CANONICAL
+from headstart.skeleton import WITH_FEET
 from headstart.synth.affine import seen_from
 from headstart.synth.body import PARTS
 from headstart.synth.mesh import SUBJECT, Mesh
@@ -42,15 +42,18 @@ _SHOWN_BY: dict[str, tuple[tuple[str, ...], float]] = {
     "nose": (("head",), 35),
     "eye": (("head",), 45),
     "ear": (("head",), 45),
+    "big_toe": (("foot",), 65),
+    "small_toe": (("foot",), 65),
+    "heel": (("foot",), 65),
 }
 
 
 @lru_cache(maxsize=1)
 def shown_by() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """(22, parts) whether a part shows a joint, and (22,) how deep the joint may lie, mm."""
-    shows = np.zeros((len(CANONICAL), len(PARTS)), np.bool_)
-    depth = np.zeros(len(CANONICAL))
-    for row, name in enumerate(CANONICAL.names):
+    """(28, parts) whether a part shows a joint, and (28,) how deep the joint may lie, mm."""
+    shows = np.zeros((len(WITH_FEET), len(PARTS)), np.bool_)
+    depth = np.zeros(len(WITH_FEET))
+    for row, name in enumerate(WITH_FEET.names):
         side, _, joint = name.partition("_")
         key = joint if side in ("left", "right") else name
         parts, depth[row] = _SHOWN_BY[key]
@@ -116,7 +119,7 @@ def _search(points, faces, cut, pixels, near_mm, found, depths):  # type: ignore
 def joint_states(
     mesh: Mesh, camera: Camera, camera_xyz: Array, pixels: Array, width: int, height: int
 ) -> NDArray[np.uint8]:
-    """:class:`State` of each canonical joint at camera_xyz (22, 3) mm, pixels (22, 2)."""
+    """:class:`State` of joints at camera_xyz (J, 3) mm, pixels (J, 2): the first J of ``skeleton.WITH_FEET``."""
     faces, depths = first_hits(mesh, camera, pixels)
     shows, reach = shown_by()
     states = np.full(len(pixels), State.VISIBLE, np.uint8)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headstart.geometry import Camera
 from headstart.synth.body import Posed, body_points, sample_shape
 from headstart.synth.dress import add_person
+from headstart.synth.feet import foot_points
 from headstart.synth.framing import pixel_range, position
 from headstart.synth.ground import moved
 from headstart.synth.labels import joint_states
@@ -65,8 +66,10 @@ def finish_scene(stage: Stage, indoor: bool, posed: Posed, hall: bool = False) -
 
 def aim(scene: Scene, stance: Stance, camera: Camera, subject: str, size: int, studio: bool = False) -> Shot:
     """A shot with its labels."""
-    camera_xyz = camera.to_camera(stance.posed.joints)
-    keypoints = camera.project(camera_xyz)
+    # Not in one product: the bits of its rows may depend on their number, and those of the 22 joints must stay.
+    both = [camera.to_camera(points) for points in (stance.posed.joints, foot_points(stance.posed))]
+    keypoints = np.concatenate([camera.project(points) for points in both])
+    camera_xyz = np.concatenate(both)
     states = joint_states(scene.mesh, camera, camera_xyz, keypoints, size, size)
     return Shot(scene, stance, camera, subject, camera_xyz, keypoints, states, studio)
 
