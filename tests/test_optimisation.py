@@ -12,7 +12,6 @@ from headstart.optimisation import (
     Optimiser,
     Schedule,
     build_optimiser,
-    freeze_batch_norm,
     set_learning_rate,
 )
 
@@ -168,13 +167,3 @@ class TestAveragedWeights:
         average = AveragedWeights(small_net(), decay=0.9)
         average.update(small_net(), 1)
         assert not any(tensor.requires_grad for tensor in average.tensors.values())
-
-
-class TestFreezeBatchNorm:
-    def test_statistics_are_used_and_kept_while_the_rest_trains(self):
-        model = small_net().train()
-        freeze_batch_norm(model)
-        norm = model[1]  # type: ignore[index]
-        model(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
-        assert (model.training, norm.training, norm.num_batches_tracked.item()) == (True, False, 0)
-        assert norm.weight.requires_grad

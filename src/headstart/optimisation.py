@@ -110,10 +110,3 @@ class AveragedWeights:
         torch._foreach_lerp_([self.tensors[n] for n in floating], [current[n] for n in floating], 1 - decay)
         for name in self.tensors.keys() - set(floating):
             self.tensors[name].copy_(current[name])
-
-
-def freeze_batch_norm(model: nn.Module) -> None:
-    """Let batch norms use their running statistics and leave them unchanged (call after ``train()``)."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()

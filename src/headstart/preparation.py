@@ -37,6 +37,7 @@ from headstart.files import write_json
 from headstart.loader import Mixture
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.freezing import learning_parameters
 from headstart.models.own_backbone import is_own
 from headstart.models.pose_net import ModelConfig, PoseNet, model_skeleton
 from headstart.progress import start_tracker
@@ -159,7 +160,7 @@ def leaves_out_parameters(network: PoseNet) -> bool:
     if is_own(network.config.backbone):
         return True
     network.eval()
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learning = learning_parameters(network)
     width, height = network.codec.input_size
     output = network(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=learning[0].device))
     parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]

@@ -16,7 +16,6 @@ import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import nn
 
 from headstart import losses
 from headstart.budget import training_flops
@@ -41,8 +40,8 @@ from headstart.loader import (
     open_mixture,
     split_batch,
 )
-from headstart.models.freezing import freeze_to_stride
-from headstart.optimisation import AveragedWeights, build_optimiser, freeze_batch_norm, set_learning_rate
+from headstart.models.freezing import freeze_to_stride, learning_parameters, set_training_mode
+from headstart.optimisation import AveragedWeights, build_optimiser, set_learning_rate
 from headstart.preparation import (
     build_network,
     device_name,
@@ -101,7 +100,7 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
     torch.manual_seed(experiment.seed)
     progress = Progress(**saved.header["progress"]) if saved else Progress()
     network = build_network(experiment, saved, last, device)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]  # a user's may freeze some
+    learning = learning_parameters(network)
     if processes > 1:
         accelerator.ddp_handler.find_unused_parameters = leaves_out_parameters(network)
     if rank:
@@ -127,7 +126,9 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
         progress.best = None  # of another protocol, or other people
 
     def checkpoint(path: Path, everything: bool) -> None:
-        """Save all that a resumed run needs, or the weights alone (averaged, if they are)."""
+        """Save all that a resumed run needs, or the weights alone (averaged, if they are); the main process does."""
+        if not main:
+            return
         weights, averaged = network.state_dict(), average.tensors if average else {}
         parts = {"model": weights, "ema": averaged} if everything else {"ema": averaged or weights}
         tensors = {f"{part}.{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
@@ -165,26 +166,21 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
         for number, mixture in mixtures.items():
             stage, codec = experiment.stages[number], codecs[number]
             trained |= labelled_joints(mixture)
-            stage_seed = experiment.seed * 1000 + number
-            network.requires_grad_(False)  # what the stage before froze learns again, but not what came frozen
-            for parameter in learning:
-                parameter.requires_grad_(True)
-            frozen = freeze_to_stride(network, stage.freeze_stride)
+            seed = experiment.seed * 1000 + number
+            frozen = freeze_to_stride(network, stage.freeze_stride, learning)
             flops_per_sample = training_flops(network, codec.input_size)
             sampler = MixtureSampler(
                 mixture.sizes,
                 [data.weight for data in stage.data],
                 experiment.batch_size,
-                stage_seed,
+                seed,
                 start_step=progress.step,
                 rank=rank,
                 processes=processes,
                 rows=mixture.rows,
             )
             use_3d = [data.use_3d for data in stage.data]
-            crops = CropDataset(
-                mixture.indexes, codec.skeleton, codec.input_size, experiment.augment, stage_seed, use_3d
-            )
+            crops = CropDataset(mixture.indexes, codec.skeleton, codec.input_size, experiment.augment, seed, use_3d)
             batches = Batches(build_train_loader(crops, sampler, experiment.workers, device.type == "cuda"))
             cleanup.callback(batches.close)
             optimiser = build_optimiser(stage.optimiser, network)
@@ -208,7 +204,7 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
             with ProgressDisplay(stage.name, goal.total, goal.unit, goal.at(progress)) as display:
                 while (done := goal.share(progress)) < 1:
                     began = time.perf_counter()
-                    _set_modes(model, stage, frozen)
+                    set_training_mode(model, frozen, stage.freeze_batch_norm)
                     with meter.waiting():
                         batch: Batch = next(batches)
                     note_unreadable(progress, batch, mixture)
@@ -267,18 +263,15 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
                         first = score(stage, codec, stage.name)
                         if is_better(first, progress.best):
                             progress.best, progress.best_of = first.value, first_check
-                            if main:
-                                checkpoint(best, everything=False)
-                    if not finished:  # the end of the stage saves where the next one begins
-                        if not due.isdisjoint({"checkpoint", "validate"}) or stopping:
-                            if main:
-                                checkpoint(last, everything=True)
-                            saved_at = time.monotonic()
+                            checkpoint(best, everything=False)
+                    # The end of the stage saves where the next one begins.
+                    if not finished and (stopping or due & {"checkpoint", "validate"}):
+                        checkpoint(last, everything=True)
+                        saved_at = time.monotonic()
                         if stopping:
                             raise Interrupted(f"stopped at step {progress.step} of {stage.name}; go on with --resume")
             progress.end_stage(stage, mixture.sizes, labels[number], experiment.batch_size, flops_per_sample)
-            if main:
-                checkpoint(last, everything=True)
+            checkpoint(last, everything=True)
             batches.close()
             # A wrapped model that outlives its process group deadlocks: the group's threads wait for Python's lock.
             model, prepared = accelerator.free_memory(model, prepared)
@@ -305,12 +298,3 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
         result.save(out / "result.json")
     accelerator.end_training()
     return result
-
-
-def _set_modes(model: nn.Module, stage: Stage, frozen: list[nn.Module]) -> None:
-    """Put all layers into training mode, except those that the stage freezes."""
-    model.train()
-    if stage.freeze_batch_norm:
-        freeze_batch_norm(model)
-    for layer in frozen:
-        layer.eval()

@@ -17,7 +17,7 @@ from headstart.evaluate import aim, predict, protocol_rows, score
 from headstart.experiment import Experiment, Validation
 from headstart.index import AnnotationIndex, open_index
 from headstart.losses import need_heatmaps, total
-from headstart.models.freezing import freeze_to_stride
+from headstart.models.freezing import freeze_to_stride, learning_parameters
 from headstart.models.pose_net import PoseNet
 from headstart.optimisation import AveragedWeights
 from headstart.predictions import Predictions, join_predictions
@@ -95,12 +95,12 @@ def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[H
     the stage.
     """
     network.eval()
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    learning = learning_parameters(network)
     device = next(network.parameters()).device
     for number, (stage, codec) in enumerate(zip(experiment.stages, codecs)):
         batch = _black_pictures(codec).to(device)
         try:
-            freeze_to_stride(network, stage.freeze_stride)
+            freeze_to_stride(network, stage.freeze_stride, learning)
             total(network(batch.image), codec.encode(batch, need_heatmaps(stage.losses)), stage.losses)
         except ConfigError as error:
             raise ConfigError(f"stages.{number}: {error}") from error
@@ -109,8 +109,7 @@ def rehearse_stages(experiment: Experiment, network: PoseNet, codecs: Sequence[H
         except (RuntimeError, ValueError) as error:  # a user's backbone may take crops of one size alone
             said = f"the network cannot be computed at {codec.input_size}: {first_line(error)}"
             raise ConfigError(f"stages.{number}: {said}") from error
-    for parameter in learning:
-        parameter.requires_grad_(True)
+    freeze_to_stride(network, None, learning)
 
 
 def _black_pictures(codec: HeatmapCodec) -> Batch:

@@ -12,7 +12,7 @@ from transformers import Dinov2Backbone, Dinov2Config
 
 from headstart.budget import training_flops
 from headstart.errors import ConfigError
-from headstart.models.freezing import freeze_to_stride, layers_to_stride
+from headstart.models.freezing import freeze_to_stride, layers_to_stride, learning_parameters, set_training_mode
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig, PoseNet
 
@@ -109,3 +109,26 @@ def test_none_freezes_nothing_and_too_fine_a_stride_is_one_line() -> None:
     assert all(parameter.requires_grad for parameter in network.parameters())
     with pytest.raises(ConfigError, match="freeze_stride 1: the backbone has no layer"):
         freeze_to_stride(network, 1)
+
+
+def test_batch_norms_can_keep_their_statistics_while_the_rest_learns() -> None:
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Dropout())
+    set_training_mode(model, [], freeze_batch_norm=True)
+    model(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    norm = model[1]
+    assert (model.training, norm.training, model[2].training) == (True, False, True)
+    assert norm.num_batches_tracked == 0
+    assert norm.weight.requires_grad
+    set_training_mode(model, [model[2]], freeze_batch_norm=False)
+    assert (model.training, norm.training, model[2].training) == (True, True, False)
+
+
+def test_what_a_stage_froze_thaws_but_not_what_came_frozen() -> None:
+    network = PoseNet(ModelConfig("nano", None, HeadConfig(channels=8), input_size=(64, 64)))
+    came_frozen = next(network.backbone.parameters())
+    came_frozen.requires_grad_(False)
+    learning = learning_parameters(network)
+    freeze_to_stride(network, 32, learning)
+    assert not any(parameter.requires_grad for parameter in network.backbone.parameters())
+    freeze_to_stride(network, None, learning)
+    assert [one for one in network.parameters() if not one.requires_grad] == [came_frozen]

@@ -52,7 +52,9 @@ def main() -> None:
     Exit code 0; 2 for bad input or configuration; 130 if a signal stopped a run; 141 if the reader of the output ended.
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("headstart").setLevel(logging.INFO)
+    # One of the processes of torchrun says how a run goes; each says what goes wrong.
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.getLogger("headstart").setLevel(level)
     logging.getLogger("huggingface_hub").propagate = False  # it prints by itself: each line came twice
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal may be unable to show the name of a file
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -83,8 +82,6 @@ def train(arguments: list[str]) -> None:
     from headstart.display import is_main_process
     from headstart.train import run
 
-    if not is_main_process():  # one process of torchrun's says how the run goes; each says what goes wrong
-        logging.getLogger("headstart").setLevel(logging.WARNING)
     require_at_least(1, threads=given.threads)
     _check_folder(given.out)
     experiment = _overridden(_recipe(given), given, rest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -10,14 +12,24 @@ from headstart.models.backbone import Backbone
 from headstart.models.pose_net import PoseNet
 
 
-def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
+def learning_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Those that learn now. A user's backbone may come with frozen ones, which no stage thaws."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def freeze_to_stride(
+    network: PoseNet, stride: int | None, learning: Sequence[nn.Parameter] | None = None
+) -> list[nn.Module]:
     """Freeze the backbone's layers before its maps first get coarser than ``stride`` (input px per map px; None: none).
 
-    Returns the frozen layers. They need ``eval()`` after every ``train()``, so that their batch norms keep their
-    statistics too. To train them again, set ``requires_grad`` of the parameters that had it before, as a user's
-    backbone may come with frozen ones. Frozen layers keep no maps and have no backward pass. Raises
+    First ``learning`` and no other parameters are set to learn, unless it is None: what an earlier call froze, thaws.
+    Returns the frozen layers for :func:`set_training_mode`. They keep no maps and have no backward pass. Raises
     :class:`ConfigError` for a stride at which there is nothing to freeze.
     """
+    if learning is not None:
+        network.requires_grad_(False)
+        for parameter in learning:
+            parameter.requires_grad_(True)
     if stride is None:
         return []
     layers = layers_to_stride(network.backbone, stride)
@@ -26,6 +38,17 @@ def freeze_to_stride(network: PoseNet, stride: int | None) -> list[nn.Module]:
     for layer in layers:
         layer.requires_grad_(False)
     return layers
+
+
+def set_training_mode(model: nn.Module, frozen: Sequence[nn.Module], freeze_batch_norm: bool) -> None:
+    """Put all layers into training mode but the ``frozen``, whose batch norms keep their statistics.
+
+    With ``freeze_batch_norm`` those of all other layers keep theirs too.
+    """
+    model.train()
+    norms = [one for one in model.modules() if freeze_batch_norm and isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    for layer in (*norms, *frozen):
+        layer.eval()
 
 
 @torch.no_grad()
