@@ -19,7 +19,7 @@ from headstart.inspection import STATE_COLOURS, picture_of_samples, states_legen
 from headstart.records import Annotation
 from headstart.skeleton import BODY_18, CANONICAL, WITH_FEET
 from headstart.synth.labels import State
-from headstart.synthesize import SCHEMA as SCHEMA_WITH_STATES
+from headstart.synthesize import schema_with_states
 
 JOINTS = len(CANONICAL)
 LEGEND = len(states_legend(10))
@@ -193,7 +193,7 @@ class TestStates:
         mask[60:70, 10:20] = 255
         grey, encoded = cv2.imencode(".png", np.full((100, 100, 3), 60, np.uint8))[1], cv2.imencode(".png", mask)[1]
         row = {**to_row(person, tmp_path), "content": grey.tobytes(), "state": states, "mask": encoded.tobytes()}
-        write_index(tmp_path / "a.arrow", [row], SCHEMA_WITH_STATES, {})
+        write_index(tmp_path / "a.arrow", [row], schema_with_states(CANONICAL), {})
         return AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
 
     def test_a_skeleton_with_feet_which_have_no_state(self, person: AnnotationIndex):

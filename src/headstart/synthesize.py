@@ -48,8 +48,6 @@ def schema_with_states(joints: Skeleton) -> pa.Schema:
     return packed_schema_of(joints).append(pa.field("state", states)).append(pa.field("mask", pa.binary()))
 
 
-SCHEMA = schema_with_states(CANONICAL)
-
 #: Version of the generator: increased whenever the same seed gives other pictures or labels, so that a pack is never
 #: continued by another version. 2: knees lie lower (synth/body.py). 3: boxes around joints, more contrast, barer limbs,
 #: more compact poses. 4: no T-poses from calibration; pictures that are reduced and enlarged stay aligned with labels.
