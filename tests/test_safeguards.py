@@ -67,8 +67,11 @@ def test_a_lock_that_is_freed_in_a_moment_is_waited_for(tmp_path: Path, monkeypa
 
 def test_the_other_processes_of_a_run_leave_the_lock_to_the_main_one(tmp_path: Path) -> None:
     other: Any = SimpleNamespace(is_main_process=False)
-    with alone_in(tmp_path, MAIN), alone_in(tmp_path, other):
-        pass
+    with alone_in(tmp_path, MAIN):
+        with alone_in(tmp_path, other):
+            assert (tmp_path / "lock").is_file()
+        assert (tmp_path / "lock").is_file(), "the other process has freed the main one's lock"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.posix("flock")

@@ -89,8 +89,7 @@ def predict(
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     crops, readable, done = [], [], 0
     for batch in build_eval_loader(dataset, rows, batch_size, workers, pin_memory=on_cuda):
-        image = batch.image.to(device, non_blocking=on_cuda)  # as in Batch.to
-        output = forward_with_flip(model, image, codec, flip_test)
+        output = forward_with_flip(model, batch.to(device).image, codec, flip_test)
         # Mixed precision is for the network: in bf16 a joint of a large crop would count in whole pixels.
         with torch.autocast(torch.device(device).type, enabled=False):
             decoded = codec.decode(output, decode)

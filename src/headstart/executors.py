@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headstart.display import is_main_process
 from headstart.errors import ConfigError, Interrupted, TrainingError
 from headstart.files import write_json
 from headstart.gpus import gpus_here, visible_devices
@@ -68,7 +69,7 @@ def run_cell(
         own, last = training / "result.json", training / "last.safetensors"
         result = trained or (RunResult.load(own) if own.is_file() else run(plan, training, resume=True))
         result = with_added_tests(plan, last, result)
-        if os.environ.get("RANK", "0") != "0":
+        if not is_main_process():
             return result
         step = record["flops_per_sample"] * study.batch_size
         require_budget(cell, sum(stage.flops for stage in result.stages), record["budget_flops"], step)
