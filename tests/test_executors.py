@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -279,7 +280,13 @@ def test_ray_runs_every_cell_once_though_a_worker_is_killed(
 
 def newest(work: Path) -> float:
     """When the last checkpoint was written."""
-    return max((path.stat().st_mtime for path in work.rglob("last.safetensors")), default=0.0)
+    # Not rglob: it fails where a folder vanishes meanwhile, as those of writes in progress do.
+    times = [0.0]
+    for folder, _, files in os.walk(work):
+        if "last.safetensors" in files:
+            with suppress(FileNotFoundError):  # filed in the meantime
+                times.append(os.stat(Path(folder, "last.safetensors")).st_mtime)
+    return max(times)
 
 
 def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], object], seconds: float = 300) -> object:
