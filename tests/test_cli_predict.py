@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import weakref
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -20,10 +22,12 @@ import pytest
 import torch
 from PIL import Image
 
+import headstart
 from headstart.checkpoint import load_checkpoint, save_checkpoint
 from headstart.cli import main
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
+from headstart.cli.reading import AHEAD
 from headstart.geometry import Camera
 from headstart.models.pose_net import PoseNet
 from headstart.records import Prediction
@@ -54,6 +58,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Path) -> Path:
         cv2.imwrite(name, rng.integers(0, 255, (80, 100, 3)).astype(np.uint8))
     shutil.copy(model, tmp_path / "tiny.safetensors")
     return tmp_path
+
+
+EXAMPLES = Path(headstart.__file__).parent / "serve" / "assets" / "examples"
 
 
 def predict(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -197,6 +204,58 @@ class TestBadPictures:
     def test_when_all_fail_the_file_says_nobody(self, here: Path):
         assert len(fails("none.jpg", "--json", "people.json")) == 1
         assert people() == []
+
+
+class TestManyPictures:
+    """More than are worked on at once, so that some are read while others are predicted."""
+
+    NAMES = tuple(f"photos/{number:02d}.png" for number in range(21))
+
+    @pytest.fixture
+    def photos(self, here: Path) -> Path:
+        Path("photos").mkdir()
+        for number, name in enumerate(self.NAMES):
+            cv2.imwrite(name, np.full((40, 40 + number, 3), 90, np.uint8))
+        return Path("photos")
+
+    def test_broken_ones_among_them_are_named_in_order_and_the_others_done(self, photos: Path):
+        broken = [self.NAMES[number] for number in (0, 7, 8, 9, 20)]
+        for name in broken:
+            Path(name).write_bytes(b"no picture")
+        lines = fails("photos", "--json", "people.json", "--no-overlay", "--no-flip-test")
+        assert [line.split(":")[0] for line in lines] == broken
+        good = [name for name in self.NAMES if name not in broken]
+        assert [one["image"] for one in people()] == good
+        # Each has the size of its own picture.
+        assert [one["bbox"][2] for one in people()] == [40 + self.NAMES.index(name) for name in good]
+
+    def test_pixels_of_few_are_held(self, photos: Path, monkeypatch: pytest.MonkeyPatch):
+        from headstart import photos as module
+
+        alive: set[str] = set()
+        most, read = [0], module.read_photo
+
+        def counted(name: str) -> np.ndarray:
+            image = read(name)
+            alive.add(name)
+            weakref.finalize(image, alive.discard, name)
+            most.append(len(alive))
+            return image
+
+        monkeypatch.setattr(module, "read_photo", counted)
+        succeeds("photos", "--json", "people.json", "--no-overlay", "--no-flip-test")
+        assert len(people()) == len(most) - 1 == len(self.NAMES)
+        assert 8 <= max(most) <= 8 + AHEAD  # those worked on, and those read ahead
+
+    def test_ctrl_c_ends_the_reading_too(self, photos: Path, monkeypatch: pytest.MonkeyPatch):
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("headstart.predict.PoseEstimator.estimate", interrupted)
+        done = predict("photos", "--json", "people.json", "--no-overlay")
+        assert (done.returncode, done.stderr) == (130, "headstart: interrupted\n")
+        assert not Path("people.json").exists()
+        assert not [one for one in threading.enumerate() if one.name.startswith("read")]
 
 
 class TestBoxes:
@@ -442,22 +501,13 @@ class TestSettings:
             assert 0 <= x < x + width <= 100
             assert 0 <= y < y + height <= 80
 
-    def test_a_search_by_a_model_that_knows_nothing_finds_nobody(self, here: Path):
-        done = predict("a.png", "--detector", "search", "--json", "people.json")
-        assert done.returncode == 0
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("--detector search: it found the largest person in only ")
-        assert done.stdout.startswith("a.png: 0 people")
-        assert people() == []
-
-    def test_without_a_detector_a_message_says_how_to_get_one(self, here: Path):
-        done = predict("a.png", "--detector", "auto", "--json", "people.json")
-        assert done.returncode == 0
-        (line,) = done.stderr.splitlines()
-        assert "taken as one person" in line
-        assert "--detector PekingU/rtdetr_v2_r18vd" in line
-        assert "--detector search" in line
-        assert "--boxes" in line
+    @pytest.mark.parametrize("detector", ["auto", "shipped"])
+    def test_the_detector_that_ships_finds_people_and_nobody_where_nobody_is(self, here: Path, detector: str):
+        shutil.copy(EXAMPLES / "crouch.jpg", here / "crouch.jpg")
+        done = predict("crouch.jpg", "a.png", "--detector", detector, "--json", "people.json")
+        assert done.returncode == 0, done.stderr
+        assert {one["image"] for one in people()} == {"crouch.jpg"}
+        assert "a.png: 0 people" in done.stdout
 
 
 @pytest.mark.posix("/dev/stdout")

@@ -27,7 +27,8 @@ from headstart.index import (
 from headstart.label_digest import label_digest
 from headstart.pack import PackConfig, pack
 from headstart.records import Annotation
-from headstart.skeleton import CANONICAL, FEET, WITH_FEET
+from headstart.results import form_of
+from headstart.skeleton import BODY_18, BODY_24, CANONICAL, FEET, WITH_FEET, Skeleton
 from headstart.synthesize import schema_with_states
 from sticks import write_lsp_extended
 
@@ -59,14 +60,21 @@ def people(tmp_path: Path) -> list[Annotation]:
     return [person(number, tmp_path) for number in range(7)]
 
 
-def written(folder: Path, people: list[Annotation], *ends: int, schema: pa.Schema = SCHEMA, **extra: Any) -> str:
-    """Digest of the people in files that end at those rows."""
+def written(
+    folder: Path,
+    people: list[Annotation],
+    *ends: int,
+    schema: pa.Schema = SCHEMA,
+    joints: Skeleton = BODY_18,
+    **extra: Any,
+) -> str:
+    """Digest, for a model of ``joints``, of the people in files that end at those rows."""
     files, start = [], 0
     for end in (*ends, len(people)):
         files.append(folder / f"{len(list(folder.iterdir()))}.arrow")
         write_index(files[-1], ({**to_row(one, folder), **extra} for one in people[start:end]), schema, {"a": "b"})
         start = end
-    return AnnotationIndex(files, folder).digest()
+    return AnnotationIndex(files, folder).digest(joints.names)
 
 
 def test_a_table_worked_out_by_hand() -> None:
@@ -104,17 +112,41 @@ def with_feet(person: Annotation, place: float) -> Annotation:
     )
 
 
-def test_feet_count_except_those_of_synthetic_people(people: list[Annotation], tmp_path: Path) -> None:
+def synthetic(folder: Path, people: list[Annotation], joints: Skeleton) -> str:
+    """Digest, for a model of ``joints``, of a synthetic folder of the people, with feet if they have any."""
+    kept = CANONICAL if len(people[0].visibility) == len(CANONICAL) else WITH_FEET
+    columns = {"state": [0] * len(kept), "mask": b"", "content": b""}
+    return written(folder, people, schema=schema_with_states(kept), joints=joints, **columns)
+
+
+def test_feet_of_synthetic_people_count_for_models_with_feet_alone(people: list[Annotation], tmp_path: Path) -> None:
     """Synthetic people, who alone have states, are the same people with feet and without, for models without feet."""
     here, there = ([with_feet(one, place) for one in people] for place in (5.0, 6.0))
-    columns = dict.fromkeys(("state", "mask", "content"), b"")
-    found = [
-        written(tmp_path, some, schema=schema_with_states(WITH_FEET), **(columns | {"state": [0] * len(WITH_FEET)}))
-        for some in (here, there)
-    ]
-    assert found == [written(tmp_path, people)] * 2
-    real = [written(tmp_path, some, schema=schema_of(WITH_FEET)) for some in (here, there)]
-    assert len({*real, *found}) == 3
+    for joints in (BODY_18, CANONICAL):
+        assert {synthetic(tmp_path, some, joints) for some in (here, there, people)} == {written(tmp_path, people)}
+    seen = {synthetic(tmp_path, some, BODY_24) for some in (here, there, people)}
+    assert len(seen) == 3
+    assert {synthetic(tmp_path, some, WITH_FEET) for some in (here, there, people)} == seen
+    assert {form_of(one) for one in seen} == {"labels1+feet"}
+
+
+def test_feet_of_real_people_count_for_every_model(people: list[Annotation], tmp_path: Path) -> None:
+    """As ever, so that digests that earlier versions made of real people can be compared."""
+    feet = [with_feet(one, 5.0) for one in people]
+    found = {written(tmp_path, feet, schema=schema_of(WITH_FEET), joints=joints) for joints in (BODY_18, BODY_24)}
+    assert len(found) == 1
+    without = {written(tmp_path, people, joints=joints) for joints in (BODY_18, BODY_24)}
+    assert len(without) == 1
+    assert {form_of(one) for one in found | without} == {"labels1"}
+    assert found != without
+
+
+def test_digests_are_those_that_studies_have_recorded(people: list[Annotation], tmp_path: Path) -> None:
+    """Made by the code of 2026-11-28, before models with feet had digests of their own."""
+    feet = [with_feet(one, 5.0) for one in people]
+    assert written(tmp_path, people) == "labels1:9bd81be58a51698c"
+    assert synthetic(tmp_path, feet, BODY_18) == "labels1:9bd81be58a51698c"
+    assert written(tmp_path, feet, schema=schema_of(WITH_FEET)) == "labels1:589539b970a4a20b"
 
 
 def test_the_same_however_rows_are_dealt_out(people: list[Annotation], tmp_path: Path) -> None:
@@ -187,7 +219,7 @@ def test_a_packed_copy_has_labels_of_its_own_and_says_whose_they_were(tmp_path: 
     """In other pixels, of other pictures: what a network learns from the copy is not what it learns from the source."""
     source = open_index("lsp_extended", write_lsp_extended(tmp_path / "data", 4), "all")
     manifest = pack(source, tmp_path / "out", PackConfig(size=32), source={"dataset": "lsp_extended", "split": "all"})
-    assert manifest["labels"] == source.digest() != open_packed(tmp_path / "out").digest()
+    assert manifest["labels"] == source.digest(FEET) != open_packed(tmp_path / "out").digest(FEET)
 
 
 def test_texts_behind_an_empty_one_count() -> None:

@@ -389,7 +389,7 @@ class TestLoading:
     def test_file_folder_and_published_folder(self, checkpoint, tmp_path):
         (tmp_path / "model.safetensors").write_bytes(checkpoint.read_bytes())
         found = [
-            PoseEstimator.from_pretrained(source, device="cpu").estimate(BLANK)[0][0].to_dict()
+            PoseEstimator.from_pretrained(source, detector=None, device="cpu").estimate(BLANK)[0][0].to_dict()
             for source in (checkpoint, checkpoint.parent, str(checkpoint), tmp_path)
         ]
         assert found == [found[0]] * 4

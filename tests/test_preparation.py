@@ -16,7 +16,7 @@ from headstart.checkpoint import SHIPPED, Checkpoint, load_checkpoint, load_mode
 from headstart.errors import ConfigError, DataError
 from headstart.experiment import Experiment, as_json
 from headstart.files import write_json
-from headstart.loader import open_mixture
+from headstart.loader import Data, open_mixture
 from headstart.models.pose_net import ModelConfig, PoseNet
 from headstart.preparation import (
     build_network,
@@ -32,6 +32,7 @@ from headstart.preparation import (
 )
 from headstart.safeguards import label_digests
 from headstart.skeleton import BODY_18, BODY_24, CANONICAL, H36M_17, LSP_14, WITH_FEET
+from stick_synthetic import write_synthetic
 from sticks import write_lsp_extended
 from tiny import MODEL, data_2d, data_3d, experiment, stage_2d
 
@@ -434,6 +435,25 @@ def test_other_labels_are_another_run_but_those_of_stages_that_are_over(stick_pe
         digests(now, saved_by(before, labels))
     assert f"({labels[0][0]} there, " in str(no.value)
     assert digests(now, saved_by(before, labels), done=1) == labels
+
+
+def test_a_run_with_feet_notices_synthetic_people_without(tmp_path: Path) -> None:
+    """They are others to a model that learns feet, and the same to one that does not."""
+    with_feet, without = (write_synthetic(tmp_path / one.name, one) for one in (WITH_FEET, CANONICAL))
+
+    def begun(root: Path, skeleton: str) -> Experiment:
+        stage = replace(stage_2d(root), data=(Data("synthetic_wild", str(root), "train"),))
+        return experiment(stage, model=replace(MODEL, skeleton=skeleton))
+
+    before = begun(with_feet, "body_24")
+    labels = digests(before)
+    assert digests(before, saved_by(before, labels)) == labels
+    with pytest.raises(ConfigError, match=rf"^{without}: the labels of synthetic_wild train are not those that last\."):
+        digests(begun(without, "body_24"), saved_by(before, labels))
+    of_the_body = digests(begun(with_feet, "body_18"))
+    assert digests(begun(without, "body_18"), saved_by(begun(with_feet, "body_18"), of_the_body)) == of_the_body
+    # An earlier version left feet out: its digests are not compared.
+    assert digests(before, saved_by(before, of_the_body)) == labels
 
 
 def test_digests_of_an_earlier_version_do_not_tell(

@@ -103,6 +103,56 @@ def test_every_choice_is_in_the_description(checkpoint: Path, stick_people_2d: P
     assert "mirrored" in flipped.description
 
 
+def test_the_precision_is_in_the_file_and_in_the_description(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bf16 joints are others, and near; in single precision, the default, nothing is said."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    arguments, where = ("lsp_extended_pck", stick_people_2d), {"split": "all", "limit": 3}
+    made, scores = {}, {}
+    for name, how in (("default", {}), ("fp32", {"precision": "fp32"}), ("bf16", {"precision": "bf16"})):
+        path = tmp_path / f"{name}.npz"
+        scores[name] = evaluate_checkpoint("shipped", *arguments, workers=0, predictions_path=path, **where, **how)
+        assert score_predictions(path, *arguments, **where) == scores[name]
+        made[name] = Predictions.load(path)
+    assert " Precision of the network: bf16." in scores["bf16"].description
+    assert "Precision" not in scores["fp32"].description
+    assert made["bf16"].about == made["fp32"].about | {"precision": "bf16"}
+    assert scores["default"] == scores["fp32"]
+    np.testing.assert_array_equal(made["default"].keypoints, made["fp32"].keypoints)
+    assert not np.array_equal(made["bf16"].confidence, made["fp32"].confidence)
+    np.testing.assert_allclose(made["bf16"].confidence, made["fp32"].confidence, atol=0.1)
+
+
+def test_depthwise_convolutions_stay_in_single_precision_on_a_cpu_as_in_training(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[PoseNet] = []
+    monkeypatch.setattr(scoring, "keep_depthwise_in_float32", kept.append)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    network = scoring._load(checkpoint, "bf16")
+    assert kept == [network.forward]
+    with network.autocast():
+        assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+        assert torch.is_autocast_enabled("cpu")
+    scoring._load(checkpoint)
+    assert len(kept) == 1
+
+
+def test_a_precision_that_cannot_be_computed_in_is_refused_before_the_data_are_read(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(scoring, "open_index", lambda *_: pytest.fail("read"))
+    with pytest.raises(ConfigError, match=r"^precision: expected no or bf16 on a cpu, got fp16$"):
+        evaluate_checkpoint(checkpoint, "lsp_extended_pck", tmp_path, precision="fp16")
+    exported = tmp_path / "small.onnx"
+    exported.touch()
+    says = r"^--precision bf16: .*small\.onnx has the precision of its export; leave it out$"
+    with pytest.raises(ConfigError, match=says):
+        evaluate_checkpoint(exported, "lsp_extended_pck", tmp_path, precision="bf16")
+
+
 def test_a_limit_scores_fewer(checkpoint: Path, stick_people_2d: Path) -> None:
     scores = evaluate_checkpoint(checkpoint, "lsp_extended_pck", stick_people_2d, split="all", limit=5, workers=0)
     assert scores.n == 5

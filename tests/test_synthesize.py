@@ -131,7 +131,7 @@ def begun_without_feet(folder, settings):
 
 
 def test_a_folder_that_was_begun_without_feet_goes_on_without(folder, tmp_path, monkeypatch, caplog):
-    """Its other labels and its pictures are those of a folder with feet, and so is its digest."""
+    """Its other labels and its pictures are those of a folder with feet, and so is its digest for a model without."""
     monkeypatch.setattr(module, "_ROWS_PER_SHARD", 2)
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["joints"] == "canonical_28"
@@ -152,7 +152,8 @@ def test_a_folder_that_was_begun_without_feet_goes_on_without(folder, tmp_path, 
         assert old.content(row) == new.content(row)
         assert old.extra(row, "mask") == new.extra(row, "mask")
         assert old.extra(row, "state") == new.extra(row, "state")[:22]
-    assert old.digest() == new.digest()
+    assert old.digest(CANONICAL.names) == new.digest(CANONICAL.names)
+    assert old.digest(WITH_FEET.names) != new.digest(WITH_FEET.names)
 
 
 def test_shards_with_feet_and_without_are_never_one_folder(folder, tmp_path, monkeypatch):

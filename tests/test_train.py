@@ -872,6 +872,23 @@ def test_the_final_score_is_that_of_the_checkpoint_for_everybody(stick_people_3d
     assert rows[-1]["h36m_standard"] != pytest.approx(scored.value, rel=1e-3)
 
 
+def test_the_final_score_in_bf16_is_that_of_eval_in_bf16(
+    stick_people_3d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit on a CPU, with as many people at once."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    stage = replace(stage_2d(stick_people_3d, 32), data=(data_3d(stick_people_3d),), losses=BOTH)
+    whole = experiment(stage, validation=(mpjpe_of(stick_people_3d),), precision="bf16")
+    trained = run(whole, tmp_path).scores[0]
+    how = {"batch_size": whole.batch_size, "workers": 0}
+    same, single = (
+        evaluate_checkpoint(tmp_path, "h36m_standard", stick_people_3d, precision=precision, **how)
+        for precision in ("bf16", "fp32")
+    )
+    assert (same.value, same.per_joint, same.others) == (trained.value, trained.per_joint, trained.others)
+    assert single.value != trained.value
+
+
 def test_what_is_looked_at_on_the_way_and_kept_as_best_are_the_averaged_weights(
     stick_people_3d: Path, tmp_path: Path
 ) -> None:
@@ -930,7 +947,7 @@ def test_a_resumed_run_knows_the_joints_of_the_stages_before(
     stop_after(monkeypatch, None)
     result = run(two, tmp_path, resume=True)
     assert header(tmp_path)["trained_joints"] == list(BODY_18.names)
-    wanted = [open_mixture(stage.data, 0).indexes[0].digest() for stage in two.stages]
+    wanted = [open_mixture(stage.data, 0).indexes[0].digest(BODY_18.names) for stage in two.stages]
     assert result.test_labels == {"lsp_extended_pck on lsp_extended all": wanted[0]}  # of the people of the first stage
     assert [stage.labels for stage in result.stages] == [[one] for one in wanted]
     assert header(tmp_path)["labels"] == [[one] for one in wanted]

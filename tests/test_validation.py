@@ -18,15 +18,16 @@ from headstart import validation
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import score
 from headstart.experiment import Stage, Validation
-from headstart.index import AnnotationIndex
+from headstart.index import AnnotationIndex, open_index
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import PoseNet
 from headstart.predictions import Predictions
 from headstart.preparation import stage_codec
-from headstart.protocols import Protocol
+from headstart.protocols import Protocol, protocol
 from headstart.results import Scores
-from headstart.skeleton import BODY_18, MPII_16
-from headstart.validation import names_of, rehearse, rehearse_stages, validate
+from headstart.skeleton import BODY_18, CANONICAL, MPII_16, WITH_FEET
+from headstart.validation import OpenValidation, names_of, rehearse, rehearse_stages, scored_labels, validate
+from stick_synthetic import write_synthetic
 from tiny import BOTH, MODEL, experiment, mpjpe_of, pck_of, stage_2d, three_stages
 
 
@@ -63,6 +64,19 @@ def test_what_is_missing_is_named(stick_people_2d: Path, stick_people_3d: Path, 
     # Heads' sizes, which only MPII's own labels have.
     with pytest.raises(DataError, match="labels that protocol mpii_pckh on lsp_extended all scores, found none"):
         tried(Validation("mpii_pckh", str(stick_people_2d), dataset="lsp_extended", split="all"))
+
+
+def test_labels_that_are_scored_are_those_of_the_protocols_joints(tmp_path: Path) -> None:
+    """Feet of synthetic people count where feet are scored."""
+    body, feet = protocol("lsp_pck"), protocol("coco_feet_pck")
+    found = []
+    for one in (WITH_FEET, CANONICAL):
+        index = open_index("synthetic_wild", write_synthetic(tmp_path / one.name, one), "train")
+        found.append(scored_labels([OpenValidation(wanted.name, wanted, index, None) for wanted in (body, feet)]))
+    with_feet, without = found
+    assert list(with_feet) == ["lsp_pck", "coco_feet_pck"]
+    assert with_feet["lsp_pck"] == without["lsp_pck"] == index.digest(CANONICAL.names)
+    assert with_feet["coco_feet_pck"] != without["coco_feet_pck"] == index.digest(WITH_FEET.names)
 
 
 def test_nobody_is_scored_who_is_trained_on(stick_people_3d: Path) -> None:

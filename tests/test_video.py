@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import ConfigError, DataError
+from headstart.following import joints_box
 from headstart.geometry import Camera
 from headstart.records import Detection, Prediction
 from headstart.smoothing import OneEuro, PoseSmoother, butterworth
@@ -21,7 +23,6 @@ from headstart.video import (
     VideoOptions,
     count_frames,
     draw_frame,
-    joints_box,
     predict_video,
     smooth_motion,
 )
@@ -50,11 +51,15 @@ class Oracle:
         self.noise, self.confidence = noise_px, confidence
         self.random = np.random.default_rng(0)
         self.asked: list[list[Box] | None] = []
+        self.together: list[int] = []
 
     def estimate(
         self, images: Sequence[Any], boxes: Any = None, camera: Any = None, *, names: Any = None
     ) -> list[list[Prediction]]:
-        (image,), (wanted,), (name,) = images, boxes, names
+        self.together.append(len(images))
+        return [self.seen(*one, camera) for one in zip(images, boxes, names, strict=True)]
+
+    def seen(self, image: Any, wanted: Any, name: str, camera: Any) -> list[Prediction]:
         self.asked.append(wanted)
         found = blocks(image)
         if wanted is None and self.detector is None:
@@ -62,7 +67,7 @@ class Oracle:
         if wanted is not None:
             found = [one for box in wanted if (one := nearest(box, found)) is not None]
         people = [self.person(one.bbox_xywh, name) for one in found]
-        return [people if camera is None else [self.before_camera(one) for one in people]]
+        return people if camera is None else [self.before_camera(one) for one in people]
 
     def before_camera(self, person: Prediction) -> Prediction:
         at = np.array(self.pelvis(person.bbox_xywh[0]))
@@ -176,10 +181,9 @@ def test_a_person_keeps_the_number_although_the_first_box_is_the_whole_frame(tmp
     """As a PoseEstimator without a detector reports it: what is followed are the joints, not the box looked in."""
 
     class AsAsked(Oracle):
-        def estimate(self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None) -> Any:
-            (people,) = super().estimate(images, boxes, camera, names=names)
-            asked = self.asked[-1] or [(0.0, 0.0, 240.0, 160.0)]
-            return [[replace(one, bbox_xywh=box) for one, box in zip(people, asked)]]
+        def seen(self, image: Any, wanted: Any, name: str, camera: Any) -> list[Prediction]:
+            people = super().seen(image, wanted, name, camera)
+            return [replace(one, bbox_xywh=box) for one, box in zip(people, wanted or [(0.0, 0.0, 240.0, 160.0)])]
 
     frames = list(predict_video(AsAsked(), film(tmp_path / "a.mp4", 4, walk)))
     assert [[one.track for one in people] for people in frames] == [[1]] * 4
@@ -202,12 +206,11 @@ def test_who_is_covered_keeps_the_number_though_both_get_the_joints_of_one(tmp_p
     """Known defect: where boxes meet, the pose model sees one person in both, and people changed numbers."""
 
     class Covering(Oracle):
-        def estimate(self, images: Any, boxes: Any = None, camera: Any = None, *, names: Any = None) -> Any:
-            (people,) = super().estimate(images, boxes, camera, names=names)
+        def seen(self, image: Any, wanted: Any, name: str, camera: Any) -> list[Prediction]:
             # Who is in front comes first; who is mostly covered is not found.
-            people = [one for one in people if one.bbox_xywh[2] > 12]
+            people = [one for one in super().seen(image, wanted, name, camera) if one.bbox_xywh[2] > 12]
             near = len(people) == 2 and abs(people[0].bbox_xywh[0] - people[1].bbox_xywh[0]) < 30
-            return [[replace(one, keypoints=people[0].keypoints) for one in people] if near else people]
+            return [replace(one, keypoints=people[0].keypoints) for one in people] if near else people
 
     clip = film(tmp_path / "a.mp4", 30, lambda number: (10 + 6 * number, 50), lambda number: (190 - 6 * number, 50))
     tracks = [[one.track for one in people] for people in predict_video(Covering(detector=True), clip)]
@@ -216,11 +219,44 @@ def test_who_is_covered_keeps_the_number_though_both_get_the_joints_of_one(tmp_p
     assert tracks[-1] == [first, second]
 
 
-def test_between_detections_boxes_follow(tmp_path: Path) -> None:
-    oracle = Oracle(detector=True)
-    frames = list(predict_video(oracle, film(tmp_path / "a.mp4", 9, walk), options=VideoOptions(detect_every=4)))
-    assert [boxes is None for boxes in oracle.asked] == [number % 4 == 0 for number in range(9)]
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_between_detections_boxes_follow(tmp_path: Path, at_once: int) -> None:
+    oracle, options = Oracle(detector=True), VideoOptions(detect_every=4, frames_at_once=at_once)
+    frames = list(predict_video(oracle, film(tmp_path / "a.mp4", 9, walk), options=options))
+    assert sum(boxes is None for boxes in oracle.asked) == 3  # frames 0, 4 and 8
+    assert oracle.together == ([1] * 9 if at_once == 1 else [2, 2, 2, 2, 1])
     assert [len(people) for people in frames] == [1] * 9
+
+
+@pytest.mark.parametrize("detect_every", [1, 3])
+def test_frames_together_give_what_they_give_one_by_one(tmp_path: Path, detect_every: int) -> None:
+    """Tracks and filters too, which need all frames before, over a gap."""
+    clip = film(tmp_path / "a.mp4", 21, walk, lambda number: None if 5 <= number < 9 else (200 - 2 * number, 70))
+    oracles = Oracle(detector=True), Oracle(detector=True)
+    alone, together = (
+        list(predict_video(oracle, clip, options=VideoOptions(detect_every=detect_every, frames_at_once=at_once)))
+        for oracle, at_once in zip(oracles, (1, 8))
+    )
+    assert together == alone
+    assert max(one.track for people in together for one in people) == 2
+    assert [max(oracle.together) for oracle in oracles] == [1, 8 if detect_every == 1 else 4]
+
+
+def test_a_camera_is_followed_frame_by_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, oracle, frames = film(tmp_path / "a.mp4", 5, walk), Oracle(detector=True), VideoReader.frames
+    read: list[int] = []
+
+    def live(reader: VideoReader) -> Iterator[Frame]:
+        for frame in frames(reader):
+            read.append(frame.number)
+            yield frame
+
+    monkeypatch.setattr(VideoReader, "frames", live)
+    monkeypatch.setattr(VideoReader, "live", property(lambda reader: True, lambda reader, value: None), False)
+    monkeypatch.setattr("headstart.video_files._open", lambda source, live: pytest.importorskip("av").open(source))
+    for number, _ in enumerate(predict_video(oracle, clip)):
+        assert read == list(range(number + 1))
+    assert oracle.together == [1] * 5
 
 
 def test_smooth_paths_shake_less_and_both_are_kept(tmp_path: Path) -> None:
@@ -400,8 +436,9 @@ def test_the_overlay_has_the_frames_and_times_of_the_video(tmp_path: Path) -> No
     assert all(np.abs(frame.image.astype(int) - (255, 140, 0)).sum(-1).min() < 150 for frame in after)
 
 
-def test_a_caller_who_stops_keeps_the_overlay_so_far(tmp_path: Path) -> None:
-    frames = predict_video(Oracle(), film(tmp_path / "a.mp4", 10, walk), overlay=tmp_path / "o.mp4")
+@pytest.mark.parametrize("detector", [False, True])
+def test_a_caller_who_stops_keeps_the_overlay_so_far(tmp_path: Path, detector: bool) -> None:
+    frames = predict_video(Oracle(detector), film(tmp_path / "a.mp4", 10, walk), overlay=tmp_path / "o.mp4")
     for _ in range(3):
         next(frames)
     frames.close()
@@ -430,20 +467,24 @@ def test_ctrl_c_ends_a_camera_and_keeps_the_overlay(tmp_path: Path, monkeypatch:
         assert len(list(reader.frames())) == 3
 
 
-def test_of_a_video_cut_off_all_that_is_there_comes_before_the_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("detector", [False, True])
+def test_of_a_video_cut_off_all_that_is_there_comes_before_the_error(tmp_path: Path, detector: bool) -> None:
     whole = film(tmp_path / "a.mkv", 100, lambda number: (number, 50))
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    seen = []
+    seen, readable = [], 0
+    with VideoReader(cut) as reader, suppress(DataError):
+        for _ in reader.frames():
+            readable += 1
 
     def consume() -> None:
-        for people in predict_video(Oracle(), cut, overlay=tmp_path / "o.mp4"):
+        for people in predict_video(Oracle(detector), cut, overlay=tmp_path / "o.mp4"):
             seen.append(people)
 
     with pytest.raises(DataError, match=r"cut off|frame") as error:
         consume()
     assert "\n" not in str(error.value)
-    assert 10 < len(seen) < 90
+    assert 10 < len(seen) == readable < 90
     with VideoReader(tmp_path / "o.mp4") as reader:
         assert len(list(reader.frames())) == len(seen)
 
@@ -471,13 +512,6 @@ def test_no_more_than_a_frame_is_kept(tmp_path: Path) -> None:
     assert peak < 12 * SIZE[0] * SIZE[1] * 3  # 120 frames would be ten times that
 
 
-def test_the_box_of_joints_is_tight_and_its_margin_the_same_on_all_sides() -> None:
-    person = Oracle().person((10, 20, 20, 40), "a")
-    assert joints_box(person) == (10.5, 20.5, 20, 40)
-    assert joints_box(person, 1.5) == (0.5, 10.5, 40, 60)
-    assert joints_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None
-
-
 def test_numbers_are_drawn_where_there_are_several() -> None:
     def tracked(x: float, track: int) -> TrackedPerson:
         person = Oracle().person((x, 60, 40, 80), "a")
@@ -492,6 +526,8 @@ def test_numbers_are_drawn_where_there_are_several() -> None:
 def test_wrong_options_are_named() -> None:
     with pytest.raises(ConfigError, match="detect_every"):
         VideoOptions(detect_every=0)
+    with pytest.raises(ConfigError, match="frames_at_once: expected 1 or more frames, got 0"):
+        VideoOptions(frames_at_once=0)
     with pytest.raises(ConfigError, match="min_cutoff_hz"):
         VideoOptions(xyz=OneEuro(min_cutoff_hz=-1))
 

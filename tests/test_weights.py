@@ -26,7 +26,7 @@ PEOPLE = {"traffic": 5, "hurdle": 22, "vault": 37}
 
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
-    return PoseEstimator.from_pretrained()
+    return PoseEstimator.from_pretrained(detector=None)
 
 
 @pytest.fixture(scope="module", params=list(PEOPLE))
@@ -67,7 +67,7 @@ def test_the_mirrored_photo_gives_the_mirrored_skeleton(
 
 def test_predict_needs_no_model_no_detector_and_no_network(tmp_path: Path) -> None:
     photo = resources.files("headstart") / "serve" / "assets" / "examples" / "traffic.jpg"
-    command = [sys.executable, "-m", "headstart.cli", "predict", str(photo), "--detector", "none"]
+    command = [sys.executable, "-m", "headstart.cli", "predict", str(photo)]
     no_network = {"https_proxy": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
     subprocess.run(command, cwd=tmp_path, check=True, env=no_network, timeout=300)
     (person,) = json.loads((tmp_path / "predictions" / "people.json").read_text())

@@ -6,37 +6,39 @@ Everything random comes from the generator that is handed in: one per (seed, epo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.geometry import Crop
+from headstart.ranges import Below1, Share, number_range
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Ranges and probabilities; a range r means +-r, uniform unless said otherwise."""
 
-    scale: float = 0.25
+    scale: Below1 = 0.25
     """Crop extent is multiplied by 1 + U(-scale, scale)."""
-    rotation_degrees: float = 30.0
+    rotation_degrees: Annotated[float, number_range("0 to 180", lambda value: 0 <= value <= 180)] = 30.0
     """Normal with this standard deviation, cut at two of them."""
-    rotation_probability: float = 0.6
-    flip_probability: float = 0.5
-    shift: float = 0.05
+    rotation_probability: Share = 0.6
+    flip_probability: Share = 0.5
+    shift: Share = 0.05
     """Centre moves by this fraction of the crop's extent."""
-    truncation_probability: float = 0.1
+    truncation_probability: Share = 0.1
     """How often the crop closes in on a part of the person, so that joints fall outside."""
-    brightness: float = 0.15
+    brightness: Share = 0.15
     """Added to all pixels, fraction of 255."""
-    contrast: float = 0.2
+    contrast: Share = 0.2
     """Gain of all channels about mid-grey, 1 + U(-contrast, contrast)."""
-    colour: float = 0.15
+    colour: Share = 0.15
     """Gain of each colour channel by itself."""
-    occluder_probability: float = 0.3
+    occluder_probability: Share = 0.3
     """How often one to three shapes are laid over the person."""
-    occluder_size: float = 0.3
+    occluder_size: Share = 0.3
     """Largest side of an occluder, fraction of the crop."""
 
 

@@ -13,19 +13,20 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from headstart.errors import ConfigError, first_line
+from headstart.ranges import Above0, Count
 
 
 @dataclass(frozen=True)
 class Budget:
     """How long a stage trains. Exactly one of the fields is set."""
 
-    samples: int | None = None
+    samples: Count | None = None
     """Training samples, repeats counted."""
-    epochs: float | None = None
+    epochs: Above0 | None = None
     """Passes: as many samples as the mixture has people in use, times this."""
-    flops: float | None = None
+    flops: Above0 | None = None
     """Training FLOPs, forward and backward, 2 per multiply-add."""
-    seconds: float | None = None
+    seconds: Above0 | None = None
     """Time spent training on this machine; such a run is not reproducible to the step."""
 
     def __post_init__(self) -> None:

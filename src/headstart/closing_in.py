@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError
 from headstart.geometry import PADDING, Box, Crop
-from headstart.records import CropJoints, Detection, PoseNetwork
+from headstart.records import CropJoints, PoseNetwork
 
 #: Number of looks before the final crop is cut; a third one gains little (LOG.md, 2026-11-27).
 LOOKS = 2
@@ -77,20 +77,6 @@ def joints_of(network: PoseNetwork, crops: Sequence[NDArray[np.uint8]], flip_tes
     if not all(np.isfinite(part).all() for part in joints):
         raise ConfigError("the model gives NaN or infinity for some joints: its weights are broken; use another model")
     return joints
-
-
-def look(
-    network: PoseNetwork, image: NDArray[np.uint8], boxes: list[Box], *, flip_test: bool = False
-) -> list[Detection]:
-    """What the network sees in each box: the box around the joints that it is sure of, and their :func:`certainty`.
-
-    Boxes whose joints coincide are left out.
-    """
-    seen = [
-        (box_of_joints(points, confidence, image.shape[1], image.shape[0]), certainty(confidence))
-        for points, confidence in _joints_in(network, image, boxes, flip_test)
-    ]
-    return [Detection(box, score) for box, score in seen if box is not None]
 
 
 def certainty(confidence: NDArray[np.floating]) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 from unicodedata import normalize
 
 from headstart.errors import ConfigError, DataError, first_line, shortened
-from headstart.geometry import Box
 from headstart.gpus import default_device
 from headstart.hub import require_answer
 from headstart.records import RGB, Detection
+from headstart.tracking import box_within
 
 #: Real-time DETR with a ResNet-18 (Lv et al. 2024), Apache-2.0, 20 M parameters; used if its weights are there.
 DEFAULT_DETECTOR = "PekingU/rtdetr_v2_r18vd"
@@ -69,7 +69,7 @@ class TransformersDetector:
             output, threshold=self.threshold, target_sizes=[(height, width)]
         )
         people = [
-            Detection(_cut(corners, width, height), float(score))
+            Detection(box_within(corners, width, height), float(score))
             for score, label, corners in zip(
                 found["scores"].tolist(), found["labels"].tolist(), found["boxes"].tolist()
             )
@@ -163,10 +163,3 @@ def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
         return [[float(number) for number in box] for box in value]
     except OverflowError as error:  # an integer of hundreds of digits
         raise DataError(path, "boxes in pixels", record=name, found=shortened(json.dumps(value))) from error
-
-
-def _cut(corners: Sequence[float], width: int, height: int) -> Box:
-    """Corners (left, top, right, bottom) px, cut at the picture's edges, as x, y, width, height."""
-    left, right = (min(max(value, 0.0), float(width)) for value in (corners[0], corners[2]))
-    top, bottom = (min(max(value, 0.0), float(height)) for value in (corners[1], corners[3]))
-    return left, top, right - left, bottom - top

@@ -175,6 +175,8 @@ def _description(
     said = protocol.describe(made, scale="" if lifted or not protocol.is_3d else _OWN_MM)
     if scales := predictions.about.get("scales"):
         said += f" Multi-scale testing: the mean of maps at scales {', '.join(f'{scale:g}' for scale in scales)}."
+    if precision := predictions.about.get("precision"):
+        said += f" Precision of the network: {precision}."
     caveats = caveats_of_form(protocol, people.annotations, index, everybody, lifted=lifted)
     known = caveats_of_training(protocol, predictions.about.get("trained_on") or ())
     return " ".join((said, *known, *caveats, *caveats_of_labels(protocol, values, joints)))

@@ -6,19 +6,19 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from headstart.augment import AugmentConfig
 from headstart.budget import Budget
 from headstart.errors import ConfigError, first_few, shortened
 from headstart.loader import Data
-from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
+from headstart.ranges import FROM_0, Count, From0, Share, number_range, ranges
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Stage:
     name: str
     data: tuple[Data, ...]
     budget: Budget
-    losses: dict[str, float]
+    losses: dict[str, From0]
     """The weight of each loss, by its name in losses.LOSSES or module:function; others are not computed."""
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     freeze_batch_norm: bool = False
-    freeze_stride: int | None = None
+    freeze_stride: Count | None = None
     """The backbone's layers before its maps get coarser than this many input px keep their weights and statistics;
     None: all learn. 4 makes a step on a CPU 1.2 to 1.6 times as fast (``benchmarks/freezing.py``)."""
-    input_size: tuple[int, int] | None = None
+    input_size: tuple[Count, Count] | None = None
     """(width, height) px of this stage's crops; None: the model's. Smaller ones first cost a fraction of the compute
     (progressive learning, Tan and Le 2021, section 4.2)."""
 
@@ -50,7 +50,7 @@ class Validation:
     dataset: str | None = None
     """Data set and split, where they differ from the protocol's own."""
     split: str | None = None
-    limit: int | None = None
+    limit: Count | None = None
     """At most this many people are scored while training (evenly spread); at the end all are."""
 
 
@@ -63,30 +63,30 @@ class Experiment:
     stages: tuple[Stage, ...]
     validation: tuple[Validation, ...] = ()
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    batch_size: int = 32
+    batch_size: Count = 32
     """Samples of one step, over all processes."""
-    micro_batch_size: int | None = None
+    micro_batch_size: Count | None = None
     """Gradient accumulation: samples that each process takes at a time, to need less memory. A step is that of the
     whole batch, but batch norm sees the small ones. None: all at once."""
-    seed: int = 0
+    seed: Annotated[int, number_range("0 to 2**63 - 1", lambda value: 0 <= value < 2**63)] = 0
     start_from: str | None = None
     """Checkpoint or run folder with the first weights; "shipped": the model that ships. All of them must fit, but
     ``model.skeleton`` may have joints more, which begin untrained."""
     start_with: Literal["all", "backbone"] = "all"
     """What to take from ``start_from``; with "backbone" the head is new, and may be of another kind."""
-    average_decay: float | None = 0.999
+    average_decay: Share | None = 0.999
     """Decay of the averaged weights, which are what is scored and kept; None: no averaging."""
     flip_test: bool = False
     """Average with the mirrored image in scores while training; the final score follows the protocol."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     compile: bool = False
     """torch.compile: worth it on a GPU for runs of more than a few minutes."""
-    workers: int = 2
+    workers: Annotated[int, FROM_0] = 2
     """Loader processes for each training process."""
-    log_samples: int = 1_000
-    checkpoint_samples: int | None = None
+    log_samples: Count = 1_000
+    checkpoint_samples: Count | None = None
     """None: a checkpoint every five minutes."""
-    validate_samples: int = 100_000
+    validate_samples: Count = 100_000
     tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
 
 
@@ -116,7 +116,7 @@ def _read(kind: Any, value: Any, name: str) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return _read_fields(kind, value, name)
-    if origin is UnionType:  # all of them are "X | None"
+    if origin in (Union, UnionType):  # all of them are "X | None"
         return None if value is None else _read(inner[0], value, name)
     if origin is tuple and isinstance(value, list) and (inner[-1] is ... or len(inner) == len(value)):
         return tuple(_read(inner[0], part, f"{name}.{number}") for number, part in enumerate(value))
@@ -138,74 +138,8 @@ def _read_fields(kind: Any, values: dict[str, Any], name: str) -> Any:
     return kind(**{field: _read(types[field], value, prefix + field) for field, value in values.items()})
 
 
-class Limit(NamedTuple):
-    """The values that a field may have."""
-
-    expected: str
-    """In words, for a message."""
-    fits: Callable[[Any], bool]
-
-
-def _number(expected: str, fits: Callable[[float], bool]) -> Limit:
-    return Limit(expected, lambda value: isinstance(value, (int, float)) and math.isfinite(value) and fits(value))
-
-
-def _one_of(config: type, name: str) -> Limit:
-    """The choices that the type of a field lists, which Python itself does not enforce."""
-    choices = get_args(get_type_hints(config)[name])
-    return Limit(f"one of {', '.join(choices)}", choices.__contains__)
-
-
-_ABOVE_0 = _number("> 0", lambda value: value > 0)
-_FROM_0 = _number(">= 0", lambda value: value >= 0)
-_FROM_1 = _number(">= 1", lambda value: value >= 1)
-_SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
-_BELOW_1 = _number("0 to less than 1", lambda value: 0 <= value < 1)
-#: Field (:func:`field_of`) -> the values it may have, besides None.
-LIMITS = {
-    "model.head.kind": _one_of(HeadConfig, "kind"),
-    "model.head.channels": _FROM_1,
-    "model.head.heatmap": _one_of(HeadConfig, "heatmap"),
-    "model.head.output_stride": _FROM_1,
-    "model.head.depth_bins": _FROM_1,
-    "model.input_size": _FROM_1,
-    "model.sigma": _ABOVE_0,
-    "stages.data.weight": _FROM_0,
-    "stages.data.limit": _FROM_1,
-    "stages.budget.samples": _FROM_1,
-    "stages.budget.epochs": _ABOVE_0,
-    "stages.budget.flops": _ABOVE_0,
-    "stages.budget.seconds": _ABOVE_0,
-    "stages.losses": _FROM_0,
-    "stages.optimiser.name": _one_of(Optimiser, "name"),
-    "stages.optimiser.learning_rate": _ABOVE_0,
-    "stages.optimiser.weight_decay": _FROM_0,
-    "stages.optimiser.momentum": _BELOW_1,
-    "stages.optimiser.clip_norm": _ABOVE_0,
-    "stages.optimiser.backbone_factor": _ABOVE_0,
-    "stages.schedule.kind": _one_of(Schedule, "kind"),
-    "stages.schedule.milestones": _BELOW_1,
-    "stages.schedule.factor": _ABOVE_0,
-    "stages.schedule.warmup": _BELOW_1,
-    "stages.freeze_stride": _FROM_1,
-    "stages.input_size": _FROM_1,
-    "validation.limit": _FROM_1,
-    "augment.scale": _BELOW_1,
-    "augment.rotation_degrees": _number("0 to 180", lambda value: 0 <= value <= 180),
-    **{f"augment.{name}_probability": _SHARE for name in ("rotation", "flip", "truncation", "occluder")},
-    **{f"augment.{name}": _SHARE for name in ("shift", "brightness", "contrast", "colour", "occluder_size")},
-    "batch_size": _FROM_1,
-    "micro_batch_size": _FROM_1,
-    "seed": _number("0 to 2**63 - 1", lambda value: 0 <= value < 2**63),
-    "start_with": _one_of(Experiment, "start_with"),
-    "average_decay": _SHARE,
-    "precision": _one_of(Experiment, "precision"),
-    "workers": _FROM_0,
-    "log_samples": _FROM_1,
-    "checkpoint_samples": _FROM_1,
-    "validate_samples": _FROM_1,
-    "tracker": _one_of(Experiment, "tracker"),
-}
+#: Field (:func:`field_of`) -> the values it may have, besides None, as its type says.
+LIMITS = dict(ranges(Experiment))
 
 
 def require_trainable(experiment: Experiment) -> None:

@@ -13,7 +13,7 @@ head_size (px, NaN: none), content (bytes, packed only).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -30,9 +30,9 @@ from headstart.files import atomic_file
 from headstart.geometry import Camera
 from headstart.images import decode_image, read_image
 from headstart.index_cache import cached_file, make_once
-from headstart.label_digest import label_digest
+from headstart.label_digest import FORM_WITH_FEET, label_digest
 from headstart.records import RGB, Annotation, Visibility
-from headstart.skeleton import CANONICAL, WITH_FEET, Skeleton, conversion, convert_points, vocabulary
+from headstart.skeleton import CANONICAL, FEET, WITH_FEET, Skeleton, conversion, convert_points, vocabulary
 
 _ROWS_PER_BATCH = 10_000
 _VERSION = 1
@@ -93,10 +93,14 @@ class AnnotationIndex(Sequence[Annotation]):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def digest(self) -> str:
-        """Of the labels (:func:`headstart.label_digest.label_digest`), not of a packed split's pictures."""
-        # Nor of the feet of synthetic people, who alone have states: folders of the same people made before have none.
-        return label_digest(self._table, SCHEMA.names, _WITHOUT_FEET if "state" in self._table.column_names else {})
+    def digest(self, joints: Collection[str]) -> str:
+        """:func:`~headstart.label_digest.label_digest` of labels, not pictures; ``joints``: those trained or scored."""
+        if "state" not in self._table.column_names:
+            return label_digest(self._table, SCHEMA.names)
+        # Synthetic people: the same ones had no feet before, which matters only to those who train or score feet.
+        if set(FEET).isdisjoint(joints):
+            return label_digest(self._table, SCHEMA.names, _WITHOUT_FEET)
+        return label_digest(self._table, SCHEMA.names, form=FORM_WITH_FEET)
 
     def __getitem__(self, row: int) -> Annotation:  # type: ignore[override]
         """Person ``row`` in the joints of :attr:`skeleton`."""
@@ -127,8 +131,7 @@ class AnnotationIndex(Sequence[Annotation]):
 
     def image(self, row: int) -> NDArray[np.uint8]:
         """The person's whole picture (H, W, 3), BGR, packed or from its file; raises :class:`DataError`."""
-        content = self.content(row)
-        if content is not None:
+        if (content := self.content(row)) is not None:
             return decode_image(content, self.extra(row, "key"))
         person = self[row]
         return read_image(person.image, person.frame)

@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 #: Prefix of the digests that this version makes; those with another prefix are not compared with them
 #: (:func:`headstart.results.form_of`). Raise its number with any change of what is hashed, or how.
 FORM = "labels1"
+#: The same where feet of synthetic people count, too. Earlier versions left them out, so theirs cannot be compared.
+FORM_WITH_FEET = "labels1+feet"
 
 
-def label_digest(table: pa.Table, columns: Sequence[str], lengths: Mapping[str, int] = MappingProxyType({})) -> str:
-    """``labels1:`` and 16 hexadecimal digits, which change with any value of the columns and with the order of rows.
+def label_digest(
+    table: pa.Table, columns: Sequence[str], lengths: Mapping[str, int] = MappingProxyType({}), form: str = FORM
+) -> str:
+    """``form``, a colon and 16 hexadecimal digits, which change with any value of the columns and the order of rows.
 
     Columns are of strings, numbers, or lists of numbers of one length. Of a list that is longer than ``lengths`` says,
     only so many values count.
@@ -36,7 +40,7 @@ def label_digest(table: pa.Table, columns: Sequence[str], lengths: Mapping[str, 
     whole = hashlib.sha256(f"{table.num_rows}".encode())
     for part, found in sorted(parts.items()):
         whole.update(f" {part} {found.hexdigest()}".encode())
-    return f"{FORM}:{whole.hexdigest()[:16]}"
+    return f"{form}:{whole.hexdigest()[:16]}"
 
 
 def _contents(array: pa.Array, length: int | None) -> Iterator[tuple[str, Any]]:

@@ -22,6 +22,7 @@ from headstart.augment import AugmentConfig, add_occluders, change_colours, samp
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Crop, root_relative
 from headstart.index import AnnotationIndex, open_index
+from headstart.ranges import Count, From0
 from headstart.records import Annotation, Batch
 from headstart.sampling import Draw, MixtureSampler
 from headstart.skeleton import CANONICAL, FEET, WITH_FEET, Skeleton
@@ -40,11 +41,11 @@ class Data:
     root: str
     """Folder of the data set, or one that ``headstart pack`` wrote."""
     split: str
-    weight: float = 1.0
+    weight: From0 = 1.0
     """Share of the draws, relative to the other data sets of the mixture."""
     use_3d: bool = True
     """False hides the 3D labels: the data set counts as 2D only."""
-    limit: int | None = None
+    limit: Count | None = None
     """Use only this many people, chosen at random by the seed (not the first ones)."""
 
 

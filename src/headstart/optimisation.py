@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from headstart.errors import ConfigError
+from headstart.ranges import Above0, Below1, From0
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,13 @@ class Optimiser:
     """An optimiser and its settings."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    momentum: float = 0.9
+    learning_rate: Above0 = 1e-3
+    weight_decay: From0 = 0.01
+    momentum: Below1 = 0.9
     """SGD only."""
-    clip_norm: float | None = 1.0
+    clip_norm: Above0 | None = 1.0
     """Largest norm of the gradient over all parameters together; None: no clipping."""
-    backbone_factor: float = 1.0
+    backbone_factor: Above0 = 1.0
     """Factor of the backbone's learning rate; 0.1 is common for one with pre-trained weights. Weight decay is a part of
     each step, so it is multiplied too."""
 
@@ -33,10 +34,10 @@ class Schedule:
     """Factor of the optimiser's learning rate, as a function of the share of a stage's budget that is used up."""
 
     kind: Literal["constant", "step", "cosine"] = "cosine"
-    milestones: tuple[float, ...] = ()
+    milestones: tuple[Below1, ...] = ()
     """step: shares of the budget, ascending, at which the rate is multiplied by ``factor``."""
-    factor: float = 0.1
-    warmup: float = 0.0
+    factor: Above0 = 0.1
+    warmup: Below1 = 0.0
     """Share of the budget over which the rate rises linearly from 0."""
 
     def __post_init__(self) -> None:

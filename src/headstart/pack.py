@@ -75,7 +75,7 @@ def pack(
     """
     if len(index) and index.content(0) is not None:
         raise DataError(index.root, "images", found="a folder that is packed already", fix="Use it as it is")
-    settings = {**source, **asdict(config), "people": len(index), "labels": index.digest()}
+    settings = {**source, **asdict(config), "people": len(index), "labels": index.digest(index.skeleton.names)}
     claim(out / "settings.json", settings, later=("labels",))
     starts = range(0, len(index), config.rows_per_shard)
     shards, unreadable = [], []

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from headstart.geometry import Box, Camera, Crop
 from headstart.given import check_box, check_boxes, check_camera, check_height, check_names
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.networks import load_network
+from headstart.person_detector import PersonDetector, box_of_joints_in
 from headstart.photos import PhotoLike, as_photo, names_of
 from headstart.records import RGB, CropJoints, Detector, FieldOfView, PoseNetwork, Prediction, by_name
 
@@ -33,7 +34,8 @@ class _Place:
 
     bbox: Box
     closer: Box
-    """The box that the crop is cut around: ``bbox``, or, where that is the whole picture, what close_in made of it."""
+    """The box that the crop is cut around, as tight around the joints as in training: ``bbox`` if it was given, what
+    box_of_joints_in made of a detector's, or what close_in made of the whole picture."""
     score: float | None = None
     """The detector's; None without a detector."""
 
@@ -93,7 +95,7 @@ class PoseEstimator:
         cls,
         source: str | Path | None = None,
         *,
-        detector: Detector | None = None,
+        detector: Detector | Literal["shipped"] | None = "shipped",
         device: str | None = None,
         batch_size: int = 32,
         flip_test: bool = True,
@@ -107,8 +109,8 @@ class PoseEstimator:
         A hub id is owner/name. It is taken for a path, and the hub is not asked, if ``owner`` is a folder here or
         "runs", or if ``name`` has the suffix of a model file (.safetensors, .onnx, ...).
 
-        ``detector``: finds people, such as ``detect.find_detector()`` or a ``pose_search.PoseSearch``. With None a
-        picture without boxes is taken as one person, however many are in it.
+        ``detector``: finds people in pictures without boxes: the one that ships, or any other, such as
+        ``detect.TransformersDetector(hub_id)``. With None the whole picture is taken as one person.
 
         ``scales``: sizes at which the network looks at each crop, and whose outputs it averages (multi_scale.py): with
         (0.9, 1, 1.15) joints are somewhat better at three times the time.
@@ -118,8 +120,11 @@ class PoseEstimator:
 
         Raises :class:`ConfigError` if there is no such model, :class:`DataError` if the file is not a model.
         """
+        network = load_network(source, device, scales, threads)
+        if detector == "shipped":
+            detector = PersonDetector(network, device=device, batch_size=batch_size)
         return cls(
-            load_network(source, device, scales, threads),
+            network,
             detector=detector,
             batch_size=batch_size,
             flip_test=flip_test,
@@ -190,7 +195,8 @@ class PoseEstimator:
             given = [check_box(box, width, height, name, number) for number, box in enumerate(boxes)]
             return [_Place(box, box) for box in given]
         if self.detector is not None:
-            return [_Place(one.bbox_xywh, one.bbox_xywh, one.score) for one in self.detector(image)]
+            found = self.detector(image)
+            return [_Place(one.bbox_xywh, box_of_joints_in(one.bbox_xywh), one.score) for one in found]
         whole = (0.0, 0.0, float(width), float(height))
         return [_Place(whole, close_in(self.network, image, whole, self.looks, flip_test=self.flip_test))]
 

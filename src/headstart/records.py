@@ -199,7 +199,7 @@ class Detection(NamedTuple):
     """One person that a detector found."""
 
     bbox_xywh: Box
-    """px of the upright picture."""
+    """px of the upright picture, around the whole body."""
     score: float
     """In 0..1."""
 

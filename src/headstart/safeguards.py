@@ -20,7 +20,7 @@ from headstart.errors import ConfigError, TrainingError, first_few, first_line
 from headstart.experiment import DIFFERENCES, Experiment, Stage, as_json, differences
 from headstart.loader import Mixture
 from headstart.locks import LOOK_AGAIN, locked_file
-from headstart.models.pose_net import PoseNet
+from headstart.models.pose_net import PoseNet, model_skeleton
 from headstart.progress import Progress
 from headstart.records import Batch
 from headstart.results import form_of
@@ -80,15 +80,16 @@ def _lock(path: Path, held: ExitStack) -> bool:
 def label_digests(
     mixtures: Mapping[int, Mixture], experiment: Experiment, saved: Checkpoint | None, last: Path
 ) -> list[list[str]]:
-    """Digests of the labels of each stage's data sets, in order; for stages that are over, those of ``saved``.
+    """Digests of the labels of each stage's data sets, for the model's joints; for stages that are over, ``saved``'s.
 
     A resumed run may find its data in other folders, which is logged. Raises :class:`ConfigError` for a data set whose
     labels are not those that the run began with; digests of an earlier version's form are not compared.
     """
+    joints = model_skeleton(experiment.model).names
     before = saved.header.get("labels", []) if saved else []
     digests = [before[number] if number < len(before) else [] for number in range(len(experiment.stages))]
     indexes = {tuple(index.files): index for mixture in mixtures.values() for index in mixture.indexes}
-    of_files = {files: index.digest() for files, index in indexes.items()}
+    of_files = {files: index.digest(joints) for files, index in indexes.items()}
     for number, mixture in mixtures.items():
         found = [of_files[tuple(index.files)] for index in mixture.indexes]
         _require_same_labels(digests[number], found, experiment.stages[number], last)

@@ -5,10 +5,11 @@ Of a model, the predictions and a picture of them can be written too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,9 +28,12 @@ from headstart.gpus import default_device
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory
+from headstart.models.cpu_precision import keep_depthwise_in_float32
+from headstart.models.pose_net import PoseNet
 from headstart.multi_scale import multi_scale
 from headstart.onnx_network import OnnxNetwork
 from headstart.predictions import Predictions, in_order, read_predictions
+from headstart.preparation import new_accelerator
 from headstart.protocols import Protocol, protocol
 from headstart.records import RGB
 from headstart.results import Scores
@@ -37,6 +41,10 @@ from headstart.sampling import evenly_spread
 from headstart.skeleton import WITH_FEET, Skeleton
 from headstart.targets import Decoding, HeatmapCodec
 from headstart.validation import rehearse_scoring
+
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What a network computes in: single precision, or mixed precision as in training."""
+Autocast = Callable[[], AbstractContextManager[None]]
 
 #: Joints below this confidence are left out of pictures (never out of scores).
 _DRAWN_CONFIDENCE = 0.03
@@ -52,6 +60,8 @@ class _Network:
     """Where it wants its images."""
     trained_on: list[list[str]]
     """As of :func:`~headstart.caveats.trained_on`; empty if the file does not say."""
+    autocast: Autocast = nullcontext
+    """Within it the network computes in its precision."""
 
 
 def evaluate_checkpoint(
@@ -63,6 +73,7 @@ def evaluate_checkpoint(
     split: str | None = None,
     flip_test: bool | None = None,
     scales: Sequence[float] = (1.0,),
+    precision: Precision = "fp32",
     batch_size: int = 64,
     workers: int = 2,
     limit: int | None = None,
@@ -74,17 +85,19 @@ def evaluate_checkpoint(
 
     ``checkpoint``: a file, a run's folder, or an exported .onnx file, which ONNX Runtime runs on the CPU, or
     :data:`~headstart.checkpoint.SHIPPED`; a checkpoint uses the GPU if there is one.
+
+    Raises :class:`ConfigError` for a ``precision`` that the device lacks, or an .onnx file was not exported in.
     """
     check_scales(scales)
     wanted = aim(protocol(protocol_name), dataset, split)
     if flip_test is not None:
         wanted = replace(wanted, flip_test=flip_test)
     path = find_checkpoint(checkpoint)
+    network = _load(path, precision)
     index = open_index(wanted.dataset, root, wanted.split)
     rows = protocol_rows(index, wanted, limit)
-    network = _load(path)
     if coco_results_path:
-        require_coco(wanted, index, network.codec.skeleton.names, limit)
+        require_coco(wanted, index, Path(root), network.codec.skeleton.names, limit)
     rehearse_scoring(index, wanted, rows, network.codec.skeleton.names)
     predictions = _predict(
         network,
@@ -101,11 +114,13 @@ def evaluate_checkpoint(
     about: dict[str, Any] = {"dataset": wanted.dataset, "split": wanted.split}
     if network.trained_on:
         about["trained_on"] = network.trained_on
+    if precision != "fp32":
+        about["precision"] = precision
     predictions = replace(predictions, about={**predictions.about, **about})
     if predictions_path:
         predictions.save(Path(predictions_path))
     if coco_results_path:
-        write_coco_results(Path(coco_results_path), predictions, Path(root), wanted.split)
+        write_coco_results(Path(coco_results_path), predictions, index, Path(root), wanted.split)
     if picture_path:
         write_picture(str(picture_path), picture_of_predictions(predictions, index, rows))
     return score(predictions, index, wanted, rows)
@@ -195,7 +210,7 @@ def _predict(
     workers: int,
     scales: Sequence[float] = (1.0,),
 ) -> Predictions:
-    with ProgressDisplay(title, len(rows), "people") as display:
+    with ProgressDisplay(title, len(rows), "people") as display, network.autocast():
         predictions = predict(
             multi_scale(network.forward, network.codec.map_size, scales),
             network.codec,
@@ -212,15 +227,30 @@ def _predict(
     return replace(predictions, about={**predictions.about, **tested, "checkpoint": str(path)})
 
 
-def _load(path: Path) -> _Network:
+def _load(path: Path, precision: Precision = "fp32") -> _Network:
     if path.suffix == ".onnx":
+        if precision != "fp32":
+            raise ConfigError(f"--precision {precision}: {path} has the precision of its export; leave it out")
         network = OnnxNetwork(path)
         return _Network(network.forward, network.codec, torch.device("cpu"), [])
     model, header = load_model(path)
+    device, autocast = _in_single_precision() if precision == "fp32" else _as_in_training(model, precision)
+    return _Network(model.to(device), model.codec, device, trained_on(header), autocast)
+
+
+def _in_single_precision() -> tuple[torch.device, Autocast]:
     device = torch.device(default_device())
     if device.type == "cpu":
         keep_freed_memory()
-    return _Network(model.to(device), model.codec, device, trained_on(header))
+    return device, nullcontext
+
+
+def _as_in_training(model: PoseNet, precision: Precision) -> tuple[torch.device, Autocast]:
+    """Device and mixed precision of the scores of a run; raises as :func:`new_accelerator`."""
+    accelerator = new_accelerator(precision)
+    if accelerator.device.type == "cpu":
+        keep_depthwise_in_float32(model)
+    return accelerator.device, accelerator.autocast
 
 
 def picture_of_predictions(

@@ -24,6 +24,13 @@ def overlaps(first: Sequence[Box], second: Sequence[Box]) -> NDArray[np.float64]
     return np.where(together > 0, shared / np.where(together > 0, together, 1.0), 0.0)
 
 
+def box_within(corners: Sequence[float], width: int, height: int) -> Box:
+    """Corners (left, top, right, bottom) px, cut at the edges of a picture, as x, y, width, height."""
+    left, right = (min(max(value, 0.0), float(width)) for value in (corners[0], corners[2]))
+    top, bottom = (min(max(value, 0.0), float(height)) for value in (corners[1], corners[3]))
+    return left, top, right - left, bottom - top
+
+
 # Seconds over which a track's velocity is averaged: with each stride, half a second, the box swings to and fro.
 _STEADY_S = 0.4
 

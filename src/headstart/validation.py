@@ -184,7 +184,7 @@ def validate(
 
 def scored_labels(validations: Sequence[OpenValidation]) -> dict[str, str]:
     """Title of each validation -> digest of the labels that it scores."""
-    return {one.title: one.index.digest() for one in validations}
+    return {one.title: one.index.digest(one.wanted.joints) for one in validations}
 
 
 def names_of(validations: Sequence[Validation]) -> list[str]:

@@ -1,7 +1,6 @@
 """People in a video: tracked from frame to frame, with joints as estimated and joints smoothed over time.
 
-A detector looks for people in every frame, or every few. Between detections, and without a detector, each person's box
-is the one around the joints of the frame before. Only the current frame is kept in memory.
+following.py says where people are looked for in each frame. Only a few frames are kept in memory.
 """
 
 from __future__ import annotations
@@ -17,14 +16,12 @@ import numpy as np
 
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
-from headstart.geometry import Box, Camera
+from headstart.following import Follower, joints_box
+from headstart.geometry import Camera
 from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction, by_name
 from headstart.smoothing import KEYPOINTS, PATH, XYZ, MotionFilter, OneEuro, PoseSmoother, check_motion_filter, filtered
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
-
-#: Margin (see :func:`joints_box`) around the joints of one frame, in which those of the next are looked for.
-FOLLOW_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,9 @@ class VideoOptions:
     lost_below: float = 0.2
     """A person whose joints have a lower median confidence is lost: the box is not followed. Without a detector the
     next frame is then taken as a whole."""
+    frames_at_once: int = 8
+    """Of a file, with a detector: so many frames are read before their people go through the pose network together.
+    More than ``detect_every``, or it is frame by frame. Cameras are always read frame by frame."""
     min_overlap: float = 0.3
     """Least overlap (intersection over union) of a person's boxes in consecutive frames."""
     patience_s: float = 1.0
@@ -53,6 +53,8 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if self.detect_every < 1:
             raise ConfigError(f"detect_every: expected 1 or more frames, got {self.detect_every}")
+        if self.frames_at_once < 1:
+            raise ConfigError(f"frames_at_once: expected 1 or more frames, got {self.frames_at_once}")
         check_motion_filter(self.motion_filter)
 
 
@@ -138,11 +140,12 @@ def predict_video(
         reader = stack.enter_context(VideoReader(source))
         # Before hours of work whose motion could not be smoothed.
         check_motion_filter(options.motion_filter, float(reader.rate), f"{source}")
-        follower = _Follower(estimator, options, camera, float(reader.rate))
+        follower = Follower(estimator, f"{source}", camera, options.detect_every, options.lost_below)
+        tracks = _Tracks(options, float(reader.rate))
         writer = None if overlay is None else stack.enter_context(VideoWriter(Path(overlay), reader.rate))
         try:
-            for frame in reader.frames():
-                people = follower.people(frame, f"{source}")
+            for frame, found in follower.people(reader.frames(), 1 if reader.live else options.frames_at_once):
+                people = tracks.people(found, frame, by_box=follower.detects(frame))
                 if writer is not None and failed is None:
                     try:
                         writer.write(draw_frame(frame.image, people), frame.time_s)
@@ -196,51 +199,26 @@ def count_frames(source: str | Path) -> int:
 
 
 @dataclass
-class _Follower:
-    """Boxes, tracks and filters from one frame to the next."""
+class _Tracks:
+    """Identities and filters from one frame to the next."""
 
-    estimator: Estimator
     options: VideoOptions
-    camera: Camera | FieldOfView | None
     rate: float | None = None
     """The video's frames per second."""
-    boxes: list[Box] = field(default_factory=list)
-    """Where to look for people in the next frame; empty: nobody is followed."""
     smoothers: dict[int, PoseSmoother] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tracker = Tracker(self.options.min_overlap, self.options.patience_s)
 
-    def people(self, frame: Frame, name: str) -> list[TrackedPerson]:
-        """The people of ``frame``, the next one."""
-        detects = self.estimator.detector is not None and frame.number % self.options.detect_every == 0
-        found = self._found(frame, name, detects)
-        self.boxes = [box for one in found if (box := self._next_box(one, frame.image)) is not None]
+    def people(self, found: Sequence[Prediction], frame: Frame, *, by_box: bool) -> list[TrackedPerson]:
+        """Those ``found`` in the next frame; they are told apart by their boxes, or by those of their joints."""
         before_s = self.tracker.before_s
         # Where one person covers another, both may get the same joints; a detector's boxes stay apart.
-        where = [one.bbox_xywh if detects else joints_box(one) or one.bbox_xywh for one in found]
+        where = [one.bbox_xywh if by_box else joints_box(one) or one.bbox_xywh for one in found]
         numbers = self.tracker.assign(where, frame.time_s)
         known = {track.number for track in self.tracker.tracks}
         self.smoothers = {number: smoother for number, smoother in self.smoothers.items() if number in known}
         return [self._smoothed(one, frame, number, before_s) for one, number in zip(found, numbers)]
-
-    def _found(self, frame: Frame, name: str, detects: bool) -> list[Prediction]:
-        if detects or (self.estimator.detector is None and not self.boxes):
-            return self._estimate(frame, name, None)
-        return self._estimate(frame, name, self.boxes)
-
-    def _estimate(self, frame: Frame, name: str, boxes: Sequence[Box] | None) -> list[Prediction]:
-        return self.estimator.estimate([frame.image], [boxes], self.camera, names=[name])[0]
-
-    def _next_box(self, person: Prediction, image: RGB) -> Box | None:
-        """The box in which to look for the person in the next frame; None if they are lost."""
-        box = joints_box(person, FOLLOW_MARGIN)
-        if box is None or np.median([point[2] for point in person.keypoints.values()]) < self.options.lost_below:
-            return None
-        height, width = image.shape[:2]
-        x, y, w, h = box
-        inside = min(x + w, width) - max(x, 0) > 4 and min(y + h, height) - max(y, 0) > 4
-        return box if inside else None
 
     def _smoothed(self, person: Prediction, frame: Frame, track: int, before_s: float) -> TrackedPerson:
         """``before_s``: time of the frame before."""
@@ -262,26 +240,6 @@ def _pelvis_before_camera(person: Prediction) -> Point3 | None:
     joint = next(iter(person.xyz_mm))
     (x, y, z), (from_x, from_y, from_z) = person.camera_xyz_mm[joint], person.xyz_mm[joint]
     return x - from_x, y - from_y, z - from_z
-
-
-def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
-    """The box around a person's joints, None if they extend over less than 1 px.
-
-    Each side is farther out by (margin - 1) / 2 times the longer side of the tight box. Joints are in pixel centres and
-    boxes in pixel edges, half a pixel apart (geometry.py).
-    """
-    points = np.array([point[:2] for point in person.keypoints.values()]) + 0.5
-    if len(points) == 0 or not np.isfinite(points).all():
-        return None
-    low, high = points.min(0), points.max(0)
-    side = float((high - low).max())
-    if side < 1:
-        return None
-    # The same on all sides, because the joints of somebody who stands are narrow.
-    room = (margin - 1) / 2 * side
-    x, y = (low - room).tolist()
-    w, h = (high - low + 2 * room).tolist()
-    return x, y, max(w, 1.0), max(h, 1.0)
 
 
 def draw_frame(image: RGB, people: Sequence[TrackedPerson]) -> RGB:

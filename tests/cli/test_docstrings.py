@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 
 from headstart.cli.docstrings import about, summary, unwrapped, wrapped
+from headstart.ranges import Count, Share
 from test_cli import succeeds
 
 
@@ -58,6 +60,29 @@ def test_paragraphs_and_options_are_on_one_line_each(times: int) -> None:
     assert Outer.__doc__ == "What is around it.\n\nArgs:\n    parts: All of them."
     assert (
         Inner.__doc__ == "What is inside.\n\nArgs:\n    width: In px, as `cut` and `show` (where it is drawn) take it."
+    )
+
+
+@dataclass(frozen=True)
+class Limited:
+    """What has ranges."""
+
+    parts: Count = 3
+    """How
+    many."""
+    share: Share | None = None
+    kind: Literal["round", "square"] = "round"
+    free: float = 0.0
+    """Any."""
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ranges_of_numbers_are_said_once(times: int) -> None:
+    """Choices are not: tyro shows them."""
+    for _ in range(times):
+        unwrapped(Limited)
+    assert Limited.__doc__ == (
+        "What has ranges.\n\nArgs:\n    parts: How many. Expected >= 1.\n    free: Any.\n    share: Expected 0 to 1."
     )
 
 

@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import cv2
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from headstart.cli.estimator import build_estimator, find_people
-from headstart.cli.predict_options import PredictOptions
-from headstart.cli.serving import serve
+from headstart.errors import ConfigError
+from headstart.person_detector import PersonDetector, shipped_detector
 from headstart.predict import PoseEstimator
-from headstart.records import CropJoints
-from sees_white import SeesWhite, painted
-
-DOCS = Path(__file__).parents[2] / "docs"
-#: Of benchmarks/find_people.py.
-RATE = "5 of 24 everyday photos"
-
-
-class Counts(SeesWhite):
-    """It notes how many crops it is given at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.batches: list[int] = []
-
-    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
-        self.batches.append(len(crops))
-        return super().__call__(crops)
-
-
-@pytest.mark.parametrize("batch_size", [5, 32])
-def test_a_search_takes_no_more_crops_at_once_than_asked_for(batch_size: int) -> None:
-    network = Counts()
-    search = find_people("search", network, None, "give --boxes", batch_size)
-    assert search is not None
-    search(painted(640, 480, (400, 60, 60, 150)))
-    assert max(network.batches) == batch_size
+from sees_white import SeesWhite
 
 
 def test_threads_are_those_of_pytorch_and_opencv_too() -> None:
@@ -57,20 +26,24 @@ def test_threads_are_those_of_pytorch_and_opencv_too() -> None:
         cv2.setNumThreads(before[1])
 
 
-def test_none_is_nobody_who_looks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert find_people("none", SeesWhite(), None, "give --boxes") is None
-    assert capsys.readouterr().err == ""
+def test_none_is_nobody_who_looks() -> None:
+    assert find_people("none", SeesWhite(), "cpu") is None
 
 
-def test_wherever_a_search_is_offered_its_measured_rate_is_said(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("headstart.detect.find_detector", lambda name, device: None)
-    find_people("search", SeesWhite(), None, "give --boxes")
-    find_people("auto", SeesWhite(), None, "give --boxes")
-    of_search, of_auto = capsys.readouterr().err.splitlines()
-    assert of_search.endswith("check the boxes.")
-    page = (DOCS / "predicting.md").read_text(encoding="utf-8")
-    for text in (of_search, of_auto, PredictOptions.__doc__, serve.__doc__, page):
-        about = " ".join((text or "").split())
-        assert re.findall(r"found the largest person in only (\d+ of \d+ everyday photos)", about) == [RATE]
+def test_shipped_is_the_one_in_the_package() -> None:
+    network = SeesWhite()
+    detector = find_people("shipped", network, "cpu", 7)
+    assert isinstance(detector, PersonDetector)
+    assert (detector.weights, detector.device) == (shipped_detector(), "cpu")
+    assert (detector.pose, detector.batch_size) == (network, 7)
+
+
+def test_auto_is_the_better_one_if_it_is_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(find_people("auto", SeesWhite(), None), PersonDetector)
+    monkeypatch.setattr("headstart.detect.find_detector", lambda device: f"a detector on {device}")
+    assert find_people("auto", SeesWhite(), "cpu") == "a detector on cpu"
+
+
+def test_a_detector_that_cannot_be_loaded_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^detector nobody/nothing: cannot be loaded"):
+        find_people("nobody/nothing", SeesWhite(), None)

@@ -220,6 +220,15 @@ def test_values_that_cannot_be_scored_with(flag: str, value: str, least: int) ->
     assert line == f"{flag}: expected >= {least}, got {value}"
 
 
+def test_eval_in_half_precision_is_refused_on_a_cpu_as_training_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    said = fails("eval", "shipped", "--protocol", "lsp_pck", "--root", tmp_path, "--precision", "fp16")
+    assert said == fails(*train("--precision", "fp16", "--tracker", "none", out=str(tmp_path / "run")))
+    assert said == "precision: expected no or bf16 on a cpu, got fp16"
+
+
 def test_eval_in_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Each of them scored everybody."""
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -16,6 +16,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import docstring_parser
 
+from headstart.ranges import Choice, ranges
+
 Target = TypeVar("Target")
 #: Of the terminal, in characters: the least that tyro takes as its width, and the most that is easy to read.
 _LEAST_WIDTH, _LARGEST_WIDTH = 40, 120
@@ -24,7 +26,8 @@ _LEAST_WIDTH, _LARGEST_WIDTH = 40, 120
 def unwrapped(target: Target) -> Target:
     """The same function or dataclass; its docstring, and those of the dataclasses in it, have no line breaks to keep.
 
-    Each paragraph and each option is one line then. Docstrings of fields move to the ``Args`` of their class.
+    Each paragraph and each option is one line then. Docstrings of fields move to the ``Args`` of their class, with the
+    ranges of numbers that their types state.
     """
     for documented in _documented(target):
         documented.__doc__ = _rewritten(documented)
@@ -62,7 +65,12 @@ def _documented(target: Any) -> Iterator[Any]:
 def _rewritten(documented: Any) -> str:
     found = docstring_parser.parse_from_object(documented)
     paragraphs = [_one_line(one) for one in (found.description or "").split("\n\n")]
-    options = [f"    {one.arg_name}: {_one_line(one.description)}" for one in found.params if one.description]
+    said = {one.arg_name: _one_line(one.description) for one in found.params if one.description}
+    for name, limit in ranges(documented):
+        if "." not in name and not isinstance(limit, Choice):  # tyro shows choices
+            expected = f"Expected {limit.expected}."
+            said[name] = f"{said.get(name, '').removesuffix(expected).strip()} {expected}".strip()
+    options = [f"    {name}: {text}" for name, text in said.items()]
     return "\n\n".join([*paragraphs, "\n".join(["Args:", *options])] if options else paragraphs)
 
 

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from headstart.records import Detector, PoseNetwork
 
 
-#: By benchmarks/find_people.py, at the threshold of PoseSearch.
-_FOUND_BY_SEARCH = "it found the largest person in only 5 of 24 everyday photos"
-
-
 def build_estimator(
     model: str | None,
     detector: str,
@@ -25,7 +21,6 @@ def build_estimator(
     scales: Sequence[float] = (1.0,),
     height_mm: float,
     threads: int | None = None,
-    boxes: str = "give --boxes",
 ) -> PoseEstimator:
     """The estimator of ``model`` with the detector that ``detector`` names; see :func:`find_people`.
 
@@ -35,6 +30,7 @@ def build_estimator(
 
     estimator = PoseEstimator.from_pretrained(
         model,
+        detector=None,
         device=device,
         batch_size=batch_size,
         flip_test=flip_test,
@@ -45,7 +41,7 @@ def build_estimator(
     if threads is not None:
         _limit(threads)
     _say_what_is_unknown(estimator.network)
-    estimator.detector = find_people(detector, estimator.network, device, boxes, batch_size)
+    estimator.detector = find_people(detector, estimator.network, device, batch_size)
     return estimator
 
 
@@ -75,31 +71,18 @@ def _say_what_is_unknown(network: PoseNetwork) -> None:
     )
 
 
-def find_people(
-    source: str, network: PoseNetwork, device: str | None, boxes: str, batch_size: int = 32
-) -> Detector | None:
-    """The detector that ``source`` names: hub id, folder, "search" (the pose network itself), "none", or "auto".
+def find_people(source: str, network: PoseNetwork, device: str | None, batch_size: int = 32) -> Detector | None:
+    """The detector that ``source`` names: hub id, folder, "shipped", "none", or "auto".
 
-    "auto" gives None where no detector is on this machine, and prints what can be done about it. ``boxes``: how the
-    user can give boxes, for that message. ``batch_size``: crops at once while searching.
+    "auto" is the better one of transformers if it is on this machine, else the one that ships, which ``network``
+    checks.
     """
+    from headstart.detect import TransformersDetector, find_detector
+    from headstart.person_detector import PersonDetector
+
     if source == "none":
         return None
-    if source == "search":
-        from headstart.pose_search import PoseSearch
-
-        print(f"--detector search: {_FOUND_BY_SEARCH}; check the boxes.", file=sys.stderr)
-        return PoseSearch(network, batch_size=batch_size)
-    from headstart.detect import DEFAULT_DETECTOR, TransformersDetector, find_detector
-
-    if source != "auto":
-        return TransformersDetector(source, device=device)
-    found = find_detector(DEFAULT_DETECTOR, device=device)
-    if found is None:
-        print(
-            f"No detector on this machine: each image is taken as one person. To find people, fetch one once with"
-            f" --detector {DEFAULT_DETECTOR} (needs a network), or {boxes}. --detector search lets the model itself"
-            f" look for them, but {_FOUND_BY_SEARCH}.",
-            file=sys.stderr,
-        )
-    return found
+    if source in ("auto", "shipped"):
+        found = find_detector(device=device) if source == "auto" else None
+        return found or PersonDetector(network, device=device, batch_size=batch_size)
+    return TransformersDetector(source, device=device)

@@ -37,10 +37,9 @@ class PredictOptions:
             that ships if not given.
         boxes: JSON file that maps the name of each image to its boxes [[x, y, width, height], ...] in px, tight
             around each person.
-        detector: how people are found: hub id or folder of a transformers detector; auto: the default detector if it
-            has been downloaded to this machine, else none; none: the whole image is taken as one person, around whom
-            the model crops itself; search: the pose model itself searches, which takes seconds per image and found the
-            largest person in only 5 of 24 everyday photos.
+        detector: how people are found: hub id or folder of a transformers detector; shipped: the small detector that
+            ships; auto: PekingU/rtdetr_v2_r18vd if it has been downloaded to this machine, else shipped; none: the
+            whole image is taken as one person, around whom the model crops itself.
         camera: a known camera: focal length (or two, for x and y) and principal point in px, with or without the
             distortion coefficients of OpenCV. Adds positions relative to the camera.
         field_of_view: instead of --camera, an assumed camera that sees so many degrees from left to right (55 suits
@@ -70,8 +69,8 @@ class PredictOptions:
         batch_size: people that go through the network at once.
         device: cpu, cuda, cuda:1, mps, ...; if not given the GPU if there is one, for .onnx files the CPU.
         threads: CPU threads of network and detector; all if not given.
-        detect_every: for videos: run the detector on one in so many frames; in between, boxes follow the joints. 1 if
-            not given, 25 with --detector search.
+        detect_every: for videos: run the detector on one in so many frames; in between, boxes follow the joints. If not
+            given 1, or 5 with the detector that ships.
     """
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT [INPUT ...]", help_behavior_hint="")]
@@ -144,9 +143,10 @@ class PredictOptions:
             threads=self.threads,
         )
 
-    @property
-    def detection_interval(self) -> int:
-        """Frames from one detection to the next: more for a search, which takes seconds; boxes follow the joints."""
+    def frames_between_detections(self, estimator: PoseEstimator) -> int:
+        """Frames from one detection to the next: more with the detector that ships, which looks at a dozen crops."""
+        from headstart.person_detector import PersonDetector
+
         if self.detect_every is not None:
             return self.detect_every
-        return 25 if self.detector == "search" else 1
+        return 5 if isinstance(estimator.detector, PersonDetector) else 1

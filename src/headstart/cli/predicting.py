@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +19,12 @@ from headstart.cli.outcome import Outcome, described
 from headstart.cli.outputs import Outputs, check_outputs
 from headstart.cli.per_input import interrupted_by_sigterm
 from headstart.cli.predict_options import PredictOptions
+from headstart.cli.reading import reading_ahead
 from headstart.errors import ConfigError, DataError, HeadstartError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from headstart.detect import GivenBoxes
     from headstart.geometry import Camera
     from headstart.predict import PoseEstimator
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from headstart.smoothing import MotionFilter
     from headstart.video import VideoOptions
 
-# Pictures held at once: enough to fill a batch, few enough for large photographs.
+# Pictures worked on at once: enough to fill a batch, few enough for large photographs. More are read ahead.
 _AT_ONCE = 8
 _MANY = 20
 
@@ -92,8 +96,8 @@ def _predict_all(
     from headstart.memory import keep_freed_memory
     from headstart.video import VideoOptions
 
-    options = VideoOptions(detect_every=given.detection_interval, motion_filter=motion_filter)
     estimator = given.estimator()
+    options = VideoOptions(detect_every=given.frames_between_detections(estimator), motion_filter=motion_filter)
     _require_animated(estimator.network, outcome.outputs)
     keep_freed_memory()
     with interrupted_by_sigterm(), outcome.writing():
@@ -165,14 +169,24 @@ def _predict_pictures(
 ) -> None:
     from headstart.display import ProgressDisplay
 
-    with ProgressDisplay("predict", len(pictures), "images") as progress:
-        for start in range(0, len(pictures), _AT_ONCE):
-            names = pictures[start : start + _AT_ONCE]
-            images = dict(_load(names, boxes, outcome))
-            with outcome.working_on(images) as free:
-                _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
+    reading = reading_ahead(pictures, lambda name: _read(name, boxes))
+    with ProgressDisplay("predict", len(pictures), "images") as progress, reading as read:
+        for done in range(0, len(pictures), _AT_ONCE):
+            _predict_next(estimator, islice(read, _AT_ONCE), boxes, camera, outcome)
             if len(pictures) >= _MANY:
-                progress.update(start + len(names))
+                progress.update(min(done + _AT_ONCE, len(pictures)))
+
+
+def _predict_next(
+    estimator: PoseEstimator,
+    read: Iterable[tuple[str, Future[RGB]]],
+    boxes: GivenBoxes | None,
+    camera: Camera | FieldOfView | None,
+    outcome: Outcome,
+) -> None:
+    images = dict(_readable(read, outcome))
+    with outcome.working_on(images) as free:
+        _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
 
 
 def _predict_batch(
@@ -198,15 +212,19 @@ def _predict_batch(
                 _report(name, image, people, own)
 
 
-def _load(names: Sequence[str], boxes: GivenBoxes | None, outcome: Outcome) -> Iterator[tuple[str, RGB]]:
-    """The pictures that can be read and, where boxes are given, have an entry."""
+def _read(name: str, boxes: GivenBoxes | None) -> RGB:
+    """A picture; raises :class:`DataError` if it cannot be read, or if boxes are given and it has no entry."""
     from headstart.photos import read_photo
 
-    for name in names:
+    if boxes is not None:
+        _boxes_of(name, boxes)
+    return read_photo(name)
+
+
+def _readable(read: Iterable[tuple[str, Future[RGB]]], outcome: Outcome) -> Iterator[tuple[str, RGB]]:
+    for name, picture in read:
         try:
-            if boxes is not None:
-                _boxes_of(name, boxes)
-            yield name, read_photo(name)
+            yield name, picture.result()
         except HeadstartError as error:
             outcome.fail(error)
 

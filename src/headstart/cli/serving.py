@@ -36,10 +36,9 @@ def serve(
         port: port to listen on.
         model: checkpoint, folder of a run, hub id (owner/name), or exported .onnx file, the fastest on a CPU; the model
             that ships if not given.
-        detector: how people are found where no boxes are drawn: hub id or folder of a transformers detector; auto: the
-            default detector if it has been downloaded to this machine, else none; none: the whole photo is taken as one
-            person, around whom the model crops itself; search: the pose model itself searches, which takes seconds per
-            photo and found the largest person in only 5 of 24 everyday photos.
+        detector: how people are found where no boxes are drawn: hub id or folder of a transformers detector; shipped:
+            the small detector that ships; auto: PekingU/rtdetr_v2_r18vd if it has been downloaded to this machine, else
+            shipped; none: the whole photo is taken as one person, around whom the model crops itself.
         height_mm: body height that gives the scale; one photo does not show how tall a person is.
         flip_test: also predict the mirrored photo, and average: twice the time, somewhat more accurate.
         scales: predict each person at these scales, and average; 0.9 1 1.15 takes three times the time and is somewhat
@@ -58,8 +57,7 @@ def serve(
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port: expected 1 to 65535, got {port}")
     limits = Limits(upload_bytes=upload_mb * 1_000_000, pixels=megapixels * 1_000_000, waiting=waiting)
-    boxes = "draw a box on the page"
     estimator = build_estimator(
-        model, detector, device, flip_test=flip_test, scales=scales, height_mm=height_mm, threads=threads, boxes=boxes
+        model, detector, device, flip_test=flip_test, scales=scales, height_mm=height_mm, threads=threads
     )
     show_page(estimator, host=host, port=port, limits=limits, ready=lambda at: print(f"Headstart at {at}", flush=True))

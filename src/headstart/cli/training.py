@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -184,6 +184,7 @@ def evaluate(
     split: OptionalSplit = None,
     flip_test: Annotated[bool | None, tyro.conf.arg(metavar="{True,False}", help_behavior_hint="")] = None,
     scales: Scales = (1.0,),
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32",
     batch_size: int = 64,
     workers: int = 2,
     limit: OptionalCount = None,
@@ -204,6 +205,7 @@ def evaluate(
         flip_test: average with the mirrored image; the protocol says if not given.
         scales: multi-scale testing: average over the image at these scales, for example 0.9 1 1.15. Published figures
             rarely use it.
+        precision: bf16, or on a GPU fp16, is mixed precision, in which a run that trains in it is scored too.
         batch_size: people at once.
         workers: loader processes.
         limit: score only so many people, evenly spread (a quick look, not a result).
@@ -227,6 +229,7 @@ def evaluate(
         split=split,
         flip_test=flip_test,
         scales=scales,
+        precision=precision,
         batch_size=batch_size,
         workers=workers,
         limit=limit,

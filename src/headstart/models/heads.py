@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from headstart.errors import ConfigError
 from headstart.models.feature_maps import Level
+from headstart.ranges import Count
 from headstart.records import PoseOutput
 from headstart.targets import map_axis
 
@@ -27,13 +28,13 @@ class HeadConfig:
     kind: Literal["heatmap_depth", "integral", "pyramid"] = "heatmap_depth"
     """heatmap_depth: deconvolutions of the coarsest map, as published; integral: soft-argmax over a volume; pyramid:
     maps of all scales joined from coarse to fine (LOG.md has it beside the first)."""
-    channels: int = 256
+    channels: Count = 256
     """Of each deconvolution (256 as published), or of each scale of the pyramid."""
     heatmap: Literal["mse", "cross_entropy"] = "mse"
     """Loss of the maps: with "mse" they are values, with "cross_entropy" logits."""
-    output_stride: int = 4
+    output_stride: Count = 4
     """Crop px per heatmap px; the number of deconvolutions follows from it."""
-    depth_bins: int = 64
+    depth_bins: Count = 64
     """Integral head only: cells of the volume along z, spanning one crop width."""
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from headstart.errors import ConfigError
 from headstart.models.backbone import build_backbone
 from headstart.models.heads import HEADS, HeadConfig
+from headstart.ranges import Above0, Count
 from headstart.records import PoseOutput
 from headstart.skeleton import MODEL_SKELETONS, Skeleton
 from headstart.targets import HeatmapCodec
@@ -32,9 +33,9 @@ class ModelConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     skeleton: str = "body_18"
     """Name of the skeleton whose joints are predicted (skeleton.MODEL_SKELETONS)."""
-    input_size: tuple[int, int] = (256, 256)
+    input_size: tuple[Count, Count] = (256, 256)
     """(width, height) of the crop in px."""
-    sigma: float = 2.0
+    sigma: Above0 = 2.0
     """Standard deviation of the target Gaussians, heatmap px."""
 
 

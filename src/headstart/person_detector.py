@@ -1,0 +1,185 @@
+"""The person detector that ships: finds people on any machine, without a network or weights from elsewhere.
+
+A small network proposes boxes, and the pose network that will be used anyway says how sure it is of the joints in each.
+It has learnt from other images and another question, so the two together are right twice as often as the first alone
+(benchmarks/find_people.py).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.closing_in import UNSURE, certainty, close_in, joints_of
+from headstart.errors import ConfigError, first_line
+from headstart.geometry import Box, Crop
+from headstart.gpus import default_device
+from headstart.records import RGB, Detection, PoseNetwork
+from headstart.tracking import box_within, overlaps
+
+if TYPE_CHECKING:
+    from headstart.models.person_detector_net import PeopleMaps, PersonDetectorNet
+
+#: Room on each side of a body around the box of its joints, over the mean of that box's sides: hands, feet and hair.
+#: Of 0.03 to 0.12, this one agrees best with the masks of synthetic people (intersection over union 0.85).
+BODY = 0.1
+#: Longer side of the picture as the network sees it, px.
+SIZE = 320
+#: Boxes that overlap more (intersection over union) are the same person.
+SAME = 0.55
+#: Least score of a proposal, and of a person.
+PROPOSED, THRESHOLD = 0.15, 0.3
+_MOST = 30
+_GREY = 114
+
+
+class PersonDetector:
+    """A :class:`~headstart.records.Detector` of its own weights, which are read when the first picture comes."""
+
+    def __init__(
+        self,
+        pose: PoseNetwork | None,
+        weights: str | Path | None = None,
+        *,
+        threshold: float = THRESHOLD,
+        size: int = SIZE,
+        device: str | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        """``pose``: looks at each box that is proposed; None: nobody does. ``weights``: a file of tools/people; those
+        that ship if not given. ``threshold``: people of a lower score are left out. ``size``: longer side of the
+        picture as the network sees it, px. ``device``: torch's name of it; by default the GPU if there is one.
+        ``batch_size``: crops at once.
+        """
+        self.pose, self.weights = pose, shipped_detector() if weights is None else Path(weights)
+        self.threshold, self.size, self.device, self.batch_size = threshold, size, device, batch_size
+
+    def __call__(self, image: RGB) -> list[Detection]:
+        """The people in one RGB picture (H, W, 3), best first; boxes are cut at its edges.
+
+        Scores are those of the network, or, with a pose network, the geometric mean of that and the certainty of the
+        joints. Raises :class:`ConfigError` where the device cannot be used, :class:`DataError` for weights that do not
+        fit.
+        """
+        proposed = self.propose(image)
+        if self.pose is not None:
+            proposed = self._checked(self.pose, image, proposed)
+        people = [one for one in proposed if one.score >= self.threshold]
+        return people or self._alone(image)
+
+    def _alone(self, image: RGB) -> list[Detection]:
+        """The person whom the pose network alone is sure of, if there is one, in the whole picture (closing_in.py)."""
+        if self.pose is None:
+            return []
+        height, width = image.shape[:2]
+        x, y, w, h = box_of_body(close_in(self.pose, image, (0.0, 0.0, float(width), float(height))))
+        (one,) = self._checked(self.pose, image, [Detection(box_within((x, y, x + w, y + h), width, height), 1.0)])
+        return [one] if one.score >= max(self.threshold, math.sqrt(UNSURE)) else []
+
+    def propose(self, image: RGB) -> list[Detection]:
+        """What the network alone takes for people with a score of at least :data:`PROPOSED`, best first."""
+        small, scale = _fitted(image, self.size)
+        corners, scores = _peaks(self._look(small))
+        height, width = image.shape[:2]
+        boxes = [box_within(one, width, height) for one in (corners / scale).tolist()]
+        found = [Detection(box, score) for box, score in zip(boxes, scores.tolist()) if min(box[2:]) >= 1]
+        return _distinct(found)
+
+    def _checked(self, pose: PoseNetwork, image: RGB, proposed: list[Detection]) -> list[Detection]:
+        """The same boxes with the scores of both networks, best first."""
+        checked: list[Detection] = []
+        for start in range(0, len(proposed), self.batch_size):
+            some = proposed[start:][: self.batch_size]
+            boxes = [np.array(box_of_joints_in(one.bbox_xywh)) for one in some]
+            joints = joints_of(pose, [Crop.from_box(box, pose.input_size).warp(image) for box in boxes], False)
+            sure = [certainty(one) for one in joints.confidence]
+            checked += [Detection(one.bbox_xywh, math.sqrt(one.score * share)) for one, share in zip(some, sure)]
+        return sorted(checked, key=lambda one: -one.score)
+
+    @cached_property
+    def network(self) -> PersonDetectorNet:
+        """The network, on its device."""
+        try:
+            from headstart.checkpoint import load_checkpoint, load_weights
+            from headstart.models.person_detector_net import PersonDetectorNet
+        except ImportError as error:  # an .onnx file needs no PyTorch
+            raise ConfigError(f"the person detector needs PyTorch ({error}); give boxes, or no detector") from error
+
+        network = PersonDetectorNet()
+        load_weights(network, load_checkpoint(self.weights, ("ema",)).part("ema"), self.weights)
+        device = self.device or default_device()
+        try:
+            return network.eval().to(device)
+        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
+            raise ConfigError(f"device {device!r}: cannot be used by this torch: {first_line(error)}") from error
+
+    def _look(self, image: NDArray[np.uint8]) -> PeopleMaps:
+        import torch
+
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(image).permute(2, 0, 1)[None].to(self.network.mean.device))
+
+
+def shipped_detector() -> Path:
+    """Weights of the detector that ships; raises :class:`ConfigError` if this copy has none."""
+    path = Path(str(resources.files("headstart"))) / "weights" / "people.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"no person detector ships with this copy of headstart ({path}); name one, or give boxes")
+    return path
+
+
+def box_of_body(joints: Box) -> Box:
+    """The box x, y, w, h px of a body whose joints have the box ``joints``."""
+    x, y, w, h = joints
+    room = BODY * (w + h) / 2
+    return x - room, y - room, w + 2 * room, h + 2 * room
+
+
+def box_of_joints_in(body: Box) -> Box:
+    """The inverse of :func:`box_of_body`; of a box so narrow that nothing would remain, a tenth remains."""
+    x, y, w, h = body
+    room = BODY * (w + h) / 2 / (1 + 2 * BODY)
+    across, down = min(room, 0.45 * w), min(room, 0.45 * h)
+    return x + across, y + down, w - 2 * across, h - 2 * down
+
+
+def _fitted(image: RGB, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The picture with a longer side of ``size``, in the top left of a grey one whose sides the network can divide;
+    and its size over the picture's, for x, y, x, y.
+    """
+    from headstart.models.person_detector_net import MULTIPLE
+
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    w, h = max(round(width * scale), 1), max(round(height * scale), 1)
+    rows, columns = (-(-side // MULTIPLE) * MULTIPLE for side in (h, w))
+    fitted = np.full((rows, columns, 3), _GREY, np.uint8)
+    fitted[:h, :w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return fitted, np.array([w / width, h / height] * 2)
+
+
+def _peaks(maps: PeopleMaps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corners (N, 4) px and scores (N,), best first, of the cells that no neighbour surpasses."""
+    from torch.nn.functional import max_pool2d
+
+    heat = maps.heat.sigmoid()
+    peak = ((heat == max_pool2d(heat, 3, 1, 1)) & (heat >= PROPOSED))[0]
+    corners, scores = maps.corners()[0, :, peak].T.double().cpu().numpy(), heat[0, peak].double().cpu().numpy()
+    best = np.argsort(-scores, kind="stable")[:_MOST]
+    return corners[best], scores[best]
+
+
+def _distinct(found: list[Detection]) -> list[Detection]:
+    """Best first, without those that overlap a better one."""
+    kept: list[Detection] = []
+    for one in found:
+        if not (overlaps([one.bbox_xywh], [other.bbox_xywh for other in kept]) > SAME).any():
+            kept.append(one)
+    return kept
