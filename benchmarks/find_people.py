@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.detect import TransformersDetector
-from headstart.networks import load_network
 from headstart.person_detector import PersonDetector
 from headstart.photos import read_photo
 from headstart.records import RGB, Detection, Detector
@@ -136,11 +135,17 @@ def _detector(name: str, threshold: float | None = None) -> Detector:
     """With a threshold that is not the usual one, if it is given."""
     options = {} if threshold is None else {"threshold": threshold}
     known: dict[str, Callable[[], Detector]] = {
-        "shipped": lambda: PersonDetector(load_network(), **options),  # type: ignore[arg-type]
-        "unchecked": lambda: PersonDetector(None, **options),  # type: ignore[arg-type]
+        "shipped": lambda: PersonDetector(**options),
+        "unchecked": lambda: _unchecked(0.4 if threshold is None else threshold),
         "whole": lambda: whole,
     }
     return known[name]() if name in known else TransformersDetector(name, **options)  # type: ignore[arg-type]
+
+
+def _unchecked(threshold: float) -> Detector:
+    """The proposals of the detector that ships."""
+    detector = PersonDetector()
+    return lambda image: [one for one in detector.propose(image) if one.score >= threshold]
 
 
 def describe(name: str, all_seen: Detector, usual: Detector, pictures: list[Picture]) -> str:

@@ -57,7 +57,7 @@ def measure(
 ) -> dict[str, NDArray[np.float64]]:
     """Name -> joints (people, 12, 2), px."""
     estimator = PoseEstimator.from_pretrained(detector=None)
-    detector = PersonDetector(estimator.network)
+    detector = PersonDetector(pose=estimator.network)
     poses: dict[str, list[NDArray[np.float64]]] = {}
     for number, row in enumerate(rows.tolist()):
         image, label = index.rgb_image(row), tuple(np.asarray(index[row].bbox_xywh, float).tolist())

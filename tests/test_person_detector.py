@@ -17,12 +17,12 @@ from headstart import person_detector
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Box, Crop
 from headstart.models.person_detector_net import STRIDE, PeopleMaps
-from headstart.networks import load_network
 from headstart.person_detector import PersonDetector, box_of_body, box_of_joints_in, shipped_detector
 from headstart.photos import read_photo
-from headstart.records import CropJoints
+from headstart.records import CropJoints, PoseNetwork
 from headstart.skeleton import MODEL_SKELETONS
 from headstart.tracking import overlaps
+from sees_white import SeesWhite, painted
 
 EXAMPLES = Path(str(resources.files("headstart"))) / "serve" / "assets" / "examples"
 
@@ -46,8 +46,10 @@ class Gives(torch.nn.Module):
         return PeopleMaps(heat, sides)
 
 
-def detector_with(*people: tuple[int, int, float, tuple[float, float, float, float]], size: int = 64) -> PersonDetector:
-    detector = PersonDetector(None, size=size)
+def detector_with(
+    *people: tuple[int, int, float, tuple[float, float, float, float]], size: int = 64, pose: PoseNetwork | None = None
+) -> PersonDetector:
+    detector = PersonDetector(size=size, pose=pose)
     detector.__dict__["network"] = Gives(*people)
     return detector
 
@@ -59,7 +61,7 @@ def picture(width: int, height: int) -> NDArray[np.uint8]:
 def test_a_box_is_in_pixels_of_the_picture_however_large_that_is() -> None:
     """The cell (3, 2) has its middle at (28, 20) in what the network sees: 64 px wide of 640."""
     detector = detector_with((3, 2, 0.9, (8.0, 10.0, 12.0, 10.0)))
-    (small,), (large,) = detector(picture(64, 48)), detector(picture(640, 480))
+    (small,), (large,) = detector.propose(picture(64, 48)), detector.propose(picture(640, 480))
     assert small.bbox_xywh == pytest.approx((20, 10, 20, 20))
     assert large.bbox_xywh == pytest.approx((200, 100, 200, 200))
     assert small.score == large.score == pytest.approx(0.9)
@@ -68,22 +70,22 @@ def test_a_box_is_in_pixels_of_the_picture_however_large_that_is() -> None:
 def test_a_picture_is_padded_to_sides_that_the_network_can_divide() -> None:
     detector = detector_with()
     for width, height in ((640, 480), (480, 640), (1000, 10), (1, 1)):
-        detector(picture(width, height))
+        detector.propose(picture(width, height))
     assert detector.network.seen == [(1, 3, 64, 64), (1, 3, 64, 64), (1, 3, 32, 64), (1, 3, 64, 64)]
 
 
 def test_boxes_end_at_the_edges_of_the_picture() -> None:
-    (one,) = detector_with((7, 5, 0.9, (20.0, 20.0, 20.0, 20.0)))(picture(64, 48))
+    (one,) = detector_with((7, 5, 0.9, (20.0, 20.0, 20.0, 20.0))).propose(picture(64, 48))
     assert one.bbox_xywh == pytest.approx((40, 24, 24, 24))
 
 
 def test_who_is_in_the_padding_only_is_nobody() -> None:
-    assert detector_with((2, 7, 0.9, (4.0, 4.0, 4.0, 4.0)))(picture(64, 48)) == []
+    assert detector_with((2, 7, 0.9, (4.0, 4.0, 4.0, 4.0))).propose(picture(64, 48)) == []
 
 
 def test_the_best_come_first_and_the_unsure_are_left_out() -> None:
     reach = (6.0, 6.0, 6.0, 6.0)
-    people = detector_with((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.29, reach))(picture(64, 64))
+    people = detector_with((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.14, reach)).propose(picture(64, 64))
     assert [round(one.score, 2) for one in people] == [0.8, 0.5]
 
 
@@ -106,35 +108,49 @@ def test_the_pose_network_has_its_say_about_each_box() -> None:
     """Scores are geometric means: of 0.9 and 0.04, 0.19, too low; of 0.4 and 0.9, 0.6."""
     image = picture(64, 64)
     image[:, :32], image[:, 32:] = 4, 90
-    detector = detector_with((2, 4, 0.9, (8.0,) * 4), (5, 4, 0.4, (8.0,) * 4))
-    assert [round(one.score, 2) for one in detector(image)] == [0.9, 0.4]
-    detector.pose = Certain()
+    certain = Certain()
+    detector = detector_with((2, 4, 0.9, (8.0,) * 4), (5, 4, 0.4, (8.0,) * 4), pose=certain)
+    assert [round(one.score, 2) for one in detector.propose(image)] == [0.9, 0.4]
     (one,) = detector(image)
     assert one.score == pytest.approx(0.6)
     assert one.bbox_xywh == pytest.approx((36, 28, 16, 16))
-    assert len(detector.pose.seen) == 1
+    assert len(certain.seen) == 1
+
+
+def test_where_nobody_is_found_the_whole_picture_may_be_a_person() -> None:
+    """The pose network must be sure of at least 0.15 of whom it closes in on."""
+    person = (200, 90, 150, 300)
+    for image, count in ((painted(640, 480, person), 1), (painted(640, 480), 0)):
+        people = detector_with(pose=SeesWhite())(image)
+        assert len(people) == count
+        for one in people:
+            assert overlaps([one.bbox_xywh], [box_of_body(person)])[0, 0] > 0.8
+            assert one.score > 0.15**0.5
 
 
 def test_the_pose_network_sees_the_crops_that_it_was_trained_on_and_no_more_at_once_than_asked_for() -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
-    detector = detector_with((1, 1, 0.9, (6.0,) * 4), (6, 1, 0.8, (6.0,) * 4), (1, 6, 0.7, (6.0,) * 4))
-    detector.pose, detector.batch_size = Certain(), 2
+    certain = Certain()
+    detector = detector_with(
+        *[(column, row, 0.9, (6.0,) * 4) for column, row in ((1, 1), (6, 1), (1, 6))], pose=certain
+    )
+    detector.batch_size = 2
     detector(image)
-    assert [len(crops) for crops in detector.pose.seen] == [2, 1]
+    assert [len(crops) for crops in certain.seen[:2]] == [2, 1]
     # The box of 12 x 12 px around (12, 12) has joints in 10 x 10 px; the crop is 1.25 times as large.
     crop = Crop.from_box(np.array([7.0, 7, 10, 10]), (32, 32))
-    np.testing.assert_array_equal(detector.pose.seen[0][0], crop.warp(image))
+    np.testing.assert_array_equal(certain.seen[0][0], crop.warp(image))
 
 
 def test_of_boxes_that_are_the_same_person_the_best_stays() -> None:
     """Middles 16 px apart of boxes 40 px wide: they share 24 of 56 px, 0.43. Of 60 px: 44 of 76, 0.58."""
     for side, count in ((20.0, 2), (30.0, 1)):
-        people = detector_with((2, 4, 0.7, (side,) * 4), (4, 4, 0.9, (side,) * 4), size=128)(picture(128, 128))
+        people = detector_with((2, 4, 0.7, (side,) * 4), (4, 4, 0.9, (side,) * 4), size=128).propose(picture(128, 128))
         assert (len(people), people[0].score) == (count, pytest.approx(0.9))
 
 
 def test_neighbouring_cells_of_a_peak_are_no_people_of_their_own() -> None:
-    people = detector_with((4, 4, 0.9, (9.0,) * 4), (5, 4, 0.8, (3.0,) * 4))(picture(64, 64))
+    people = detector_with((4, 4, 0.9, (9.0,) * 4), (5, 4, 0.8, (3.0,) * 4)).propose(picture(64, 64))
     assert len(people) == 1
 
 
@@ -166,23 +182,23 @@ def test_weights_that_are_missing_or_of_something_else_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DataError, match=r"nothing\.safetensors"):
-        PersonDetector(None, tmp_path / "nothing.safetensors")(picture(64, 64))
+        PersonDetector(tmp_path / "nothing.safetensors")(picture(64, 64))
     pose = shipped_detector().with_name("ship.safetensors")
     with pytest.raises(DataError, match="the weights of this model"):
-        PersonDetector(None, pose)(picture(64, 64))
+        PersonDetector(pose)(picture(64, 64))
     monkeypatch.setattr(person_detector.resources, "files", lambda name: tmp_path)
     with pytest.raises(ConfigError, match="no person detector ships with this copy"):
-        PersonDetector(None)
+        PersonDetector()
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^device 'cuda:7': cannot be used by this torch"):
-        PersonDetector(None, device="cuda:7")(picture(64, 64))
+        PersonDetector(device="cuda:7").propose(picture(64, 64))
 
 
 @pytest.fixture(scope="module")
 def shipped() -> PersonDetector:
-    return PersonDetector(load_network(device="cpu"), device="cpu")
+    return PersonDetector(device="cpu")
 
 
 def test_what_ships_fits_into_16_mb() -> None:
@@ -218,5 +234,5 @@ def test_nobody_is_found_in_noise_and_in_plain_pictures(shipped: PersonDetector)
 
 def test_it_can_be_sent_to_another_process(shipped: PersonDetector) -> None:
     photo = read_photo(EXAMPLES / "crouch.jpg")
-    for detector in (shipped, PersonDetector(shipped.pose, device="cpu")):  # with its network, and before it has one
+    for detector in (shipped, PersonDetector(device="cpu")):  # with its network, and before it has one
         assert pickle.loads(pickle.dumps(detector))(photo) == shipped(photo)

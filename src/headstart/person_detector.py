@@ -1,7 +1,7 @@
 """The person detector that ships: finds people on any machine, without a network or weights from elsewhere.
 
-A small network proposes boxes, and the pose network that will be used anyway says how sure it is of the joints in each.
-It has learnt from other images and another question, so the two together are right twice as often as the first alone
+A small network proposes boxes, and the pose network that ships says how sure it is of the joints in each. It has learnt
+from other images and another question, so both together are right far more often than the first alone
 (benchmarks/find_people.py).
 """
 
@@ -21,6 +21,7 @@ from headstart.closing_in import UNSURE, certainty, close_in, joints_of
 from headstart.errors import ConfigError, first_line
 from headstart.geometry import Box, Crop
 from headstart.gpus import default_device
+from headstart.networks import load_network
 from headstart.records import RGB, Detection, PoseNetwork
 from headstart.tracking import box_within, overlaps
 
@@ -45,42 +46,38 @@ class PersonDetector:
 
     def __init__(
         self,
-        pose: PoseNetwork | None,
         weights: str | Path | None = None,
         *,
+        pose: PoseNetwork | None = None,
         threshold: float = THRESHOLD,
         size: int = SIZE,
         device: str | None = None,
         batch_size: int = 32,
     ) -> None:
-        """``pose``: looks at each box that is proposed; None: nobody does. ``weights``: a file of tools/people; those
-        that ship if not given. ``threshold``: people of a lower score are left out. ``size``: longer side of the
-        picture as the network sees it, px. ``device``: torch's name of it; by default the GPU if there is one.
-        ``batch_size``: crops at once.
+        """``weights``: a file of tools/train_detector.py; those that ship if not given. ``pose``: the network that
+        looks at each box that is proposed; the one that ships if not given, since ``threshold`` was chosen with it.
+        ``threshold``: people of a lower score are left out. ``size``: longer side of the picture as the network sees
+        it, px. ``device``: torch's name of it; by default the GPU if there is one. ``batch_size``: crops at once.
         """
-        self.pose, self.weights = pose, shipped_detector() if weights is None else Path(weights)
+        self.weights = shipped_detector() if weights is None else Path(weights)
         self.threshold, self.size, self.device, self.batch_size = threshold, size, device, batch_size
+        if pose is not None:
+            self.pose = pose
 
     def __call__(self, image: RGB) -> list[Detection]:
         """The people in one RGB picture (H, W, 3), best first; boxes are cut at its edges.
 
-        Scores are those of the network, or, with a pose network, the geometric mean of that and the certainty of the
-        joints. Raises :class:`ConfigError` where the device cannot be used, :class:`DataError` for weights that do not
-        fit.
+        Scores are geometric means of the proposal's and the certainty of the joints. Raises :class:`ConfigError` where
+        the device cannot be used, :class:`DataError` for weights that do not fit.
         """
-        proposed = self.propose(image)
-        if self.pose is not None:
-            proposed = self._checked(self.pose, image, proposed)
-        people = [one for one in proposed if one.score >= self.threshold]
+        people = [one for one in self._checked(image, self.propose(image)) if one.score >= self.threshold]
         return people or self._alone(image)
 
     def _alone(self, image: RGB) -> list[Detection]:
         """The person whom the pose network alone is sure of, if there is one, in the whole picture (closing_in.py)."""
-        if self.pose is None:
-            return []
         height, width = image.shape[:2]
         x, y, w, h = box_of_body(close_in(self.pose, image, (0.0, 0.0, float(width), float(height))))
-        (one,) = self._checked(self.pose, image, [Detection(box_within((x, y, x + w, y + h), width, height), 1.0)])
+        (one,) = self._checked(image, [Detection(box_within((x, y, x + w, y + h), width, height), 1.0)])
         return [one] if one.score >= max(self.threshold, math.sqrt(UNSURE)) else []
 
     def propose(self, image: RGB) -> list[Detection]:
@@ -92,13 +89,14 @@ class PersonDetector:
         found = [Detection(box, score) for box, score in zip(boxes, scores.tolist()) if min(box[2:]) >= 1]
         return _distinct(found)
 
-    def _checked(self, pose: PoseNetwork, image: RGB, proposed: list[Detection]) -> list[Detection]:
+    def _checked(self, image: RGB, proposed: list[Detection]) -> list[Detection]:
         """The same boxes with the scores of both networks, best first."""
         checked: list[Detection] = []
         for start in range(0, len(proposed), self.batch_size):
             some = proposed[start:][: self.batch_size]
             boxes = [np.array(box_of_joints_in(one.bbox_xywh)) for one in some]
-            joints = joints_of(pose, [Crop.from_box(box, pose.input_size).warp(image) for box in boxes], False)
+            crops = [Crop.from_box(box, self.pose.input_size).warp(image) for box in boxes]
+            joints = joints_of(self.pose, crops, False)
             sure = [certainty(one) for one in joints.confidence]
             checked += [Detection(one.bbox_xywh, math.sqrt(one.score * share)) for one, share in zip(some, sure)]
         return sorted(checked, key=lambda one: -one.score)
@@ -119,6 +117,11 @@ class PersonDetector:
             return network.eval().to(device)
         except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
             raise ConfigError(f"device {device!r}: cannot be used by this torch: {first_line(error)}") from error
+
+    @cached_property
+    def pose(self) -> PoseNetwork:
+        """The network that looks at each proposal."""
+        return load_network(device=self.device)
 
     def _look(self, image: NDArray[np.uint8]) -> PeopleMaps:
         import torch

@@ -122,7 +122,7 @@ class PoseEstimator:
         """
         network = load_network(source, device, scales, threads)
         if detector == "shipped":
-            detector = PersonDetector(network, device=device, batch_size=batch_size)
+            detector = PersonDetector(pose=network if source is None else None, device=device, batch_size=batch_size)
         return cls(
             network,
             detector=detector,

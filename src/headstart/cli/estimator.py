@@ -41,7 +41,7 @@ def build_estimator(
     if threads is not None:
         _limit(threads)
     _say_what_is_unknown(estimator.network)
-    estimator.detector = find_people(detector, estimator.network, device, batch_size)
+    estimator.detector = find_people(detector, device, batch_size, estimator.network if model is None else None)
     return estimator
 
 
@@ -71,11 +71,13 @@ def _say_what_is_unknown(network: PoseNetwork) -> None:
     )
 
 
-def find_people(source: str, network: PoseNetwork, device: str | None, batch_size: int = 32) -> Detector | None:
+def find_people(
+    source: str, device: str | None, batch_size: int = 32, shipped: PoseNetwork | None = None
+) -> Detector | None:
     """The detector that ``source`` names: hub id, folder, "shipped", "none", or "auto".
 
-    "auto" is the better one of transformers if it is on this machine, else the one that ships, which ``network``
-    checks.
+    "auto" is the better one of transformers if it is on this machine, else the one that ships. ``shipped``: the pose
+    network that ships, if it has been loaded.
     """
     from headstart.detect import TransformersDetector, find_detector
     from headstart.person_detector import PersonDetector
@@ -84,5 +86,5 @@ def find_people(source: str, network: PoseNetwork, device: str | None, batch_siz
         return None
     if source in ("auto", "shipped"):
         found = find_detector(device=device) if source == "auto" else None
-        return found or PersonDetector(network, device=device, batch_size=batch_size)
+        return found or PersonDetector(pose=shipped, device=device, batch_size=batch_size)
     return TransformersDetector(source, device=device)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from detector.scenes import Boxes, Scene
 from numpy.typing import NDArray
-from scenes import Boxes, Scene
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 

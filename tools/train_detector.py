@@ -1,12 +1,13 @@
-"""Train the person detector that ships, on photographs of LSP-Extended and synthetic people.
+r"""Train the person detector that ships, on photographs of LSP-Extended and synthetic people.
 
-    python tools/people/train.py train --lspet ../shared/data/lspet --synthetic data/people/synthetic_wild-train \
-        --out runs/people-1 --samples 30000
-    python tools/people/train.py label --lspet ../shared/data/lspet --model runs/people-1/last.safetensors \
+    headstart synth wild --split train --seed 21 --count 4000 --workers 2 --out data/people
+    python tools/train_detector.py train --lspet ../shared/data/lspet --synthetic data/people/synthetic_wild-train \
+        --out runs/people-1 --samples 26000
+    python tools/train_detector.py label --lspet ../shared/data/lspet --model runs/people-1/last.safetensors \
         --out runs/people-1/found.json
-    python tools/people/train.py train ... --found runs/people-1/found.json --start runs/people-1/last.safetensors \
-        --out runs/people-2
-    python tools/people/train.py ship runs/people-2/last.safetensors
+    python tools/train_detector.py train ... --found runs/people-1/found.json --start runs/people-1/last.safetensors \
+        --out runs/people-2 --samples 20000 --sizes 224 288 352
+    python tools/train_detector.py ship runs/people-2/last.safetensors
 
 A photo of LSP-Extended has one person labelled, however many are in it. ``label`` lets a first detector look for the
 others, so that the next one is not taught that they are none: those it is sure of become people, those it is not sure
@@ -29,8 +30,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from scenes import SURE, UNSURE, Cutout, Photo, build_scene, load_cutouts, load_photos
-from targets import PeopleTargets, encode, total
+from detector.scenes import SURE, UNSURE, Cutout, Photo, build_scene, load_cutouts, load_photos
+from detector.targets import PeopleTargets, encode, total
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from headstart.checkpoint import (
@@ -172,11 +173,11 @@ def watch(network: PersonDetectorNet, average: AveragedWeights, watched: Any) ->
 
 def label(given: argparse.Namespace) -> None:
     """Write who else is in each photo: its name -> rows of corners (left, top, right, bottom) px and score."""
-    detector, found = PersonDetector(None, given.model, threshold=UNSURE), {}
+    detector, found = PersonDetector(given.model), {}
     for photo in load_photos(given.lspet, None, slice(None)):
         (labelled,) = photo.boxes
         person = (*labelled[:2], *(labelled[2:] - labelled[:2]))
-        people = detector(read_photo(photo.path))
+        people = [one for one in detector.propose(read_photo(photo.path)) if one.score >= UNSURE]
         found[photo.path.name] = [_row(one) for one in people if overlaps([one.bbox_xywh], [person])[0, 0] < 0.4]
     given.out.write_text(json.dumps(found))
     scores = np.array([row[-1] for rows in found.values() for row in rows])

@@ -1,4 +1,4 @@
-"""tools/people: boxes of scenes are where people are, and targets and losses say what they should."""
+"""tools/detector: boxes of scenes are where people are, and targets and losses say what they should."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools" / "people"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-import scenes
-import targets
-from scenes import NOBODY, Cutout, Photo, Scene
-from targets import PeopleTargets
+from detector import scenes, targets
+from detector.scenes import NOBODY, Cutout, Photo, Scene
+from detector.targets import PeopleTargets
 
 from headstart.models.person_detector_net import PeopleMaps
 

@@ -79,7 +79,7 @@ def body_corners(points: NDArray[np.floating]) -> Boxes:
 
 
 def load_photos(root: Path, found: Path | None, rows: slice) -> list[Photo]:
-    """Photos of LSP-Extended (split ``train``), with who else an earlier detector ``found`` (``train.py label``)."""
+    """Photos of LSP-Extended (split ``train``), with who else an earlier detector ``found`` there."""
     more = json.loads(found.read_text()) if found else {}
     photos = []
     for one in list(annotations(root, "train"))[rows]:
