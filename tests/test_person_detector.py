@@ -118,14 +118,14 @@ def test_the_pose_network_has_its_say_about_each_box() -> None:
 
 
 def test_where_nobody_is_found_the_whole_picture_may_be_a_person() -> None:
-    """The pose network must be sure of at least 0.15 of whom it closes in on."""
+    """The pose network must be a quarter sure of whom it closes in on."""
     person = (200, 90, 150, 300)
     for image, count in ((painted(640, 480, person), 1), (painted(640, 480), 0)):
         people = detector_with(pose=SeesWhite())(image)
         assert len(people) == count
         for one in people:
             assert overlaps([one.bbox_xywh], [box_of_body(person)])[0, 0] > 0.8
-            assert one.score > 0.15**0.5
+            assert one.score > 0.5
 
 
 def test_the_pose_network_sees_the_crops_that_it_was_trained_on_and_no_more_at_once_than_asked_for() -> None:

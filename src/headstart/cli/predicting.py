@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 # Pictures worked on at once: enough to fill a batch, few enough for large photographs. More are read ahead.
 _AT_ONCE = 8
 _MANY = 20
+_NOBODY = "0 people (--detector none takes the whole image as one person)"
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _predict_batch(
             outcome.fail(refused[position])
         else:
             with outcome.of_input(name) as own:
-                _report(name, image, people, own)
+                _report(name, image, people, own, boxes is not None)
 
 
 def _read(name: str, boxes: GivenBoxes | None) -> RGB:
@@ -239,11 +240,11 @@ def _boxes_of(name: str, boxes: GivenBoxes) -> list[list[float]]:
     return given
 
 
-def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome) -> None:
+def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome, given_boxes: bool) -> None:
     for person in people:
         outcome.add(person)
     outcome.pictures += 1
-    line = f"{name}: {described(people)}"
+    line = f"{name}: {described(people) if people or given_boxes else _NOBODY}"
     if outcome.outputs.overlay and (folder := outcome.outputs.folder) is not None:
         path = folder / f"{outcome.unused_name(name)}.png"
         _draw(image, people, path)
