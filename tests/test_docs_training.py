@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
+import headstart
 from headstart.checkpoint import load_checkpoint
 from headstart.synthesize import SynthConfig, synthesize
 from pages import DOCS
@@ -44,8 +44,7 @@ def working_folder(tmp_path: Path) -> Path:
     (tmp_path / "my_lab" / "nets.py").write_text(NETS, encoding="utf-8")
     for split, count in (("train", 4), ("test", 2)):
         synthesize(SynthConfig("wild", split, count, size=64), tmp_path / "data" / "synthetic")
-    photo = np.random.default_rng(0).integers(0, 256, (60, 40, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / "photo.jpg"), cv2.resize(photo, (80, 120)))
+    shutil.copy(Path(headstart.__file__).parent / "serve/assets/examples/traffic.jpg", tmp_path / "photo.jpg")
     return tmp_path
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headstart.geometry import Box
-from headstart.tracking import Track, Tracker, overlaps
+from headstart.tracking import Track, Tracker, box_within, overlaps
 
 
 def test_overlaps_worked_out_by_hand() -> None:
@@ -144,3 +144,8 @@ def test_where_a_track_should_be_by_now() -> None:
     track = Track(1, (0, 0, 10, 20), 1.0, velocity=(50.0, -30.0))
     assert track.expected(1.5) == pytest.approx((25, -15, 10, 20))
     assert track.expected(3.0) == pytest.approx((100, -60, 10, 20))
+
+
+def test_a_box_ends_at_the_edges_of_the_picture() -> None:
+    assert box_within((-5.0, 2.0, 30.0, 50.0), 20, 40) == (0, 2, 20, 38)
+    assert box_within((30.0, 2.0, 35.0, 9.0), 20, 40) == (20, 2, 0, 7)

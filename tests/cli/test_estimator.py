@@ -11,6 +11,7 @@ import torch
 
 from headstart.checkpoint import save_checkpoint
 from headstart.cli.estimator import build_estimator, find_people
+from headstart.cli.predict_options import PredictOptions
 from headstart.errors import ConfigError
 from headstart.models.pose_net import PoseNet
 from headstart.person_detector import PersonDetector, shipped_detector
@@ -70,3 +71,13 @@ def test_the_pose_network_that_ships_checks_boxes_whichever_estimates_poses(mode
         assert isinstance(one.detector, PersonDetector)
         assert one.detector.pose.input_size == (256, 256)
         assert (one.detector.pose is one.network) == (model is None)
+
+
+@pytest.mark.parametrize(
+    ("detector", "given", "frames"), [("shipped", None, 5), ("shipped", 2, 2), ("none", None, 1), ("none", 3, 3)]
+)
+def test_a_video_is_searched_less_often_by_the_detector_that_ships(
+    detector: str, given: int | None, frames: int
+) -> None:
+    options = PredictOptions(("a.mp4",), detector=detector, detect_every=given)
+    assert options.frames_between_detections(options.estimator()) == frames
