@@ -9,7 +9,7 @@ from typing import Any
 from unicodedata import normalize
 
 from headstart.errors import ConfigError, DataError, first_line, shortened
-from headstart.gpus import default_device
+from headstart.gpus import default_device, ready_on
 from headstart.hub import require_answer
 from headstart.records import RGB, Detection
 from headstart.tracking import box_within
@@ -51,10 +51,7 @@ class TransformersDetector:
         if not self.people:
             raise _NoDetectorError(f"detector {name}: knows no class 'person' among its {len(labels)} classes")
         self.device = device or default_device()
-        try:
-            self.model: Any = model.eval().to(self.device)
-        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
-            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
+        self.model: Any = ready_on(model, self.device)
         self.threshold = threshold
 
     def __call__(self, image: RGB) -> list[Detection]:

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from headstart.errors import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Network = TypeVar("Network", bound="nn.Module")
 
 
 def visible_devices(slot: int, processes: int, gpus: Sequence[str]) -> str | None:
@@ -27,6 +35,14 @@ def default_device() -> str:
         return "cpu"
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return device.type if device else "cpu"
+
+
+def ready_on(network: Network, device: str) -> Network:
+    """A network of torch in eval mode on a device; raises :class:`ConfigError` if this torch cannot use that."""
+    try:
+        return network.eval().to(device)
+    except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
+        raise ConfigError(f"device {device!r}: cannot be used by this torch: {first_line(error)}") from error
 
 
 def gpus_here() -> list[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from headstart.errors import ConfigError, first_line
 from headstart.given import check_scales, check_threads
-from headstart.gpus import default_device
+from headstart.gpus import default_device, ready_on
 from headstart.hub import require_answer
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.records import CropJoints, PoseNetwork
@@ -41,10 +41,7 @@ class TorchNetwork:
         from headstart.multi_scale import multi_scale
 
         self.device = device or default_device()
-        try:
-            self.model = model.eval().to(self.device)
-        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
-            raise ConfigError(f"device {self.device!r}: cannot be used by this torch: {first_line(error)}") from error
+        self.model = ready_on(model, self.device)
         self.forward = multi_scale(self.model, model.codec.map_size, scales)
         self.skeleton, self.input_size = trained_part(model.skeleton, trained), model.config.input_size
         self.joints = model.skeleton.indices(self.skeleton.names)

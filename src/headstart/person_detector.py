@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.closing_in import certainty, close_in, joints_of
-from headstart.errors import ConfigError, first_line
+from headstart.errors import ConfigError
 from headstart.geometry import Box, Crop
-from headstart.gpus import default_device
+from headstart.gpus import default_device, ready_on
 from headstart.networks import load_network
 from headstart.records import RGB, Detection, PoseNetwork
 from headstart.tracking import box_within, overlaps
@@ -113,11 +113,7 @@ class PersonDetector:
 
         network = PersonDetectorNet()
         load_weights(network, load_checkpoint(self.weights, ("ema",)).part("ema"), self.weights)
-        device = self.device or default_device()
-        try:
-            return network.eval().to(device)
-        except (RuntimeError, AssertionError) as error:  # the second from a torch that was built without CUDA
-            raise ConfigError(f"device {device!r}: cannot be used by this torch: {first_line(error)}") from error
+        return ready_on(network, self.device or default_device())
 
     @cached_property
     def pose(self) -> PoseNetwork:
