@@ -1,17 +1,23 @@
 r"""Train the person detector that ships, on photographs of LSP-Extended and synthetic people.
 
     headstart synth wild --split train --seed 21 --count 4000 --workers 2 --out data/people
+    apt-get download tuxpaint-stamps-default && dpkg-deb -x tuxpaint-stamps-default_*.deb data/things
     python tools/train_detector.py train --lspet ../shared/data/lspet --synthetic data/people/synthetic_wild-train \
-        --out runs/people-1 --samples 26000
+        --things data/things/usr/share/tuxpaint/stamps --out runs/people-1 --samples 26000
     python tools/train_detector.py label --lspet ../shared/data/lspet --model runs/people-1/last.safetensors \
         --out runs/people-1/found.json
     python tools/train_detector.py train ... --found runs/people-1/found.json --start runs/people-1/last.safetensors \
-        --out runs/people-2 --samples 20000 --sizes 224 288 352
+        --out runs/people-2 --samples 48000 --sizes 224 288 352
     python tools/train_detector.py ship runs/people-2/last.safetensors
 
-A photo of LSP-Extended has one person labelled, however many are in it. ``label`` lets a first detector look for the
-others, so that the next one is not taught that they are none: those it is sure of become people, those it is not sure
-of do not count. A ``train`` that was killed goes on from ``last.safetensors`` if it is started again.
+A photo of LSP-Extended has one person labelled, however many are in it. ``label`` lets a first detector and the pose
+network that ships look for the others (half an hour on one core), so that the next one is not taught that they are
+none: those they are sure of become people, those they are not sure of do not count. What the detector saw and the pose
+network did not stays background, and is what there is most to learn from.
+
+``--things``: cut-out photos of animals, fruit, tools and vehicles. Without them a giraffe was a person.
+
+A ``train`` that was killed goes on from ``last.safetensors`` if it is started again.
 
 It has a loop of its own because headstart.train trains networks of joints in crops.
 """
@@ -30,7 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from detector.scenes import SURE, UNSURE, Cutout, Photo, build_scene, load_cutouts, load_photos
+from detector.scenes import SURE, UNSURE, Cutout, Photo, build_scene, load_cutouts, load_photos, load_things
 from detector.targets import PeopleTargets, encode, total
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -61,10 +67,17 @@ class Scenes(IterableDataset):  # type: ignore[type-arg]
     """Scenes number ``first``, ``first + 1`` ... of a seed, with their targets; each batch has one of the ``sizes``."""
 
     def __init__(
-        self, photos: list[Photo], cutouts: list[Cutout], sizes: list[int], batch_size: int, seed: int, first: int
+        self,
+        photos: list[Photo],
+        people: list[Cutout],
+        things: list[Cutout],
+        sizes: list[int],
+        batch_size: int,
+        seed: int,
+        first: int,
     ) -> None:
-        self.photos, self.cutouts, self.sizes, self.batch_size = photos, cutouts, sizes, batch_size
-        self.seed, self.first = seed, first
+        self.photos, self.people, self.things, self.sizes = photos, people, things, sizes
+        self.batch_size, self.seed, self.first = batch_size, seed, first
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, PeopleTargets]]:
         cv2.setNumThreads(0)
@@ -72,7 +85,8 @@ class Scenes(IterableDataset):  # type: ignore[type-arg]
         number, step = (self.first + worker.id, worker.num_workers) if worker else (self.first, 1)
         for count in itertools.count(self.first):
             size = self.sizes[count // self.batch_size % len(self.sizes)]
-            scene = build_scene(np.random.default_rng([self.seed, number]), self.photos, self.cutouts, size)
+            rng = np.random.default_rng([self.seed, number])
+            scene = build_scene(rng, self.photos, self.people, self.things, size)
             yield torch.from_numpy(scene.image.transpose(2, 0, 1).copy()), encode(scene)
             number += step
 
@@ -121,16 +135,17 @@ def train(given: argparse.Namespace) -> None:
 
     photos = load_photos(given.lspet, given.found, slice(0, -KEPT))
     kept = load_photos(given.lspet, given.found, slice(-KEPT, None))
-    cutouts = [one for folder in given.synthetic for one in load_cutouts(folder)]
+    people = [one for folder in given.synthetic for one in load_cutouts(folder)]
+    things = load_things(given.things) if given.things else []
     loader = iter(
         DataLoader(
-            Scenes(photos, cutouts, given.sizes, given.batch_size, given.seed, step * given.batch_size),
+            Scenes(photos, people, things, given.sizes, given.batch_size, given.seed, step * given.batch_size),
             batch_size=given.batch_size,
             num_workers=given.workers,
             prefetch_factor=4 if given.workers else None,
         )
     )
-    watched = next(iter(DataLoader(Scenes(kept, cutouts, [256], 96, 10_000, 0), batch_size=96)))
+    watched = next(iter(DataLoader(Scenes(kept, people, things, [256], 96, 10_000, 0), batch_size=96)))
     began, saved_at, sums = time.monotonic(), time.monotonic(), []
     while step < steps:
         image, targets = next(loader)
@@ -173,11 +188,11 @@ def watch(network: PersonDetectorNet, average: AveragedWeights, watched: Any) ->
 
 def label(given: argparse.Namespace) -> None:
     """Write who else is in each photo: its name -> rows of corners (left, top, right, bottom) px and score."""
-    detector, found = PersonDetector(given.model), {}
+    detector, found = PersonDetector(given.model, threshold=UNSURE), {}
     for photo in load_photos(given.lspet, None, slice(None)):
         (labelled,) = photo.boxes
         person = (*labelled[:2], *(labelled[2:] - labelled[:2]))
-        people = [one for one in detector.propose(read_photo(photo.path)) if one.score >= UNSURE]
+        people = detector(read_photo(photo.path))
         found[photo.path.name] = [_row(one) for one in people if overlaps([one.bbox_xywh], [person])[0, 0] < 0.4]
     given.out.write_text(json.dumps(found))
     scores = np.array([row[-1] for rows in found.values() for row in rows])
@@ -214,6 +229,7 @@ def main() -> None:
             verb.add_argument("--model", type=Path, required=True)
             continue
         verb.add_argument("--synthetic", type=Path, nargs="+", required=True)
+        verb.add_argument("--things", type=Path, help="folder of PNG files with alpha: what is not a person")
         verb.add_argument("--found", type=Path)
         verb.add_argument("--start", type=Path)
         verb.add_argument("--samples", type=int, default=100_000)

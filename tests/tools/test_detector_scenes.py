@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -68,11 +69,38 @@ def test_a_pasted_persons_box_is_where_they_are(cutout: Cutout, seed: int) -> No
         assert np.abs(box - extent(scene.image, 1)).max() <= 2.5
 
 
+def test_a_pasted_thing_is_no_person_and_hides_whom_it_covers(cutout: Cutout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "PASTED_PX", (400.0, 400.0))  # larger than the scene
+    scene = empty()
+    scene.boxes = np.array([[60.0, 60, 70, 70]])
+    scenes._paste(scene, dataclasses.replace(cutout, is_person=False), np.random.default_rng(0))
+    assert len(scene.boxes) == 0
+    assert scene.unsure.tolist() == [[60, 60, 70, 70]]
+    assert scene.image[65, 65].tolist() == list(GREEN)
+
+
+def test_stamps_keep_their_colours_and_outline_and_people_are_left_out(tmp_path: Path) -> None:
+    stamp = np.zeros((100, 900, 4), np.uint8)
+    stamp[:, 300:600] = (0, 255, 0, 255)
+    for name in ("animals/zebra.png", "people/fireman.png", "animals/cartoon/cow.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), stamp)
+    cv2.imwrite(str(tmp_path / "animals" / "opaque.png"), stamp[..., :3])
+    (thing,) = scenes.load_things(tmp_path)
+    assert not thing.is_person
+    colour = cv2.imdecode(np.frombuffer(thing.image, np.uint8), cv2.IMREAD_COLOR)
+    mask = cv2.imdecode(np.frombuffer(thing.mask, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert colour.shape == (44, 400, 3)  # as large as things are pasted at most
+    assert mask.shape == (44, 400)
+    assert colour[22, 200].tolist() == [0, 255, 0]
+    assert abs(int((mask[22] > 127).sum()) - 400 / 3) <= 1
+
+
 def test_whole_scenes_keep_their_boxes_on_people_mirrored_too(photo: Photo, cutout: Cutout) -> None:
     """In the middle of each box that is not covered are the colours of a person, whatever the camera made of them."""
     hits = []
     for seed in range(30):
-        scene = scenes.build_scene(np.random.default_rng(seed), [photo], [cutout], 160)
+        scene = scenes.build_scene(np.random.default_rng(seed), [photo], [cutout], [], 160)
         for left, top, right, bottom in scene.boxes:
             pixel = scene.image[int((top + bottom) / 2), int((left + right) / 2)].astype(int)
             hits.append(max(pixel) - min(pixel) > 40)
