@@ -74,6 +74,17 @@ def truth(index: AnnotationIndex) -> Predictions:
     return Predictions([person.key for person in people], index.skeleton.names, keypoints, depth, confidence, {})
 
 
+@pytest.mark.parametrize("names", [COCO_17.names[::-1], COCO_17.names[5:]])
+def test_labels_of_other_joints_are_refused(coco: Path, names: tuple[str, ...]) -> None:
+    """pycocotools compares joints by their place, not by their name."""
+    index, path = open_index("coco", coco, "val2017"), coco / "annotations" / "person_keypoints_val2017.json"
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": names}]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"--coco-results: expected COCO's 17 joints in its order in .*val2017\.json"):
+        require_coco(protocol("coco_pck"), index, coco, COCO_17.names, None)
+
+
 def test_labels_come_back_as_they_were(coco: Path) -> None:
     index = open_index("coco", coco, "val2017")
     write_coco_results(coco / "F.json", truth(index), index, coco, "val2017")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headstart.draw import LEFT, MIDDLE, RIGHT
-from headstart.draw_people import draw_people, draw_view, result_picture, write
+from headstart.draw_people import MOST_TEXT, _text_size, draw_people, draw_view, result_picture, write
 from headstart.records import RGB, Prediction
 from test_draw_people import GREY, someone
 
@@ -91,8 +91,24 @@ def test_the_four_largest_of_five_are_shown_in_their_order() -> None:
     half_mm = half_extent([people[i] for i in shown])
     for place, number in enumerate(shown):
         front, _ = column(picture, place)
-        expected = draw_view(people[number].xyz_mm, f"{number + 1}: front", 354, half_mm)
+        expected = draw_view(people[number].xyz_mm, f"{number + 1}: front", 354, half_mm, text=MOST_TEXT)
         np.testing.assert_array_equal(front, expected)
+
+
+def test_the_number_of_a_person_is_white_on_a_dark_patch_in_the_corner_of_the_box() -> None:
+    """On a white picture of 300 x 400 px: text of 11 px, so a patch 14 px high that begins where the box does."""
+    people = [someone(at=(120, 140)), someone(at=(290, 140))]
+    picture = draw_people(np.full((300, 400, 3), 255, np.uint8), people)
+    for one in people:
+        x, y = (round(value) for value in one.bbox_xywh[:2])
+        patch = picture[y + 2 : y + 13, x + 2 : x + 11]
+        assert (patch == 60).all(-1).mean() > 0.5
+        assert (patch > 200).all(-1).any()
+
+
+@pytest.mark.parametrize(("width", "text"), [(400, 14), (1000, 14), (1800, 16), (2600, 22), (9000, 22)])
+def test_text_grows_with_the_width_of_the_picture(width: int, text: int) -> None:
+    assert _text_size(width) == text
 
 
 def test_the_legend_explains_the_colours_from_left_to_right() -> None:

@@ -13,22 +13,20 @@ from headstart.budget import Budget
 from headstart.errors import ConfigError, first_few
 from headstart.experiment import (
     DIFFERENCES,
-    LIMITS,
     Experiment,
     Stage,
     Validation,
     as_json,
     differences,
-    field_of,
     from_json,
     require_same,
     require_trainable,
-    values,
 )
 from headstart.loader import Data
 from headstart.models.heads import HeadConfig
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
+from headstart.ranges import Choice, field_of, ranges, values
 from headstart.recipes import RECIPES, build
 from headstart.sources import Sources
 from headstart.study import cells, load_study
@@ -285,8 +283,9 @@ def test_every_number_and_every_choice_has_a_limit() -> None:
     configs = [EVERYTHING, EVERYTHING.model, HeadConfig(), stage, stage.optimiser, stage.schedule, *stage.data]
     assert all(map(is_dataclass, configs))
     choices = [hint for one in configs for hint in get_type_hints(type(one)).values() if get_origin(hint) is Literal]
-    named = {name for name, limit in LIMITS.items() if limit.expected.startswith("one of ")}
-    assert numbers | named == LIMITS.keys()
+    limits = dict(ranges(Experiment))
+    named = {name for name, limit in limits.items() if isinstance(limit, Choice)}
+    assert numbers | named == limits.keys()
     assert len(named) == len(choices)
 
 

@@ -62,7 +62,7 @@ def test_processes_that_would_train_apart_in_one_folder_are_refused(
 def test_a_precision_that_the_device_lacks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """accelerate trained in single precision instead, and the run was recorded as one in fp16."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    with pytest.raises(ConfigError, match=r"^precision: expected no or bf16 on a cpu, got fp16$"):
+    with pytest.raises(ConfigError, match=r"^precision: expected bf16, or single .* eval: fp32\), on a cpu; got fp16$"):
         start_accelerator(replace(TINY, precision="fp16"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert new_accelerator("bf16").native_amp

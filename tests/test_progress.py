@@ -13,9 +13,20 @@ import pytest
 import torch
 
 from headstart.budget import Budget
+from headstart.errors import Interrupted
 from headstart.experiment import Stage
 from headstart.losses import LOSSES
-from headstart.progress import _LOSS_UNITS, Averages, Goal, Intervals, Meter, Progress, scalars, start_tracker
+from headstart.progress import (
+    _LOSS_UNITS,
+    Averages,
+    Goal,
+    Intervals,
+    Meter,
+    Progress,
+    scalars,
+    start_tracker,
+    tracked_to_its_end,
+)
 from headstart.protocols import PROTOCOLS
 from tiny import experiment, stage_2d
 
@@ -117,6 +128,25 @@ class TestTracker:
         # What TensorBoard takes.
         assert {type(value) for value in fields.values()} <= {bool, int, float, str}
 
+    @pytest.mark.parametrize(
+        ("tracker", "main", "ended"), [("wandb", True, [1]), ("mlflow", True, [0]), ("wandb", False, [])]
+    )
+    def test_a_run_that_raises_ends_its_record(self, tracker: str, main: bool, ended: list[int]):
+        """W&B gave the next run of the process the same record, and MLflow refused to start it."""
+        codes: list[int] = []
+
+        def finish(exit_code: int = 0) -> None:
+            codes.append(exit_code)
+
+        one = SimpleNamespace(name=tracker, finish=finish, run=SimpleNamespace(finish=finish))
+        accelerator: Any = SimpleNamespace(trackers=[one], is_main_process=main)
+        with tracked_to_its_end(accelerator):
+            pass
+        assert codes == []
+        with pytest.raises(Interrupted), tracked_to_its_end(accelerator):
+            raise Interrupted("stopped")
+        assert codes == ended
+
 
 class TestMeter:
     def test_speed_and_waiting_since_the_last_reading(self, monkeypatch: pytest.MonkeyPatch):
@@ -166,14 +196,14 @@ def test_trackers_hear_of_numbers_by_stage_and_of_scores_across_stages():
 @pytest.mark.parametrize("name", ["my_lab.wing", "my_lab.losses:wing"])
 def test_a_loss_of_ones_own_is_no_protocol(name: str):
     row = {"stage": "2d", "step": 3, "loss": 1.0, name: 0.5}
-    assert scalars(row) == scalars(row, units=True) == {"2d/loss": 1.0, f"2d/{name}": 0.5}
+    assert scalars(row) == scalars(row, "tensorboard") == {"2d/loss": 1.0, f"2d/{name}": 0.5}
 
 
 def test_names_for_a_tracker_end_in_their_unit_where_there_is_one():
     row = {"stage": "2d+3d", "step": 3, "learning_rate": 0.1, "heatmap_mse": 1.0, "heatmap_cross_entropy": 2.0}
     row |= {"depth_l1": 3.0, "synthetic_wild": 120.0, "lsp_extended_pck": 60.0}
     row |= {"lsp_extended_pck on mylab.lab val": 55.0, "lsp_extended_pck (validation.2)": 50.0}
-    assert list(scalars(row, units=True)) == [
+    assert list(scalars(row, "tensorboard")) == [
         "2d+3d/learning_rate",
         "2d+3d/heatmap_mse",
         "2d+3d/heatmap_cross_entropy [nats]",
@@ -183,7 +213,16 @@ def test_names_for_a_tracker_end_in_their_unit_where_there_is_one():
         "val/lsp_extended_pck on mylab.lab val PCK [%]",
         "val/lsp_extended_pck (validation.2) PCK [%]",
     ]
-    assert list(scalars(row).values()) == list(scalars(row, units=True).values())
+    assert list(scalars(row).values()) == list(scalars(row, "tensorboard").values())
+
+
+def test_mlflow_gets_names_that_it_takes():
+    """It ended a run at the first loss of a stage "2d+3d", and at the score of a second folder of one data set."""
+    row = {"stage": "2d+3d", "step": 3, "loss": 1.0, "my_lab.losses:wing": 2.0}
+    assert scalars(row, "mlflow") == {"2d_3d/loss": 1.0, "2d_3d/my_lab.losses:wing": 2.0}
+    row = {"stage": "3d", "h36m_standard": 3.0, "lsp_pck on my_lab.office-1 val (validation.1)": 4.0}
+    names = ["val/h36m_standard", "val/lsp_pck on my_lab.office-1 val _validation.1_"]
+    assert list(scalars(row, "mlflow")) == names
 
 
 def test_the_score_of_a_users_protocol_has_a_unit_too(monkeypatch: pytest.MonkeyPatch):
@@ -192,7 +231,7 @@ def test_the_score_of_a_users_protocol_has_a_unit_too(monkeypatch: pytest.Monkey
     module.PROTOCOLS = (replace(PROTOCOLS["h36m_standard"], name="all"),)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "my_lab", module)
     row = {"stage": "3d", "my_lab:all": 1.0, "my_lab:all on my_lab.office val": 2.0}
-    assert list(scalars(row, units=True)) == [
+    assert list(scalars(row, "tensorboard")) == [
         "val/my_lab:all MPJPE [mm]",
         "val/my_lab:all on my_lab.office val MPJPE [mm]",
     ]

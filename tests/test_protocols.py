@@ -12,7 +12,16 @@ from headstart.protocols import METRICS, PROTOCOLS, Metric, Protocol, protocol
 from headstart.skeleton import H36M_17, LSP_14, WITH_FEET, conversion
 
 every = pytest.mark.parametrize("entry", PROTOCOLS.values(), ids=PROTOCOLS)
-PIXELS = ("mpii_pckh", "lsp_pck", "lsp_extended_pck", "lsp_extended_pck12", "flic_pck", "coco_pck", "coco_feet_pck")
+PIXELS = (
+    "mpii_pckh",
+    "lsp_pck",
+    "lsp_extended_pck",
+    "lsp_extended_pck12",
+    "flic_pck",
+    "coco_pck",
+    "coco_feet_pck",
+    "yolo_pose_pck",
+)
 
 
 @every
@@ -219,6 +228,7 @@ MEANING = {
     "flic_pck": ("pck", *_PCK, 4, ()),
     "coco_pck": ("pck", *_PCK, 12, ()),
     "coco_feet_pck": ("pck", *_PCK, 18, ()),
+    "yolo_pose_pck": ("pck", *_PCK, 12, ()),
     "mpi_inf_3dhp": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
     "mpi_inf_3dhp_universal": ("pck3d", "joints", 150, 1, None, 14, ("action", "scene")),
     "threedpw": ("mpjpe", *_MM, 14, ("sequence",)),
@@ -259,6 +269,7 @@ BESIDE = {
     "flic_pck": ("test", ()),
     "coco_pck": ("val2017", ()),
     "coco_feet_pck": ("val2017", ()),
+    "yolo_pose_pck": ("val", ()),
     "mpi_inf_3dhp": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
     "mpi_inf_3dhp_universal": ("test", ("auc", "mpjpe", "n_mpjpe", "pa_mpjpe")),
     "threedpw": ("test", ("pa_mpjpe", "n_mpjpe", "pck3d", "auc")),
@@ -308,7 +319,7 @@ def test_protocols_of_the_same_files_differ_in_what_they_say_they_do():
 def test_visible_and_occluded_joints_are_apart_where_labels_tell_them():
     apart = {name for name, one in PROTOCOLS.items() if one.by_visibility}
     synthetic = {f"synthetic_{name}" for name in ("wild", "studio", "occluded", "wild_pck")}
-    assert apart == {"lsp_pck", "coco_pck", "coco_feet_pck", "occlusion_person"} | synthetic
+    assert apart == {"lsp_pck", "coco_pck", "coco_feet_pck", "yolo_pose_pck", "occlusion_person"} | synthetic
 
 
 @pytest.mark.parametrize("ending", ["st", "nd", "rd", "th"])

@@ -144,7 +144,7 @@ def test_a_precision_that_cannot_be_computed_in_is_refused_before_the_data_are_r
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setattr(scoring, "open_index", lambda *_: pytest.fail("read"))
-    with pytest.raises(ConfigError, match=r"^precision: expected no or bf16 on a cpu, got fp16$"):
+    with pytest.raises(ConfigError, match=r"^precision: expected bf16, or single .* eval: fp32\), on a cpu; got fp16$"):
         evaluate_checkpoint(checkpoint, "lsp_extended_pck", tmp_path, precision="fp16")
     exported = tmp_path / "small.onnx"
     exported.touch()

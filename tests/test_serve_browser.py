@@ -101,7 +101,7 @@ def drag(page: Any, canvas: str, start: tuple[float, float], end: tuple[float, f
 
 
 def test_upload_result_turn_download(page: Any) -> None:
-    assert "Drop a photo" in page.inner_text("#hs-viewer")
+    assert "Choose a photo" in page.inner_text("#hs-viewer")
     drop(page, photo(300, 300))
     page.wait_for_selector(RESULT, timeout=30000)
     assert "whole photo is taken as one person" in page.inner_text(".hs-note")
@@ -179,6 +179,8 @@ def test_boxes_typed_give_several_people_to_choose_from(page: Any) -> None:
     field.press("Enter")
     page.wait_for_selector(ERROR, timeout=30000)
     assert "expected four numbers" in page.inner_text(ERROR)
+    assert page.locator(RESULT).count() == 1  # known defect: it vanished, with the boxes one had
+    assert len(download_json(page)) == 2
 
 
 def test_pointing_at_a_joint_reads_it(page: Any) -> None:
@@ -219,7 +221,7 @@ def test_bad_files_give_a_message_and_the_next_photo_works(page: Any, content: b
     assert words in message
     assert message.startswith(name)
     page.locator("#hs-photo button[aria-label*=Clear], #hs-photo button[aria-label*=Remove]").first.click()
-    page.wait_for_function("document.querySelector('#hs-viewer .hs-message p').textContent.includes('Drop a photo')")
+    page.wait_for_function("document.querySelector('#hs-viewer .hs-message p').textContent.includes('Choose a photo')")
     drop(page, photo())
     page.wait_for_selector(RESULT, timeout=30000)
 
@@ -239,6 +241,90 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.locator(".hs-space").bounding_box()["width"] > 300
     assert page.locator(".hs-photo").bounding_box()["y"] < 800
+
+
+@pytest.fixture
+def phone(browser: Any, address: str) -> Iterator[Any]:
+    """The page on a phone, with the result of a photo."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#hs-viewer .hs-message", timeout=60000)
+    drop(page, photo(300, 300))
+    page.wait_for_selector(RESULT, timeout=30000)
+    page.wait_for_timeout(1000)
+    yield page
+    context.close()
+
+
+def swipe(page: Any, canvas: str, start: tuple[float, float], end: tuple[float, float]) -> float:
+    """A finger from one place of an element to another, in shares of its size; px that the page has scrolled."""
+    box, devices = page.locator(canvas).bounding_box(), page.context.new_cdp_session(page)
+    before = page.evaluate("scrollY")
+    for step in range(10):
+        x, y = (a + (b - a) * step / 9 for a, b in zip(start, end))
+        point = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+        kind = "touchMove" if step else "touchStart"
+        devices.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        page.wait_for_timeout(20)
+    devices.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(500)
+    return float(page.evaluate("scrollY")) - before
+
+
+def test_a_finger_turns_the_skeleton_and_scrolls_the_page_elsewhere(phone: Any) -> None:
+    """Known defect: a finger that moved up or down on the skeleton scrolled the page."""
+    before = pixels(phone, ".hs-space")
+    assert swipe(phone, ".hs-space", (0.5, 0.3), (0.5, 0.8)) == 0
+    assert pixels(phone, ".hs-space") != before
+    assert swipe(phone, ".hs-photo", (0.5, 0.3), (0.5, 0.8)) < -50
+    assert phone.input_value("#hs-boxes textarea, #hs-boxes input") == ""
+
+
+def test_a_finger_draws_a_box_after_the_button(phone: Any) -> None:
+    phone.locator(".hs-draw").tap()
+    assert swipe(phone, ".hs-photo", (0.2, 0.1), (0.6, 0.9)) == 0
+    phone.wait_for_function("!document.querySelector('.hs-note').textContent", timeout=30000)
+    (person,) = download_json(phone)
+    assert person["bbox"] == pytest.approx([60, 30, 120, 240], abs=2.5)
+    assert phone.get_attribute(".hs-draw", "aria-pressed") == "false"
+
+
+def test_a_tap_reads_a_joint(phone: Any) -> None:
+    box = phone.locator(".hs-photo").bounding_box()
+    x, y = (0.5 + (share - 0.5) * 1.25 for share in (0.72, 0.14))
+    phone.locator(".hs-photo").tap(position={"x": x * box["width"], "y": y * box["height"]})
+    phone.wait_for_function("document.querySelector('.hs-joint').textContent.startsWith('left wrist')", timeout=5000)
+
+
+def test_the_table_has_the_numbers_of_the_json(page: Any) -> None:
+    drop(page, photo(300, 300))
+    page.wait_for_selector(RESULT, timeout=30000)
+    (person,) = download_json(page)
+    page.click(".hs-numbers summary")
+    rows = [row.split("\t") for row in page.locator(".hs-numbers tbody tr").all_inner_texts()]
+    assert {row[0].replace(" ", "_") for row in rows} == set(person["joints2d"])
+    for joint, *numbers in rows:
+        name = joint.replace(" ", "_")
+        expected = [*person["joints2d"][name], *person["joints3d_mm"][name]]
+        tolerances = (0.051, 0.051, 0.0051, 0.51, 0.51, 0.51)
+        for number, value, tolerance in zip(numbers, expected, tolerances, strict=True):
+            assert float(number) == pytest.approx(value, abs=tolerance), name
+    assert "1,700 mm tall" in page.inner_text(".hs-numbers")
+
+
+def test_everything_to_press_has_a_name_for_screen_readers(page: Any) -> None:
+    """Known defect: the examples had none."""
+    drop(page, photo(300, 300))
+    page.wait_for_selector(RESULT, timeout=30000)
+    page.wait_for_timeout(500)
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    known = [(node.get("role", {}).get("value"), node.get("name", {}).get("value", "")) for node in nodes]
+    presses = [name for role, name in known if role in ("button", "textbox", "application")]
+    assert len(presses) >= 12
+    assert "" not in presses
+    assert "Example: crouch" in presses
+    assert ("image", "The photo with 1 person: a box, joints and bones on each") in known
 
 
 def test_photos_go_with_their_page(browser: Any, address: str, uploads: Callable[[], set[str]]) -> None:

@@ -62,7 +62,7 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         ("models={'nano': 'nano'}", r"models: expected ModelConfig\(\.\.\.\) for nano, got 'nano'"),
         (
             "models={'nano': ModelConfig('nano', head=HeadConfig('fpn'))}",
-            "model nano, head, kind: expected one of heatmap",
+            r"models, nano, head\.kind: expected one of heatmap",
         ),
         ("grids=(replace(EVERYTHING, backbones=('nan',)),)", r"backbones: expected its models \(nano\), got nan"),
         ("grids=(replace(EVERYTHING, two_d=('mpi',)),)", r"two_d: expected data sets \(mpii, .*\), got mpi"),
@@ -88,7 +88,12 @@ def test_a_study_file_is_found_by_name_folder_or_path(tmp_path: Path, monkeypatc
         ("splits={'mpii': 'trian'}", r"splits of mpii: expected one of its splits \(train, .*\), got trian"),
         ("significance_test='wilcoxon'", "significance_test: expected one of paired, welch, got 'wilcoxon'"),
         ("precision='half'", "precision: expected one of no, bf16, fp16, got 'half'"),
-        ("batch_size=0", "batch_size: expected 1 or more, got 0"),
+        ("batch_size=0", "batch_size: expected >= 1, got 0"),
+        ("batch_size=16.0", r"batch_size: expected >= 1, got 16\.0"),
+        (
+            "optimiser=replace(STUDY.optimiser, learning_rate=-1.0)",
+            r"optimiser\.learning_rate: expected > 0, got -1\.0",
+        ),
         (
             "models={'a/b': STUDY.models['nano']}, samples={'a/b': 9}, grids=(replace(EVERYTHING,backbones=('a/b',)),)",
             r"models: expected names without / and \\, got 'a/b'",

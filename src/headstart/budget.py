@@ -76,8 +76,7 @@ def _step(model: nn.Module, input_size: tuple[int, int]) -> None:
     width, height = input_size
     # Two images: batch norm wants more than one value per channel where a map is 1 x 1.
     output = model(torch.zeros(2, 3, height, width, dtype=torch.uint8, device="meta"))
-    parts = (output.heatmaps, output.depth_maps, output.coordinates)
-    torch.stack([part.float().sum() for part in parts if part is not None]).sum().backward()
+    torch.stack([part.float().sum() for part in output.learnt]).sum().backward()
 
 
 def _convolution_backward_flops(

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.datasets import iter_annotations
+from headstart.datasets.coco import people_of
 from headstart.datasets.files import load_json
 from headstart.errors import ConfigError, DataError
 from headstart.files import write_json
@@ -38,7 +39,7 @@ def require_coco(
     """Raises :class:`ConfigError` unless everybody of COCO is predicted, with all its joints.
 
     ``root`` is the folder that was given. A packed split needs COCO's file of labels in it, with the same people and
-    labels: :class:`DataError` if they are others.
+    labels: :class:`DataError` if they are others. The file must have COCO's 17 joints in its order.
     """
     if protocol.dataset != "coco":
         raise ConfigError(f"--coco-results: expected a protocol of the data set coco, not of {protocol.dataset}")
@@ -49,6 +50,7 @@ def require_coco(
         raise ConfigError(f"--coco-results: the model does not predict {', '.join(missing)}. {fix}")
     if _is_packed(index):
         _require_same_labels(index, root, protocol.split)
+    _require_coco_joints(_labels(root, protocol.split))
 
 
 def write_coco_results(path: Path, predictions: Predictions, index: AnnotationIndex, root: Path, split: str) -> None:
@@ -71,6 +73,12 @@ def write_coco_results(path: Path, predictions: Predictions, index: AnnotationIn
         for key, triple, score in zip(predictions.keys, triples, confidence.mean(1).tolist())
     ]
     write_json(path, found, indent=None)
+
+
+def _require_coco_joints(labels: Path) -> None:
+    """Raise :class:`ConfigError` unless people have COCO's 17 joints in its order: pycocotools compares by place."""
+    if people_of(labels, load_json(labels, "COCO's person keypoints")).joints != COCO_17.names:
+        raise ConfigError(f"--coco-results: expected COCO's 17 joints in its order in {labels}, found others")
 
 
 def _is_packed(index: AnnotationIndex) -> bool:

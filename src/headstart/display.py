@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from headstart.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 logger = logging.getLogger("headstart")
 
@@ -47,10 +48,13 @@ class ProgressDisplay:
         self.began = self.reported = time.monotonic()
         self.shown = is_main_process()
         self.bar: Progress | None = None
-        self.task = TaskID(0)
+        self.task: TaskID
 
     def __enter__(self) -> ProgressDisplay:
         if self.shown and sys.stderr.isatty():
+            from rich.console import Console  # here, as the command line imports this module for its help too
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),

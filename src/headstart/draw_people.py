@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.coco_labels import UNSURE_JOINT
 from headstart.draw import LEFT, MIDDLE, RIGHT, joint_colour
 from headstart.records import RGB, Point3, Prediction
 from headstart.skeleton import Skeleton
@@ -33,6 +34,9 @@ LEAST_HEIGHT, LEAST_WIDTH = 480, 560
 #: People whose skeletons are shown beside the picture, the largest first.
 MOST_VIEWS = 4
 
+#: Height of text, px.
+LEAST_TEXT, MOST_TEXT = 14, 22
+
 _WHITE: Colour = (255, 255, 255)
 _PAPER: Colour = (250, 250, 248)
 _GRID: Colour = (226, 226, 222)
@@ -43,8 +47,6 @@ _GAP = 12
 _STRIP = 44
 # Drawn this many times larger and averaged down: OpenCV's own anti-aliasing leaves round joints angular.
 _OVERSAMPLING = 3
-# Joints below this confidence are white and their bones thin.
-_UNSURE = 0.2
 
 
 def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None = None) -> RGB:
@@ -58,17 +60,17 @@ def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None =
         _draw_box(canvas, person)
         draw_skeleton(canvas, person)
         if numbers:
-            size = max(round(min(image.shape[:2]) / 36), 11)
-            x, y = max(person.bbox_xywh[0], 0) + size // 3, max(person.bbox_xywh[1], 0) + size // 4
-            write(canvas, str(number + 1), (round(x), round(y)), size, _WHITE, shadow=True)
+            _draw_number(canvas, person, number + 1)
     return canvas
 
 
-def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False) -> RGB:
+def draw_view(
+    pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False, text: int = LEAST_TEXT
+) -> RGB:
     """A 3D pose in mm (x right, y down, z away, pelvis at the origin) as a square picture of ``size`` px.
 
     Orthographic, ``half_mm`` from the middle to the edge, before a grid of 500 mm: from the front, as the camera sees
-    it, or with ``side`` from the right of the scene. Farther parts are paler.
+    it, or with ``side`` from the right of the scene. Farther parts are paler. ``text``: height of the title in px.
     """
     points = np.array(list(pose.values()), np.float64)
     middle = (points.min(0) + points.max(0)) / 2
@@ -80,7 +82,7 @@ def draw_view(pose: Mapping[str, Point3], title: str, size: int, half_mm: float,
     _draw_grid(canvas, origin, _GRID_MM * scale)
     _draw_bones(canvas, flat, away, Skeleton("drawn", tuple(pose)))
     small = np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-    write(small, title, (10, 8), 14, _INK)
+    write(small, title, (10, 8), text, _INK)
     return small
 
 
@@ -91,13 +93,19 @@ def result_picture(image: RGB, people: Sequence[Prediction]) -> RGB:
     height = overlay.shape[0]
     order = sorted(range(len(people)), key=lambda i: -people[i].bbox_xywh[2] * people[i].bbox_xywh[3])[:MOST_VIEWS]
     half_mm = max([_half_extent(people[i].xyz_mm) for i in order], default=0.0) * 1.12
+    text = _text_size(overlay.shape[1] + len(order) * (_GAP + height // 2))
     columns = [overlay]
     for i in sorted(order):
         name = f"{i + 1}: " if len(people) > 1 else ""
-        columns.append(_views(people[i].xyz_mm, name, height, half_mm))
+        columns.append(_views(people[i].xyz_mm, name, height, half_mm, text))
     gap = np.full((height, _GAP, 3), _WHITE, np.uint8)
     row = _at_least(np.hstack([part for column in columns for part in (column, gap)][:-1]), 1, LEAST_WIDTH)
-    return np.vstack([row, _legend(row.shape[1], len(people) - len(order))])
+    return np.vstack([row, _legend(row.shape[1], len(people) - len(order), text + 1)])
+
+
+def _text_size(width: int) -> int:
+    """Height in px of the text in a picture of ``width`` px: a wide one is shown smaller on the same screen."""
+    return min(max(round(width / 110), LEAST_TEXT), MOST_TEXT)
 
 
 def write(canvas: RGB, text: str, position: tuple[int, int], size: int, colour: Colour, shadow: bool = False) -> None:
@@ -129,6 +137,16 @@ def _font(size: int) -> FreeTypeFont | ImageFont:
     return ImageFont.load_default(size)
 
 
+def _draw_number(canvas: RGB, person: Prediction, number: int) -> None:
+    """White on a dark patch in the upper left corner of the person's box."""
+    size = max(round(min(canvas.shape[:2]) / 34), 11)
+    x, y = (round(max(value, 0)) for value in person.bbox_xywh[:2])
+    width = round(_font(size).getlength(str(number))) + size // 2 + 2
+    corners = (_pixel((x, y)), _pixel((x + width, y + round(1.3 * size))))
+    cv2.rectangle(canvas, *corners, _INK, -1)
+    write(canvas, str(number), (x + size // 4, y + size // 16), size, _WHITE)
+
+
 def _draw_box(canvas: RGB, person: Prediction) -> None:
     x, y, width, height = person.bbox_xywh
     corners = (_pixel((x, y)), _pixel((x + width - 1, y + height - 1)))
@@ -141,7 +159,7 @@ def draw_skeleton(canvas: RGB, person: Prediction) -> None:
     """Draw bones and joints on an RGB picture, in place, with a dark rim; thickness follows the person's size."""
     skeleton = Skeleton("predicted", tuple(person.keypoints))
     points = np.array(list(person.keypoints.values()), np.float64)
-    sure = points[:, 2] >= _UNSURE
+    sure = points[:, 2] >= UNSURE_JOINT
     thickness = max(round(max(np.ptp(points[:, :2], axis=0)) / 110), 1)
     colours = [joint_colour(name) for name in skeleton.names]
     for rim in (True, False):
@@ -184,11 +202,11 @@ def _draw_grid(canvas: RGB, origin: Values, step: float) -> None:
             cv2.line(canvas, _pixel(ends[0]), _pixel(ends[1]), _GRID, _OVERSAMPLING)
 
 
-def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float) -> RGB:
+def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float, text: int) -> RGB:
     """Front above side, together ``height`` px high."""
     size = (height - _GAP) // 2
-    front = draw_view(pose, f"{name}front", size, half_mm)
-    side = draw_view(pose, f"{name}side (camera at the left)", size, half_mm, side=True)
+    front = draw_view(pose, f"{name}front", size, half_mm, text=text)
+    side = draw_view(pose, f"{name}side (camera at the left)", size, half_mm, side=True, text=text)
     rest = np.full((height - 2 * size, size, 3), _WHITE, np.uint8)
     return np.vstack([front, rest, side])
 
@@ -220,18 +238,16 @@ def _at_least(picture: RGB, height: int, width: int) -> RGB:
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 
 
-def _legend(width: int, left_out: int) -> RGB:
+def _legend(width: int, left_out: int, text: int) -> RGB:
     strip = np.full((_STRIP, width, 3), _WHITE, np.uint8)
-    x = 14
-    for colour, text in ((RIGHT, "person's right"), (LEFT, "person's left"), (MIDDLE, "middle")):
-        cv2.circle(strip, (x + 4, _STRIP // 2), 6, colour, -1, cv2.LINE_AA)
-        write(strip, text, (x + 16, _STRIP // 2 - 10), 15, _INK)
-        x += 40 + round(_font(15).getlength(text))
-    cv2.circle(strip, (x + 4, _STRIP // 2), 6, _INK, 1, cv2.LINE_AA)
-    write(strip, "uncertain", (x + 16, _STRIP // 2 - 10), 15, _INK)
-    x += 40 + round(_font(15).getlength("uncertain"))
+    x, y = 14, _STRIP // 2 - round(text * 2 / 3)
+    entries = [(RIGHT, "person's right"), (LEFT, "person's left"), (MIDDLE, "middle"), (None, "uncertain")]
+    for colour, words in entries:
+        cv2.circle(strip, (x + 4, _STRIP // 2), 6, colour or _INK, -1 if colour else 1, cv2.LINE_AA)
+        write(strip, words, (x + 16, y), text, _INK)
+        x += 40 + round(_font(text).getlength(words))
     note = "grid 500 mm" + (f"; {left_out} more without views" if left_out > 0 else "")
-    write(strip, note, (x, _STRIP // 2 - 10), 15, _INK)
+    write(strip, note, (x, y), text, _INK)
     return strip
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,7 @@ from headstart.errors import ConfigError, first_few, shortened
 from headstart.loader import Data
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
-from headstart.ranges import FROM_0, Count, From0, Share, number_range, ranges
+from headstart.ranges import FROM_0, Count, From0, Share, number_range, out_of_range
 
 
 @dataclass(frozen=True)
@@ -138,10 +136,6 @@ def _read_fields(kind: Any, values: dict[str, Any], name: str) -> Any:
     return kind(**{field: _read(types[field], value, prefix + field) for field, value in values.items()})
 
 
-#: Field (:func:`field_of`) -> the values it may have, besides None, as its type says.
-LIMITS = dict(ranges(Experiment))
-
-
 def require_trainable(experiment: Experiment) -> None:
     """Raises :class:`ConfigError` for a value that cannot be trained with, or with which nothing would be learnt.
 
@@ -152,11 +146,7 @@ def require_trainable(experiment: Experiment) -> None:
 
 
 def _problems(experiment: Experiment) -> Iterator[str]:
-    for name, value in values(experiment):
-        limit = LIMITS.get(field_of(name))
-        if limit and value is not None and not limit.fits(value):
-            infinite = isinstance(value, float) and math.isinf(value)
-            yield f"{name}: expected {'a finite number' if infinite else limit.expected}, got {value!r}"
+    yield from out_of_range(experiment)
     if experiment.batch_size % (size := experiment.micro_batch_size or 1):
         yield f"micro_batch_size: expected a divisor of batch_size {experiment.batch_size}, got {size}"
     if not experiment.stages:
@@ -166,29 +156,6 @@ def _problems(experiment: Experiment) -> Iterator[str]:
             yield f"stages.{number}.data: expected a data set with a weight > 0"
         if not any(stage.losses.values()):
             yield f"stages.{number}.losses: expected a loss with a weight > 0"
-
-
-def values(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and value of each field of a configuration that has no fields: ``stages.0.optimiser.learning_rate``."""
-    if dataclasses.is_dataclass(config):
-        parts = vars(config)
-    elif isinstance(config, dict):
-        parts = config
-    elif isinstance(config, (tuple, list)):
-        parts = {str(number): value for number, value in enumerate(config)}
-    else:
-        yield name, config
-        return
-    for part, value in parts.items():
-        yield from values(value, f"{name}.{part}" if name else part)
-
-
-def field_of(name: str) -> str:
-    """The name of a field in :data:`LIMITS`: ``stages.data.weight`` for ``stages.1.data.0.weight``.
-
-    It lacks positions in lists and names of losses.
-    """
-    return re.sub(r"\.\d+(?=\.|$)|(?<=\.losses)\..*", "", name)
 
 
 def require_same(saved: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:

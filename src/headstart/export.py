@@ -124,9 +124,7 @@ class Deployed(nn.Module):
         normalised = self.normalise(image)
         output = self.network(normalised.half() if self.half_precision else normalised)
         decoded = self.codec.decode(output)
-        maps = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
-        if self.half_precision:
-            maps = [part.float() for part in maps]
+        maps = [part.float() for part in output.learnt] if self.half_precision else output.learnt
         return (decoded.keypoints, decoded.depth, decoded.confidence, *maps)
 
 

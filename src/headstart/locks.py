@@ -64,29 +64,13 @@ def try_lock(folder: Path) -> IO[Any] | None:
 
     Raises :class:`ConfigError` where the file system has no locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # NFS grants the lock only to who may write.
-    stream = (folder / "lock").open("a")
     try:
-        return stream if _is_locked(stream) else None
-    except OSError as error:
+        return _take(folder / "lock")
+    except ConfigError as error:
         raise ConfigError(
-            f"{folder}: its file system has no locks ({error.strerror}), which keep two processes from running the"
-            " same cell: choose another --work, on a file system with flock"
+            f"{error}, which keep two processes from running the same cell: choose another --work, on a file system"
+            " with flock"
         ) from error
-
-
-def _is_locked(stream: IO[Any]) -> bool:
-    """Lock the file, or close it: False while another process holds the lock, OSError if there are no locks."""
-    try:
-        _lock(stream)
-    except BlockingIOError:
-        stream.close()
-        return False
-    except OSError:
-        stream.close()
-        raise
-    return True
 
 
 @contextmanager
@@ -96,7 +80,11 @@ def locked_file(path: Path) -> Iterator[bool]:
     What a killed process has left of the file holds no lock. Raises :class:`ConfigError` where the file system has no
     locks.
     """
-    stream = _take(path)
+    try:
+        stream = _take(path)
+    except ConfigError:
+        path.unlink(missing_ok=True)
+        raise
     try:
         yield stream is not None
     finally:
@@ -118,14 +106,17 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _take(path: Path) -> IO[Any] | None:
+    """The locked file at ``path``; None while another process holds the lock. Makes its folder."""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a")
+        stream = path.open("a")  # NFS grants the lock only to who may write
         try:
-            if not _is_locked(stream):
-                return None
+            _lock(stream)
+        except BlockingIOError:
+            stream.close()
+            return None
         except OSError as error:
-            path.unlink(missing_ok=True)
+            stream.close()
             raise ConfigError(f"{path.parent}: its file system has no locks ({error.strerror})") from error
         if _is_at(path, stream):
             return stream

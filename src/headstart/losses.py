@@ -241,8 +241,7 @@ def _touch(output: PoseOutput) -> Tensor:
 
     Sums over no elements, because 0 times an infinite value would be NaN.
     """
-    parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
-    return torch.stack([part.flatten()[:0].float().sum() for part in parts]).sum()
+    return torch.stack([part.flatten()[:0].float().sum() for part in output.learnt]).sum()
 
 
 def _maps(output: PoseOutput) -> Tensor:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from headstart.given import is_single_scale
 from headstart.records import PoseOutput
+from headstart.targets import average_outputs
 
 Forward = Callable[[Tensor], PoseOutput]
 
@@ -29,7 +29,7 @@ def multi_scale(forward: Forward, map_size: tuple[int, int], scales: Sequence[fl
 
     def averaged(images: Tensor) -> PoseOutput:
         outputs = [_unscaled(forward(_scaled_images(images, scale)), scale, map_size) for scale in scales]
-        return _mean(outputs)
+        return average_outputs(*outputs)
 
     return averaged
 
@@ -67,19 +67,3 @@ def _unscaled_points(points: Tensor, scale: float, map_size: tuple[int, int]) ->
     height, width = map_size
     middle = points.new_tensor([(width - 1) / 2, (height - 1) / 2, 0.0])
     return (points - middle) / scale + middle
-
-
-def _mean(outputs: Sequence[PoseOutput]) -> PoseOutput:
-    """Field by field."""
-
-    def mean(parts: list[Tensor | None]) -> Tensor | None:
-        given = [part for part in parts if part is not None]
-        return torch.stack([part.float() for part in given]).mean(0) if given else None
-
-    return PoseOutput(
-        mean([one.heatmaps for one in outputs]),
-        mean([one.depth_maps for one in outputs]),
-        mean([one.coordinates for one in outputs]),
-        mean([one.confidence for one in outputs]),
-        outputs[0].is_logits,
-    )

@@ -131,7 +131,10 @@ def new_accelerator(precision: str, tracker: str | None = None, out: Path | None
         )
     # accelerate silently computes in single precision where a device has no fp16.
     if precision != "no" and not accelerator.native_amp:
-        raise ConfigError(f"precision: expected no or bf16 on a {accelerator.device.type}, got {precision}")
+        raise ConfigError(
+            f"precision: expected bf16, or single precision (train: no, eval: fp32), on a {accelerator.device.type};"
+            f" got {precision}"
+        )
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     return accelerator
@@ -163,8 +166,7 @@ def leaves_out_parameters(network: PoseNet) -> bool:
     learning = learning_parameters(network)
     width, height = network.codec.input_size
     output = network(torch.zeros(1, 3, height, width, dtype=torch.uint8, device=learning[0].device))
-    parts = [part for part in (output.heatmaps, output.depth_maps, output.coordinates) if part is not None]
-    gradients = torch.autograd.grad([part.sum() for part in parts], learning, allow_unused=True)
+    gradients = torch.autograd.grad([part.sum() for part in output.learnt], learning, allow_unused=True)
     return any(gradient is None for gradient in gradients)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from headstart.budget import Budget
-from headstart.experiment import Experiment, Stage, values
+from headstart.experiment import Experiment, Stage
 from headstart.protocols import METRICS, PROTOCOLS, is_own, protocol
+from headstart.ranges import values
 from headstart.results import StageCost
 
 #: From one checkpoint to the next, where no number of samples is given: what a crash costs at most.
@@ -175,14 +177,20 @@ _LOSS_UNITS = {
 }
 
 
-def scalars(row: dict[str, Any], units: bool = False) -> dict[str, float]:
-    """The numbers of a row, for a tracker: ``2d/depth_l1``, by stage, but scores as ``val/h36m_standard``.
+#: Signs that MLflow refuses in names.
+_NOT_IN_MLFLOW = re.compile(r"[^\w.\- :/]+")
 
-    With ``units`` names end in one, and those of scores in their metric: ``val/h36m_standard MPJPE [mm]``.
+
+def scalars(row: dict[str, Any], tracker: str = "none") -> dict[str, float]:
+    """The numbers of a row, for a tracker: ``2d+3d/depth_l1``, by stage, but scores as ``val/h36m_standard``.
+
+    In TensorBoard names end in a unit, and those of scores in their metric: ``val/h36m_standard MPJPE [mm]``. For
+    MLflow they have a ``_`` where it refuses a sign: ``2d_3d/depth_l1``.
     """
     numbers = {name: value for name, value in row.items() if isinstance(value, (int, float)) and name != "step"}
     scored = "loss" not in row  # the names of users' losses could be those of protocols
-    return {_tag(name, row["stage"], units, scored): float(value) for name, value in numbers.items()}
+    named = {_tag(name, row["stage"], tracker == "tensorboard", scored): float(n) for name, n in numbers.items()}
+    return {_NOT_IN_MLFLOW.sub("_", name): n for name, n in named.items()} if tracker == "mlflow" else named
 
 
 def start_tracker(accelerator: Accelerator, experiment: Experiment, out: Path) -> None:
@@ -199,6 +207,21 @@ def start_tracker(accelerator: Accelerator, experiment: Experiment, out: Path) -
     else:
         name = {"wandb": "name", "mlflow": "run_name"}[experiment.tracker]
         accelerator.init_trackers("headstart", fields, {experiment.tracker: {name: out.resolve().name}})
+
+
+@contextmanager
+def tracked_to_its_end(accelerator: Accelerator) -> Iterator[None]:
+    """End the tracker's record of a run that raises: the next run of this process could not start (MLflow), or would
+    go on with that record (W&B, where it counts as failed)."""
+    try:
+        yield
+    except BaseException:
+        for tracker in accelerator.trackers if accelerator.is_main_process else ():
+            if tracker.name == "wandb":
+                tracker.run.finish(exit_code=1)
+            else:
+                tracker.finish()
+        raise
 
 
 def _tag(name: str, stage: str, units: bool, scored: bool) -> str:

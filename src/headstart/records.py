@@ -158,6 +158,11 @@ class PoseOutput:
     """(B, J) in 0..1, for integral heads."""
     is_logits: bool = False
 
+    @property
+    def learnt(self) -> list[Tensor]:
+        """What losses read: those of heatmaps, depth maps and coordinates that there are, in this order."""
+        return [part for part in (self.heatmaps, self.depth_maps, self.coordinates) if part is not None]
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -237,9 +242,8 @@ class Prediction:
     camera_xyz_mm: dict[str, Point3] | None = None
     """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """``height_mm``: the stature assumed; ``camera``: fx, fy, cx, cy px, ``distortion`` (k1, k2, p1, p2, k3) if it has
-    any, and ``assumed``, whether it was (from a field of view); of a video ``frame``, ``time_s``, ``track``
-    (video.TrackedPerson); more by callers."""
+    """``height_mm``: assumed; ``camera``: fx, fy, cx, cy px, ``distortion`` (k1, k2, p1, p2, k3) if any, and whether it
+    was ``assumed`` (a field of view); of a video ``frame``, ``time_s``, ``track`` (video.py); more by callers."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: image, bbox, score, joints2d, joints3d_mm; joints3d_camera_mm if there is a camera.
@@ -265,10 +269,7 @@ DEFAULT_FIELD_OF_VIEW = 55.0
 
 @dataclass(frozen=True)
 class FieldOfView:
-    """A camera that is assumed: a pinhole that looks through the middle of the picture.
-
-    Raises :class:`ConfigError` unless 0 < degrees < 180.
-    """
+    """An assumed pinhole that looks through the picture's middle. :class:`ConfigError` unless 0 < degrees < 180."""
 
     horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
 

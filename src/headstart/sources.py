@@ -21,6 +21,7 @@ PROTOCOL_OF = {
     "flic": "flic_pck",
     "coco": "coco_pck",
     "coco_feet": "coco_feet_pck",
+    "yolo_pose": "yolo_pose_pck",
     "h36m": "h36m_standard",
     "mpi_inf_3dhp": "mpi_inf_3dhp",
     "threedpw": "threedpw",

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from headstart.augment import AugmentConfig
 from headstart.datasets import DATASETS, is_known, splits
@@ -23,6 +23,7 @@ from headstart.losses import unknown_losses
 from headstart.models.pose_net import ModelConfig
 from headstart.optimisation import Optimiser, Schedule
 from headstart.protocols import unknown_protocols
+from headstart.ranges import Count, out_of_range
 from headstart.statistics import SignificanceTest
 from headstart.user_modules import last_line
 
@@ -135,13 +136,13 @@ class Study:
     """Share of the budget that the geometric stage of a cell takes from the stage before it."""
     geometric_loss: float = 0.1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    batch_size: int = 32
+    batch_size: Count = 32
     average_decay: float | None = 0.998
     precision: Literal["no", "bf16", "fp16"] = "no"
     workers: int = 1
-    curve_points: int = 8
+    curve_points: Count = 8
     """Validations while a cell trains."""
-    curve_people: int = 100
+    curve_people: Count = 100
     """People of each test that are scored at each of these validations."""
     sheets: tuple[str, ...] = ()
     """Protocols whose pictures are kept for the report: only of data sets that may be redistributed."""
@@ -229,16 +230,12 @@ def _problems(study: Study) -> Iterator[str]:
     for name, model in study.models.items():
         if not isinstance(model, ModelConfig):
             yield f"models: expected ModelConfig(...) for {name}, got {model!r}"
-        yield from _not_offered(model.head, f"model {name}, head, ")
+        yield from (f"models, {name}, {problem}" for problem in out_of_range(model))
     yield from (f"arms: expected Arm(...) for {n}, got {a!r}" for n, a in study.arms.items() if not isinstance(a, Arm))
-    for part, of in (("", study), ("optimiser, ", study.optimiser), ("schedule, ", study.schedule)):
-        yield from _not_offered(of, part)
+    yield from out_of_range(study)
     yield from _unknown_names(study)
     yield from _unsuitable_names(study)
     yield from (f"samples: expected above 0 for {name}, got {n!r}" for name, n in study.samples.items() if not n > 0)
-    for name in ("batch_size", "curve_points", "curve_people"):
-        if getattr(study, name) < 1:
-            yield f"{name}: expected 1 or more, got {getattr(study, name)!r}"
 
 
 def _malformed(of: Study | Grid, names: Iterable[str]) -> Iterator[str]:
@@ -248,14 +245,6 @@ def _malformed(of: Study | Grid, names: Iterable[str]) -> Iterator[str]:
             yield f"{name}: expected a tuple, got {shortened(repr(value))}: a comma behind it makes one"
         elif not value and name != "sheets":
             yield f"{name}: expected at least one"
-
-
-def _not_offered(of: object, part: str) -> Iterator[str]:
-    """Fields whose value is not one of those that their type lists."""
-    for name, kind in get_type_hints(type(of)).items():
-        if get_origin(kind) is Literal and getattr(of, name) not in get_args(kind):
-            choices = ", ".join(map(str, get_args(kind)))
-            yield f"{part}{name}: expected one of {choices}, got {getattr(of, name)!r}"
 
 
 def _unsuitable_names(study: Study) -> Iterator[str]:

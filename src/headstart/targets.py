@@ -6,6 +6,7 @@ Everything is batched, on the device of the points, and done by the training pro
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -181,18 +182,19 @@ def mirror_output(output: PoseOutput, skeleton: Skeleton, map_width: int) -> Pos
     )
 
 
-def average_outputs(first: PoseOutput, second: PoseOutput) -> PoseOutput:
-    """Mean of two outputs of one head, field by field (flip test)."""
+def average_outputs(*outputs: PoseOutput) -> PoseOutput:
+    """Mean of outputs of one head, field by field (flip test, multi-scale testing)."""
 
-    def mean(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-        return None if a is None or b is None else (a + b) / 2
+    def mean(parts: Sequence[Tensor | None]) -> Tensor | None:
+        given = [part for part in parts if part is not None]
+        return torch.stack([part.float() for part in given]).mean(0) if given else None
 
     return PoseOutput(
-        mean(first.heatmaps, second.heatmaps),
-        mean(first.depth_maps, second.depth_maps),
-        mean(first.coordinates, second.coordinates),
-        mean(first.confidence, second.confidence),
-        first.is_logits,
+        mean([one.heatmaps for one in outputs]),
+        mean([one.depth_maps for one in outputs]),
+        mean([one.coordinates for one in outputs]),
+        mean([one.confidence for one in outputs]),
+        outputs[0].is_logits,
     )
 
 

@@ -53,7 +53,7 @@ from headstart.preparation import (
     start_accelerator,
     start_records,
 )
-from headstart.progress import Averages, Goal, Intervals, Meter, Progress, added, scalars
+from headstart.progress import Averages, Goal, Intervals, Meter, Progress, added, scalars, tracked_to_its_end
 from headstart.records import Batch
 from headstart.results import RunResult, Scores, StageCost
 from headstart.safeguards import (
@@ -83,7 +83,7 @@ def run(experiment: Experiment, out: str | Path, resume: bool = False) -> RunRes
     """
     require_trainable(experiment)
     accelerator = start_accelerator(experiment, Path(out))
-    with alone_in(Path(out), accelerator):
+    with alone_in(Path(out), accelerator), tracked_to_its_end(accelerator):
         return _run(experiment, Path(out), resume, accelerator)
 
 
@@ -149,7 +149,7 @@ def _run(experiment: Experiment, out: Path, resume: bool, accelerator: Accelerat
     def record(row: dict[str, Any]) -> None:
         """Add a row to the history and send it to the tracker."""
         progress.history.append(row)
-        accelerator.log(scalars(row, units=experiment.tracker == "tensorboard"), step=progress.updates)
+        accelerator.log(scalars(row, experiment.tracker), step=progress.updates)
 
     def score(stage: Stage, codec: HeatmapCodec, when: str) -> Scores:
         """Score the network as it is now; log and record it. Returns the first validation's, which decides the best."""

@@ -226,7 +226,7 @@ def test_eval_in_half_precision_is_refused_on_a_cpu_as_training_is(
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     said = fails("eval", "shipped", "--protocol", "lsp_pck", "--root", tmp_path, "--precision", "fp16")
     assert said == fails(*train("--precision", "fp16", "--tracker", "none", out=str(tmp_path / "run")))
-    assert said == "precision: expected no or bf16 on a cpu, got fp16"
+    assert said == ("precision: expected bf16, or single precision (train: no, eval: fp32), on a cpu; got fp16")
 
 
 def test_eval_in_several_processes_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from headstart.cli.datasets import data
 from headstart.datasets import coco, iter_annotations
@@ -120,6 +121,58 @@ def test_other_joints_may_stand_among_the_17(tmp_path):
     assert coco.unused_joints(tmp_path, "val2017") == ()
 
 
+def test_joints_that_the_category_lacks_are_not_labelled(tmp_path):
+    """Eyes and ears are joints 1 to 4; the nose is the first of the file, the left shoulder the second."""
+    names = [name for name in coco.SKELETON.names if "eye" not in name and "ear" not in name]
+    (found,) = read(write(tmp_path, record(1, keypoints=at([*names, "neck"])), categories=[person([*names, "neck"])]))
+    assert found.visibility.tolist() == [2, 0, 0, 0, 0, *[2] * 12]
+    assert np.isnan(found.keypoints[1:5]).all()
+    assert found.keypoints[[0, 5]].tolist() == [[0, 100], [1, 101]]
+    assert coco.unused_joints(tmp_path, "train2017") == ("neck",)
+
+
+def test_data_says_which_joints_nobody_has_labelled(tmp_path, capsys):
+    names = list(coco.SKELETON.names[5:])
+    write(tmp_path, record(1, keypoints=at(names)), categories=[person(names)])
+    data("coco", tmp_path, "train2017")
+    missing = next(line for line in capsys.readouterr().out.splitlines() if "none of" in line).partition("none of ")[2]
+    faces = {"nose", "left_eye", "right_eye", "left_ear", "right_ear"}
+    assert set(missing.split(", ")) == {*faces, "neck", "head_top", "spine"}
+
+
+def turned(root: Path, orientation: int, **image: Any) -> Path:
+    """A data set of one image of 60 x 40 px, as it is stored, with that EXIF orientation."""
+    root = write(root, record(1))
+    path = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(path.read_text())
+    content["images"][0] = {"id": 9, "file_name": "a.jpg"} | image
+    path.write_text(json.dumps(content))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (root / "train2017").mkdir()
+    Image.new("RGB", (60, 40)).save(root / "train2017" / "a.jpg", exif=exif)
+    return root
+
+
+@pytest.mark.parametrize("image", [{}, {"width": 40, "height": 60}, {"width": "60", "height": "40"}])
+def test_images_that_viewers_turn_are_refused(tmp_path, image):
+    """Known defect: labels that were made in a tool that shows photos upright were read with the stored pixels."""
+    with pytest.raises(DataError, match=r"a\.jpg: expected an image that is stored upright.*EXIF orientation 6"):
+        read(turned(tmp_path, 6, **image))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "image"),
+    [
+        (1, {}),
+        (8, {"width": 60, "height": 40}),
+        (6, {"coco_url": "http://images.cocodataset.org/train2017/a.jpg", "width": 40, "height": 60}),
+    ],
+)
+def test_images_whose_labels_are_of_the_stored_pixels_are_read(tmp_path, orientation, image):
+    assert len(read(turned(tmp_path, orientation, **image))) == 1
+
+
 def test_data_names_the_joints_that_are_not_used(tmp_path, capsys):
     names = [*coco.SKELETON.names, *TOES]
     for split in coco.SPLITS:
@@ -166,8 +219,11 @@ def test_the_only_category_with_joints_is_that_of_people(tmp_path):
     [
         (
             [person(["l_eye" if name == "left_eye" else name for name in coco.SKELETON.names])],
-            "found no left_eye. Name",
+            "found no left_eye. Name .* may one be left out; l_eye is not known",
         ),
+        ([person(["nose", "chin"])], "found no left_eye, no right_eye.* chin is not known"),
+        ([person(["neck", "pelvis"])], "found no nose, no left_eye"),
+        ([person(["nose", "nose"])], "found 2 nose. Name"),
         ([person([*coco.SKELETON.names, "nose"])], "categories, person: expected .* once .*, found 2 nose"),
         ([DOG], r"categories, dog: expected each of COCO's 17 joints once .* found no nose, no left_eye"),
         ([person("nose")], "expected keypoints as a list of names, found 'nose'"),

@@ -26,6 +26,7 @@ from headstart.cli.serving import serve
 from headstart.cli.showing import show
 from headstart.cli.studying import study
 from headstart.cli.training import TrainArguments, evaluate, train
+from headstart.display import is_main_process
 from headstart.errors import HeadstartError, Interrupted
 
 _ABOUT = "2D pre-training for 3D human pose estimation."
@@ -53,8 +54,7 @@ def main() -> None:
     """
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     # One of the processes of torchrun says how a run goes; each says what goes wrong.
-    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
-    logging.getLogger("headstart").setLevel(level)
+    logging.getLogger("headstart").setLevel(logging.INFO if is_main_process() else logging.WARNING)
     logging.getLogger("huggingface_hub").propagate = False  # it prints by itself: each line came twice
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal may be unable to show the name of a file
         sys.stdout.reconfigure(errors="backslashreplace")

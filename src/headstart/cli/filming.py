@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from headstart.records import Estimator, FieldOfView
     from headstart.video import TrackedPerson, VideoOptions
 
+#: What is said of an input in which the detector found nobody.
+NOBODY = "0 people (--detector none takes the whole image as one person)"
+
 
 def predict_one_video(
     estimator: Estimator,
@@ -52,7 +55,7 @@ def predict_one_video(
     if folder is not None and frames:
         _write_animations(animations, name, folder / unused, outcome)
     if frames:
-        found = described_scores([median(track) for track in scores.values()])
+        found = described_scores([median(track) for track in scores.values()]) if scores else NOBODY
         line = f"{name}: {counted(frames, 'frame', 'frames')}, {found}"
         print(line if overlay is None else f"{line} -> {outcome.shown(overlay)}")
 

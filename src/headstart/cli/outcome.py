@@ -15,8 +15,10 @@ from headstart.errors import HeadstartError
 
 if TYPE_CHECKING:
     from headstart.cli.per_input import PerInput
+    from headstart.coco_labels import CocoLabels
     from headstart.pose_files import JsonPeople
     from headstart.records import Prediction
+    from headstart.skeleton import Skeleton
     from headstart.video import TrackedPerson
 
 
@@ -36,6 +38,7 @@ class Outcome:
     _people: list[Prediction] = field(default_factory=list)
     """For table and arrays."""
     _json: JsonPeople | None = None
+    _labels: CocoLabels | None = None
     _names: set[str] = field(default_factory=set)
 
     @contextmanager
@@ -102,6 +105,20 @@ class Outcome:
         if self.outputs.tabular:
             self._people.append(person if isinstance(person, Prediction) else person.frame_prediction())
 
+    def label(self, skeleton: Skeleton, pictures: Sequence[str]) -> None:
+        """Collect labels of these pictures from now on, for a model of the joints of ``skeleton``."""
+        from headstart.coco_labels import CocoLabels, labelled_joints, shared_folder
+
+        self._labels = CocoLabels(labelled_joints(skeleton), shared_folder(pictures))
+
+    def add_picture(self, name: str, size: tuple[int, int], people: Sequence[Prediction]) -> None:
+        """Count a picture of ``size`` (width, height) px and add the people in it."""
+        self.pictures += 1
+        for person in people:
+            self.add(person)
+        if self._labels is not None:
+            self._labels.add(name, size, people)
+
     def fail(self, error: HeadstartError) -> None:
         """Count and print the error of one input; the others go on."""
         self.failed += 1
@@ -131,6 +148,8 @@ class Outcome:
             write_csv(self.outputs.csv, self._people)
         if self.outputs.npz is not None:
             write_npz(self.outputs.npz, self._people)
+        if self.outputs.coco is not None and self._labels is not None:
+            self._labels.write(self.outputs.coco)
 
     def _say_where(self) -> None:
         from headstart.pose_files import is_standard_output
@@ -138,9 +157,16 @@ class Outcome:
         inputs = [counted(self.pictures, "image", "images")] if self.pictures or not self.videos else []
         inputs += [counted(self.videos, "video", "videos")] if self.videos else []
         found = counted(self.count, "pose", "poses") if self.videos else counted(self.count, "person", "people")
-        for path in filter(None, (self.outputs.json, self.outputs.csv, self.outputs.npz)):
+        outputs = self.outputs
+        for path in filter(None, (outputs.json, outputs.csv, outputs.npz, outputs.coco)):
             to = "standard output" if is_standard_output(path) else self.shown(path)
             print(f"{', '.join(inputs)}, {found} -> {to}")
+        if self._labels is not None:
+            print(f"{outputs.coco}: names of images are relative to {self._labels.folder}")
+            if turned := self._labels.turned:
+                number = counted(len(turned), "image is", "images are")
+                advice = "store them upright before you train (docs/data-sets.md#label-your-own-photos)"
+                print(f"headstart: {number} turned by EXIF alone, {turned[0]} for example: {advice}", file=sys.stderr)
 
 
 def _lies_in(name: str, folder: Path) -> bool:

@@ -30,6 +30,8 @@ class Outputs:
     trc: bool = False
     overlay: bool = True
     """Whether the folder gets the images and videos with skeletons drawn on them."""
+    coco: Path | None = None
+    """Labels of all images in COCO's format; not with --per-input."""
 
     @property
     def animated(self) -> bool:
@@ -48,7 +50,7 @@ class Outputs:
         """
         if self.folder is not None and not (self.overlay or self.animated):
             raise ConfigError("--out: with --no-overlay only --bvh and --trc are written there; ask for one of them")
-        if not any((self.json, self.csv, self.npz, self.folder)):
+        if not any((self.json, self.csv, self.npz, self.coco, self.folder)):
             return replace(self, json=_DEFAULT_FOLDER / "people.json", folder=_DEFAULT_FOLDER)
         if self.animated and self.folder is None:
             return replace(self, folder=_DEFAULT_FOLDER)
@@ -81,7 +83,8 @@ def check_outputs(outputs: Outputs, files: Sequence[str]) -> None:
 
     inputs = set(map(realpath, files))
     taken: dict[str, tuple[str, Path]] = {}
-    for option, path in (("--json", outputs.json), ("--csv", outputs.csv), ("--npz", outputs.npz)):
+    named = {"--json": outputs.json, "--csv": outputs.csv, "--npz": outputs.npz, "--coco": outputs.coco}
+    for option, path in named.items():
         if path is None or (option == "--json" and is_standard_output(path)):
             continue
         if is_standard_output(path):

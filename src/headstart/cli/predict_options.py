@@ -49,6 +49,8 @@ class PredictOptions:
             one, in bounded memory.
         csv: write the same as a table with one row per joint (.csv), for videos with frame, time and track.
         npz: write the same as NumPy arrays (.npz).
+        coco: write the people of all images as labels in COCO's format (.json), to be corrected in a labelling tool and
+            trained on; names of images are relative to the deepest folder that holds them all.
         bvh: for videos: write each person's motion, smoothed over the whole clip, as OUT/NAME_personN.bvh, for
             animation tools (cm). With --camera or --field-of-view people move through space, with the camera at the
             origin (their distance is only as accurate as the camera and --height-mm); without, the pelvis stays at the
@@ -83,6 +85,7 @@ class PredictOptions:
     json_output: Annotated[Path | None, arg(name="json", metavar="FILE", help_behavior_hint="")] = None
     csv: OptionalFile = None
     npz: OptionalFile = None
+    coco: OptionalFile = None
     bvh: bool = False
     trc: bool = False
     smooth: Annotated[str, arg(metavar="{one-euro,none,HZ}")] = "one-euro"
@@ -103,10 +106,12 @@ class PredictOptions:
             raise ConfigError("predict: expected images, folders, globs or videos")
         if self.skip_finished and not self.per_input:
             raise ConfigError("--skip-finished: give --per-input too, whose folders say what is finished")
+        if self.coco is not None and self.per_input:
+            raise ConfigError(f"--coco {self.coco}: one file labels all images; leave out --per-input")
 
     def outputs(self) -> Outputs:
         """Where results go, with the places that are not named; with --per-input names in each input's folder."""
-        named = Outputs(self.json_output, self.csv, self.npz, self.out, self.bvh, self.trc, self.overlay)
+        named = Outputs(self.json_output, self.csv, self.npz, self.out, self.bvh, self.trc, self.overlay, self.coco)
         return named.for_each_input() if self.per_input else named.completed()
 
     def folders(self, outputs: Outputs) -> PerInput | None:

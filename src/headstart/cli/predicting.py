@@ -13,7 +13,7 @@ import tyro
 
 from headstart.cli.animating import motion_filter_of
 from headstart.cli.cameras import camera_of
-from headstart.cli.filming import predict_one_video
+from headstart.cli.filming import NOBODY, predict_one_video
 from headstart.cli.inputs import files_of
 from headstart.cli.outcome import Outcome, described
 from headstart.cli.outputs import Outputs, check_outputs
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 # Pictures worked on at once: enough to fill a batch, few enough for large photographs. More are read ahead.
 _AT_ONCE = 8
 _MANY = 20
-_NOBODY = "0 people (--detector none takes the whole image as one person)"
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,12 @@ def _inputs(given: PredictOptions, outcome: Outcome) -> _Inputs:
     pictures, videos = _apart(files)
     if outcome.outputs.animated and not videos:
         raise ConfigError("--bvh and --trc write the motion of people in videos; no input is a video")
+    if given.coco is not None:
+        _require_folder(given.coco, pictures)
     boxes = _given_boxes(given.boxes, pictures)
-    return _Inputs(pictures, videos if boxes is None else _refuse_videos(videos, outcome), boxes)
+    if option := "--boxes" if given.boxes else "--coco" if given.coco else None:
+        videos = _refuse_videos(videos, option, outcome)
+    return _Inputs(pictures, videos, boxes)
 
 
 def _unfinished(inputs: _Inputs, outcome: Outcome) -> _Inputs | None:
@@ -100,6 +103,8 @@ def _predict_all(
     estimator = given.estimator()
     options = VideoOptions(detect_every=given.frames_between_detections(estimator), motion_filter=motion_filter)
     _require_animated(estimator.network, outcome.outputs)
+    if outcome.outputs.coco is not None:
+        outcome.label(estimator.network.skeleton, inputs.pictures)
     keep_freed_memory()
     with interrupted_by_sigterm(), outcome.writing():
         _predict_pictures(estimator, inputs.pictures, inputs.boxes, camera, outcome)
@@ -130,6 +135,15 @@ def _apart(files: Sequence[str]) -> tuple[list[str], list[str]]:
     return [name for name in files if not is_video(name)], [name for name in files if is_video(name)]
 
 
+def _require_folder(labels: Path, pictures: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` unless there are pictures, in one folder or folders of it, for a file of labels."""
+    from headstart.coco_labels import shared_folder
+
+    if not pictures:
+        raise ConfigError(f"--coco {labels}: labels are of images; no input is one")
+    shared_folder(pictures)
+
+
 def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | None:
     if path is None:
         return None
@@ -138,13 +152,13 @@ def _given_boxes(path: Path | None, pictures: Sequence[str]) -> GivenBoxes | Non
     return match_boxes(read_boxes(path), pictures)
 
 
-def _refuse_videos(videos: Sequence[str], outcome: Outcome) -> list[str]:
-    """Count videos as failures: a file of boxes has no frames, and to ignore it without a word would be wrong.
-
-    None of them is left.
+def _refuse_videos(videos: Sequence[str], option: str, outcome: Outcome) -> list[str]:
+    """Count videos as failures: files of boxes and of labels have no frames, and to ignore ``option`` without a word
+    would be wrong. None of them is left.
     """
+    fix = f"Call it again without {option}"
     for name in videos:
-        outcome.fail(DataError(name, "an image, with --boxes", found="a video", fix="Call it again without --boxes"))
+        outcome.fail(DataError(name, f"an image, with {option}", found="a video", fix=fix))
     return []
 
 
@@ -173,21 +187,11 @@ def _predict_pictures(
     reading = reading_ahead(pictures, lambda name: _read(name, boxes))
     with ProgressDisplay("predict", len(pictures), "images") as progress, reading as read:
         for done in range(0, len(pictures), _AT_ONCE):
-            _predict_next(estimator, islice(read, _AT_ONCE), boxes, camera, outcome)
+            images = dict(_readable(islice(read, _AT_ONCE), outcome))
+            with outcome.working_on(images) as free:
+                _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
             if len(pictures) >= _MANY:
                 progress.update(min(done + _AT_ONCE, len(pictures)))
-
-
-def _predict_next(
-    estimator: PoseEstimator,
-    read: Iterable[tuple[str, Future[RGB]]],
-    boxes: GivenBoxes | None,
-    camera: Camera | FieldOfView | None,
-    outcome: Outcome,
-) -> None:
-    images = dict(_readable(read, outcome))
-    with outcome.working_on(images) as free:
-        _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
 
 
 def _predict_batch(
@@ -241,10 +245,8 @@ def _boxes_of(name: str, boxes: GivenBoxes) -> list[list[float]]:
 
 
 def _report(name: str, image: RGB, people: list[Prediction], outcome: Outcome, given_boxes: bool) -> None:
-    for person in people:
-        outcome.add(person)
-    outcome.pictures += 1
-    line = f"{name}: {described(people) if people or given_boxes else _NOBODY}"
+    outcome.add_picture(name, (image.shape[1], image.shape[0]), people)
+    line = f"{name}: {described(people) if people or given_boxes else NOBODY}"
     if outcome.outputs.overlay and (folder := outcome.outputs.folder) is not None:
         path = folder / f"{outcome.unused_name(name)}.png"
         _draw(image, people, path)

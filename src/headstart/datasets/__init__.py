@@ -38,6 +38,7 @@ DATASETS: dict[str, str] = {
     "flic": "flic",
     "coco": "coco",
     "coco_feet": "coco_feet",
+    "yolo_pose": "yolo_pose",
     "h36m": "h36m",
     "h36m_s11": "h36m_s11",
     "mpi_inf_3dhp": "mpi_inf_3dhp",

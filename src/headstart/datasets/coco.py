@@ -15,7 +15,10 @@ pictures in ``train2017/`` and ``val2017/``.
   a record without ``keypoints`` is left out.
 * Categories: of several, only people are read: the category called ``person``, or the only one that lists
   ``keypoints``. Where it lists them, joints are taken by these names, in whatever order and among whatever others;
-  where it does not, or there are no categories, they are COCO's 17 in its order.
+  where it does not, or there are no categories, they are COCO's 17 in its order. Joints that it does not list are not
+  labelled.
+* Turned images: pixels are read as they are stored (images.py), and labelling tools show what EXIF makes of them. Own
+  images that EXIF turns are refused (headers.py), unless the size of the image in the file is that of the stored one.
 * Feet: not read here, but by the data set ``coco_feet`` (coco_feet.py), from the same files.
 * Head top, neck, pelvis and thorax are not labelled; pelvis and thorax follow from hips and shoulders in ``skeleton``.
 * Key: picture and annotation id, ``000000493652.jpg#441444``.
@@ -31,10 +34,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.datasets.files import load_json
+from headstart.datasets.headers import read_header, require_upright
 from headstart.datasets.labels import field, joints_box, masked, numbers
 from headstart.errors import DataError, shortened
 from headstart.records import Annotation
-from headstart.skeleton import COCO_17
+from headstart.skeleton import COCO_17, WITH_FEET
 
 SKELETON = COCO_17
 SPLITS = ("train2017", "val2017")
@@ -42,6 +46,8 @@ _NAMES = (
     "Name joints as COCO does, left_shoulder for example (docs/data-sets.md has all 17); in records, v = 0 says that a"
     " joint is not labelled"
 )
+# In coco_url of COCO's own images, whose labels are of the stored pixels.
+_COCO = "cocodataset.org"
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,11 @@ class People:
     categories: tuple[Any, ...] = ()
     """Every ``category_id`` that records may have."""
     more: tuple[str, ...] = ()
-    """Joints that are read besides COCO's, and are not labelled where a record lacks them."""
+    """Joints that are read besides COCO's."""
 
     @cached_property
     def order(self) -> list[int]:
-        """Place of each joint that is read in a record; -1 for those that it lacks."""
+        """Place of each joint that is read in a record; -1 for those that it lacks, which are not labelled."""
         return [self.joints.index(joint) if joint in self.joints else -1 for joint in (*SKELETON.names, *self.more)]
 
 
@@ -72,7 +78,8 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
 
 def labelled_people(path: Path, content: Any, pictures: Path, people: People) -> Iterator[Annotation]:
     """Every labelled person of a file's ``content``, in its order. Joints are COCO's, then ``people.more``."""
-    names = _file_names(path, content)
+    images = _images(path, content)
+    checked: set[Any] = set()
     for record in records(path, content, "annotations"):
         annotation_id = field(path, "annotations", record, "id")
         if record.get("iscrowd") or not record.get("keypoints"):
@@ -80,11 +87,16 @@ def labelled_people(path: Path, content: Any, pictures: Path, people: People) ->
         if not _is_person(path, annotation_id, record, people):
             continue
         image_id = field(path, annotation_id, record, "image_id")
-        if image_id not in names:
+        if image_id not in images:
             raise DataError(path, "an image_id listed in images", record=annotation_id, found=str(image_id))
-        person = _person(path, pictures / names[image_id], annotation_id, record, people)
-        if person is not None:
-            yield person
+        image = pictures / str(images[image_id]["file_name"])
+        person = _person(path, image, annotation_id, record, people)
+        if person is None:
+            continue
+        if image_id not in checked:
+            checked.add(image_id)
+            _require_upright(image, images[image_id])
+        yield person
 
 
 def unused_joints(root: Path, split: str) -> tuple[str, ...]:
@@ -104,17 +116,30 @@ def records(path: Path, content: Any, name: str) -> list[Any]:
     return records
 
 
-def _file_names(path: Path, content: Any) -> dict[int, str]:
-    """Image id -> file name."""
-    images = records(path, content, "images")
-    return {field(path, "images", image, "id"): str(field(path, "images", image, "file_name")) for image in images}
+def _images(path: Path, content: Any) -> dict[int, dict[str, Any]]:
+    """Image id -> its entry in ``images``, which has a ``file_name``."""
+    images = {}
+    for image in records(path, content, "images"):
+        field(path, "images", image, "file_name")
+        images[field(path, "images", image, "id")] = image
+    return images
+
+
+def _require_upright(image: Path, entry: dict[str, Any]) -> None:
+    """Raise :class:`DataError` for an image that viewers turn, unless its entry has the size of the stored one.
+
+    Headers of COCO's own images are not read: there are 120,000 of them.
+    """
+    if _COCO not in str(entry.get("coco_url")):
+        require_upright(image, read_header(image), (entry.get("width"), entry.get("height")))
 
 
 def people_of(path: Path, content: Any, more: tuple[str, ...] = ()) -> People:
     """What ``categories`` says of people; every record is one, with COCO's joints in its order, where it says nothing.
 
     ``more``: joints that are read besides COCO's. Raises :class:`DataError` where it is not clear which category people
-    are, where a joint of COCO is not named, and where a joint is named twice.
+    are, where a joint is named twice, where none of COCO's is named, and where one of them is missing among names that
+    are not known: it may be there under another name.
     """
     listed = records(path, content, "categories") if isinstance(content, dict) and content.get("categories") else []
     if not all(isinstance(one, dict) for one in listed):
@@ -127,24 +152,29 @@ def people_of(path: Path, content: Any, more: tuple[str, ...] = ()) -> People:
         categories = ", ".join(f"{one.get('name')}" for one in found)
         fix = "Call the category of people 'person', and everybody's category_id its id"
         raise DataError(path, "one category called 'person'", record="categories", found=categories, fix=fix)
-    joints = _joints(path, found[0], more) if found[0].get("keypoints") else SKELETON.names
+    joints = SKELETON.names
+    if names := found[0].get("keypoints"):
+        joints = named_joints(path, f"categories, {found[0].get('name')}", names, more)
     if len(listed) == 1:
         return People(joints, more=more)
     ids = [field(path, "categories", one, "id") for one in listed]
     return People(joints, field(path, "categories", found[0], "id"), tuple(ids), more)
 
 
-def _joints(path: Path, category: dict[str, Any], more: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that a category gives to its joints, COCO's each once among them and those of ``more`` at most once."""
-    names = category["keypoints"]
+def named_joints(path: Path, record: str, names: Any, more: tuple[str, ...]) -> tuple[str, ...]:
+    """The ``names`` that a file gives to joints, checked as :func:`people_of` says; ``more`` as there."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(path, "keypoints as a list of names", record="categories", found=shortened(repr(names)))
-    named = (*SKELETON.names, *(joint for joint in more if joint in names))
-    counts = {joint: names.count(joint) for joint in named}
-    if wrong := [f"{count or 'no'} {joint}" for joint, count in counts.items() if count != 1]:
-        expected = f"each of COCO's 17 joints{' and the feet' if more else ''} once among the keypoints of the category"
+        raise DataError(path, "keypoints as a list of names", record=record, found=shortened(repr(names)))
+    named = [joint for joint in (*SKELETON.names, *more) if joint in names]
+    wrong = [f"{names.count(joint)} {joint}" for joint in named if names.count(joint) > 1]
+    unknown = [joint for joint in names if joint not in WITH_FEET.names]
+    if unknown or not set(SKELETON.names) & set(named):  # what is missing may be there under another name
+        wrong += [f"no {joint}" for joint in SKELETON.names if joint not in names]
+    if wrong:
+        expected = f"each of COCO's 17 joints{' and the feet' if more else ''} once among the names of keypoints"
         found = shortened(", ".join(wrong))
-        raise DataError(path, expected, record=f"categories, {category.get('name')}", found=found, fix=_NAMES)
+        known = f". Only beside known joints may one be left out; {unknown[0]} is not known" if unknown else ""
+        raise DataError(path, expected, record=record, found=found, fix=_NAMES + known)
     return tuple(names)
 
 
@@ -166,7 +196,7 @@ def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any],
         fix = "If people have other joints, name all of them, in their order, in the keypoints of their category"
         raise DataError(path, expected, record=annotation_id, found=f"{len(given)} numbers", fix=fix)
     triples = numbers(path, annotation_id, "keypoints", given, (3 * joints,)).reshape(joints, 3)
-    if people.more:
+    if -1 in people.order:
         triples = np.vstack([triples, np.zeros(3)])  # not labelled: order -1 takes the last row
     triples = triples[people.order]
     points, states = triples[:, :2], triples[:, 2]
@@ -178,9 +208,9 @@ def _person(path: Path, image: Path, annotation_id: int, record: dict[str, Any],
     visibility = states.astype(np.uint8)
     keypoints = masked(points, visibility)
     box = numbers(path, annotation_id, "bbox", record.get("bbox") or [0] * 4, (4,))
-    return Annotation(f"{image.name}#{annotation_id}", image, _box(box, keypoints), keypoints, visibility)
+    return Annotation(f"{image.name}#{annotation_id}", image, person_box(box, keypoints), keypoints, visibility)
 
 
-def _box(given: NDArray[np.float64], keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+def person_box(given: NDArray[np.float64], keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
     """The given box (4,) xywh px, or that of the labelled joints where it has no area."""
     return given.astype(np.float32) if min(given[2:]) >= 1 else joints_box(keypoints)

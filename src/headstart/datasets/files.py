@@ -40,6 +40,17 @@ def load_json(path: Path, expected: str) -> Any:
         raise DataError(path, expected, found=f"invalid JSON ({error})", fix=CHECK_DOWNLOAD) from error
 
 
+def load_yaml(path: Path, expected: str) -> Any:
+    """Parsed YAML of plain data; raises :class:`DataError` if missing or not YAML."""
+    import yaml
+
+    try:
+        return yaml.safe_load(require_file(path, expected).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        found = f"invalid YAML ({' '.join(str(error).split())})"
+        raise DataError(path, expected, found=found, fix=CHECK_DOWNLOAD) from error
+
+
 def load_mat(path: Path, variable: str, expected: str) -> Any:
     """One variable of a MATLAB file up to version 7 (structs as objects with attributes, cells as arrays)."""
     require_file(path, expected)

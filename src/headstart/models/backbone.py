@@ -44,6 +44,8 @@ _RANDOM = "random"
 _TYPES = ("dinov2", "vitpose_backbone", "vitdet", "swin", "convnext", "resnet")
 # (width, height) px that all usual strides divide: 32, and the 14 of some transformers.
 _EVEN = (448, 448)
+# Mean and standard deviation of ImageNet's images, RGB in 0..1.
+_IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Backbone(nn.Module):
@@ -60,9 +62,10 @@ class Backbone(nn.Module):
         self.levels = tuple(levels) if levels else self._probe()
 
     @property
-    def statistics(self) -> Statistics | None:
-        """Mean and standard deviation (RGB, in 0..1) that a user's module states for its images; None: ImageNet's."""
-        return self.network.statistics if isinstance(self.network, OwnBackbone) else None
+    def statistics(self) -> Statistics:
+        """Mean and standard deviation (RGB, in 0..1) that normalise images: ImageNet's, or what a user's module has."""
+        own = self.network.statistics if isinstance(self.network, OwnBackbone) else None
+        return own or _IMAGENET
 
     @property
     def config(self) -> dict[str, Any] | None:

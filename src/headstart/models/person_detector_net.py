@@ -22,8 +22,6 @@ MULTIPLE = 32
 _CHANNELS = 64
 # Of the first bias of the heatmap: people are rare (Lin et al. 2017, focal loss).
 _FIRST_SCORE = -4.6
-# Statistics of the backbone's training images, RGB in 0..255.
-_MEAN, _DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class PeopleMaps(NamedTuple):
@@ -61,8 +59,9 @@ class PersonDetectorNet(nn.Module):
         self.sides = nn.Sequential(_block(_CHANNELS), nn.Conv2d(_CHANNELS, 4, 1))
         nn.init.constant_(self.heat[-1].bias, _FIRST_SCORE)  # type: ignore[arg-type]
         nn.init.constant_(self.sides[-1].bias, 1.5)  # type: ignore[arg-type]
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1), persistent=False)
+        for name, values in zip(("mean", "deviation"), self.backbone.statistics):
+            in_pixels = torch.tensor([255 * value for value in values]).view(1, 3, 1, 1)
+            self.register_buffer(name, in_pixels, persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> PeopleMaps:

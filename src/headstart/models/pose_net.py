@@ -16,10 +16,6 @@ from headstart.records import PoseOutput
 from headstart.skeleton import MODEL_SKELETONS, Skeleton
 from headstart.targets import HeatmapCodec
 
-# RGB statistics of ImageNet, in 0..1.
-_MEAN = (0.485, 0.456, 0.406)
-_STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -53,7 +49,7 @@ class PoseNet(nn.Module):
         self.backbone = build_backbone(config.backbone, config.weights, config.input_size, backbone_config)
         head = HEADS[config.head.kind]
         self.head = head(config.head, self.backbone.levels, len(self.skeleton))
-        mean, deviation = self.backbone.statistics or (_MEAN, _STANDARD_DEVIATION)
+        mean, deviation = self.backbone.statistics
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         spread = torch.tensor(deviation).view(1, 3, 1, 1) * 255
         self.register_buffer("standard_deviation", spread, persistent=False)

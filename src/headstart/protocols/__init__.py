@@ -125,6 +125,9 @@ COCO_PCK = Protocol(
 #: The same with the joints of the feet, for COCO-WholeBody: 0.2 of the torso is coarse for them, so see each joint.
 COCO_FEET_PCK = replace(COCO_PCK, name="coco_feet_pck", dataset="coco_feet", joints=(*_LIMBS, *FEET))
 
+#: The same for labels in the format of Ultralytics: of one's own, so there are no published figures.
+YOLO_POSE_PCK = replace(COCO_PCK, name="yolo_pose_pck", dataset="yolo_pose", split="val")
+
 #: Mehta et al. 2017, ``mpii_compute_3d_pck.m``: the first 14 of the 17 test joints, root = the pelvis, which is
 #: not scored (the official average MPJPE counts all 17). The truth is ``annot3``, as in D3DP (Shan et al. 2023).
 MPI_INF_3DHP = Protocol(
@@ -242,6 +245,7 @@ PROTOCOLS: dict[str, Protocol] = {
         FLIC_PCK,
         COCO_PCK,
         COCO_FEET_PCK,
+        YOLO_POSE_PCK,
         MPI_INF_3DHP,
         MPI_INF_3DHP_UNIVERSAL,
         THREEDPW,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from headstart import plots
 from headstart.report.cells import Study, Variant
+from headstart.report.companions import difference_rows
 from headstart.report.comparison import (
     Comparison,
     Read,
@@ -85,11 +86,7 @@ def geometric(study: Study) -> Section | None:
     if not found:
         return None
     names = [name for name in protocols(study) if any(one.protocol == name for one in found)]
-    rows: list[Row] = []
-    for variant, _ in pairs:
-        entries = {one.protocol: one.entry for one in found if one.first == variant}
-        label = f"{arm_title(variant.arm)}, {Setting.of(variant).title}"
-        rows.append([label, *(entries.get(name, Entry("–")) for name in names)])
+    rows = difference_rows(found, names, lambda one: f"{arm_title(one.arm)}, {Setting.of(one).title}")
     header = ["Arm, trained on", *column_titles(study, names)]
     note = provenance(study, [variant for pair in pairs for variant in pair], names)
     text = (

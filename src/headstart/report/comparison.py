@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -204,16 +203,10 @@ def any_score(study: Study, protocol: str) -> Scores:
     return next(cell.scores[protocol] for cell in study.cells if protocol in cell.scores)
 
 
-def dataset_of(study: Study, protocol: str) -> str:
-    """Data set that a protocol scores; its description names it, too, where earlier versions did not record it."""
-    score = any_score(study, protocol)
-    match = re.match(r"Data set (\S+), split", score.description)
-    return score.dataset or (match[1] if match else protocol)
-
-
 def same_domain(study: Study, protocol: str, name: str | None) -> bool:
     """Whether a protocol tests on the data set that a cell calls ``name`` (``studio`` is ``synthetic_studio``)."""
-    dataset = dataset_of(study, protocol)
+    # Earlier versions did not record the data set; then a protocol that is called like one is its.
+    dataset = any_score(study, protocol).dataset or protocol
     return name is not None and (dataset == name or dataset.endswith(f"_{name}") or name.endswith(f"_{dataset}"))
 
 

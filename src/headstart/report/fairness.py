@@ -5,7 +5,6 @@ What an earlier version did not record is not compared.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -27,8 +26,6 @@ class Mismatch:
     """Whether it is only that cells are still to be run."""
 
 
-#: What earlier versions did not say of the same people; how many they are is compared by itself.
-_LEFT_OUT = re.compile(r" Here (?:nobody is labelled with|[\d,]+ of [\d,]+ people are left out)[^.]*\.")
 _FIX = "Such cells are not compared: run them again under one plan, on one kind of machine."
 
 
@@ -225,9 +222,7 @@ def _labels(cell: Cell) -> dict[tuple[str, str], str]:
 
 
 def _scored_alike(cell: Cell, partner: Cell) -> list[Mismatch]:
-    ours, theirs = (
-        {(n, _LEFT_OUT.sub("", s.description)): s.n for n, s in one.scores.items()} for one in (cell, partner)
-    )
+    ours, theirs = ({(name, s.description): s.n for name, s in one.scores.items()} for one in (cell, partner))
     # What one of them is still to be scored under is another matter.
     both = cell.scores.keys() & partner.scores.keys()
     different = [one for one in {**theirs, **ours} if one[0] in both and ours.get(one) != theirs.get(one)]

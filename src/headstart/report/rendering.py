@@ -82,11 +82,15 @@ def _rich(text: str) -> Any:
     return Markup(html)
 
 
-def _inlined(svg: str, prefix: str) -> Any:
-    """An SVG for use within a page: colours of the theme, ids of its own, no declarations of name spaces."""
-    from markupsafe import Markup
+def _inlined(svg: str, prefix: str, section: str) -> Any:
+    """An SVG for use within a page: colours of the theme, ids of its own, no declarations of name spaces.
+
+    Its name for screen readers begins with that of its section: figures of several sections have the same title.
+    """
+    from markupsafe import Markup, escape
 
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", themed(svg))
+    svg = svg.replace('aria-label="', f'aria-label="{escape(section)}: ', 1)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     return Markup(svg)
 

@@ -21,9 +21,9 @@ from headstart.skeleton import Skeleton
 #: Longest side, in px, of the photo that is sent back to be drawn on.
 SHOWN_SIDE = 1280
 
-NO_DETECTOR = "Without a detector the whole photo is taken as one person. Drag a box around somebody to choose who."
+NO_DETECTOR = "Without a detector the whole photo is taken as one person. Draw a box around somebody to choose who."
 UNSURE_OF_IT = "The model is not sure of anybody here: take this pose with caution. A box around a person may help."
-NOBODY = "The detector found nobody in this photo. Drag a box around a person to estimate their pose all the same."
+NOBODY = "The detector found nobody in this photo. Draw a box around a person to estimate their pose all the same."
 
 
 def parse_boxes(text: object) -> list[list[float]] | None:

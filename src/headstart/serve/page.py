@@ -15,13 +15,22 @@ from headstart.serve.forgetting import bound_queue
 from headstart.serve.uploads import Limits, Uploads
 
 _ASSETS = Path(str(resources.files("headstart"))) / "serve" / "assets"
+_SCRIPTS = ("photo.js", "space.js", "numbers.js", "hands.js", "viewer.js")
+# Within @media Gradio finds only what lies within the page's column, not the column's padding.
 _CSS = """
 .gradio-container { max-width: 1440px !important; width: 100% !important; margin: 0 auto; }
+.gradio-container > .main { padding: 14px clamp(14px, 4vw, 32px) !important; }
 #hs-viewer .html-container, #hs-head .html-container { padding: 0 !important; }
 footer .divider { display: none !important; }
-@media (max-width: 500px) { .gradio-container > .main { padding: 12px 14px !important; } }
 #hs-head h1 { font-size: 26px; margin: 6px 0 0; letter-spacing: -0.01em; }
 #hs-head p { color: var(--body-text-color-subdued); margin: 2px 0 6px; }
+#hs-viewer { scroll-margin-top: 10px; }
+.gradio-container:not(:has(.hs-result:not([hidden]))) .form:has(#hs-boxes) { display: none; }
+@media (max-width: 500px) {
+  #hs-examples .gallery:has(> .gallery-item) { display: grid; grid-template-columns: repeat(5, 1fr); gap: 8px; }
+  #hs-examples .gallery-item { min-width: 0; }
+  #hs-examples .gallery-item .container { width: 100%; height: auto; aspect-ratio: 1; }
+}
 """
 
 
@@ -29,14 +38,16 @@ def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.B
     """The page, and the record of its uploads, which are stored in ``folder``."""
     with gr.Blocks(title="Headstart", analytics_enabled=False) as page:
         gr.HTML(
-            "<h1>Headstart</h1><p>3D human pose from one photo. Photos stay on this server and are not kept.</p>",
+            "<h1>Headstart</h1><p>Finds people in a photo and their joints, in 2D and 3D."
+            " Photos stay on this server and are not kept.</p>",
             elem_id="hs-head",
         )
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=290):
-                photo, boxes = _inputs()
+                photo = _photo()
             with gr.Column(scale=4, min_width=320):
                 viewer = _viewer()
+                boxes = _boxes()
         uploads = Uploads(folder, limits.sessions)
         handlers = Handlers(estimator, limits, uploads)
         _connect(page, handlers, photo, boxes, viewer)
@@ -48,6 +59,9 @@ def build_page(estimator: Estimator, limits: Limits, folder: Path) -> tuple[gr.B
 
 def launch_options(limits: Limits) -> dict[str, Any]:
     """For ``Blocks.launch``: quiet, private, no Node server, system fonts (others would be downloaded)."""
+    # Gradio's own grey has a contrast of 2.6 to 1 with white; WCAG asks for 4.5.
+    greys = {"body_text_color_subdued": "*neutral_500", "block_info_text_color": "*neutral_500"}
+    greys |= {"input_placeholder_color": "*neutral_500", "input_placeholder_color_dark": "*neutral_400"}
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     return {
         "quiet": True,
@@ -60,7 +74,7 @@ def launch_options(limits: Limits) -> dict[str, Any]:
         # Gradio keeps each session's last result. A session that it has dropped is set up again by its next request.
         "state_session_capacity": 2 * limits.waiting,
         "footer_links": ["api"],
-        "theme": gr.themes.Default(primary_hue="orange", neutral_hue="slate", **fonts),
+        "theme": gr.themes.Default(primary_hue="orange", neutral_hue="slate", **fonts).set(**greys),
         "css": _CSS,
         "favicon_path": _ASSETS / "favicon.svg",
     }
@@ -81,7 +95,8 @@ class Handlers:
         try:
             return page_record(self._estimate(upload, boxes, session))
         except HeadstartError as error:
-            return {"error": str(error)}
+            # The result that is shown stays under a message about boxes.
+            return {"error": str(error), "boxes": bool(boxes and boxes.strip())}
         except MemoryError:
             return {"error": "This photo needs more memory than the server has. Please scale it down."}
 
@@ -117,9 +132,10 @@ class Handlers:
         return estimate_photo(self.estimator, path, name, parse_boxes(text), self.limits.pixels)
 
 
-def _inputs() -> tuple[gr.Image, gr.Textbox]:
+def _photo() -> gr.Image:
     photo = gr.Image(
         label="Photo",
+        placeholder="Choose a photo\nor drop one here",
         type="filepath",
         image_mode=None,
         sources=["upload", "webcam", "clipboard"],
@@ -129,16 +145,19 @@ def _inputs() -> tuple[gr.Image, gr.Textbox]:
     )
     pictures = [[str(path)] for path in sorted((_ASSETS / "examples").glob("*.jpg"))]
     gr.Examples(pictures, [photo], label="Examples", elem_id="hs-examples", api_visibility="private")
-    boxes = gr.Textbox(
+    return photo
+
+
+def _boxes() -> gr.Textbox:
+    return gr.Textbox(
         "",  # makes boxes optional for programs
-        label="Boxes (optional)",
+        label="Boxes",
         placeholder="x, y, width, height",
-        info="In pixels, one person per line. Press Enter to estimate again.",
+        info="Somebody is missing or wrong? Type a box around each person, in pixels, one per line, and press Enter.",
         max_lines=4,
         max_length=4000,
         elem_id="hs-boxes",
     )
-    return photo, boxes
 
 
 def _viewer() -> gr.HTML:
@@ -146,7 +165,7 @@ def _viewer() -> gr.HTML:
         None,
         html_template=_asset("viewer.html"),
         css_template=_asset("viewer.css"),
-        js_on_load="\n".join(_asset(name) for name in ("photo.js", "space.js", "viewer.js")),
+        js_on_load="\n".join(_asset(name) for name in _SCRIPTS),
         apply_default_css=False,
         elem_id="hs-viewer",
     )

@@ -24,14 +24,14 @@ function projector(width, height, { middle, reach }) {
 
 function drawSpace(pen, width, height) {
   const dark = isDark(), shape = pose(), to = projector(width, height, shape);
-  find(".hs-space").parentElement.style.setProperty("--hs-paper", dark ? "#17191c" : "#f6f6f3");
-  find(".hs-photo").parentElement.style.setProperty("--hs-paper", dark ? "#17191c" : "#f6f6f3");
   drawGround(pen, to, shape, dark);
   const flat = shape.points.map(to), names = value.joints;
   spots = flat;
   const thick = Math.min(width, height) / 55;
   const far = Math.max(...flat.map((p) => p.depth)), close = Math.min(...flat.map((p) => p.depth));
-  const shade = (depth) => 1.02 - 0.38 * (depth - close) / Math.max(far - close, 200);
+  // Farther is darker; every limb keeps a contrast of 3 to 1 with the paper.
+  const [nearest, fall] = dark ? [1.1, 0.25] : [0.87, 0.24];
+  const shade = (depth) => nearest - fall * (depth - close) / Math.max(far - close, 200);
   const parts = value.bones.map(([from, to]) => ({ depth: (flat[from].depth + flat[to].depth) / 2, draw: () => {
     const p = flat[from], q = flat[to], tint = (end, name) => colour(name, shade(end.depth));
     const blend = pen.createLinearGradient(p.x, p.y, q.x, q.y);
@@ -48,7 +48,9 @@ function drawSpace(pen, width, height) {
     const radius = thick * 0.78 * p.near * (joint === hovered ? 1.6 : 1);
     const glow = pen.createRadialGradient(p.x - radius / 3, p.y - radius / 3, radius / 6, p.x, p.y, radius);
     glow.addColorStop(0, colour(names[joint], shade(p.depth) * 1.25)); glow.addColorStop(1, colour(names[joint], shade(p.depth) * 0.82));
-    pen.beginPath(); pen.arc(p.x, p.y, radius, 0, 7); pen.fillStyle = glow; pen.fill();
+    const sure = value.people[person].joints2d[names[joint]][2] >= UNSURE;
+    pen.beginPath(); pen.arc(p.x, p.y, radius, 0, 7); pen.fillStyle = sure ? glow : "#fff"; pen.fill();
+    if (!sure) { pen.lineWidth = 1.5; pen.strokeStyle = "#1e1e28"; pen.stroke(); }
     if (joint === hovered) { pen.lineWidth = 2; pen.strokeStyle = dark ? "#fff" : "#222"; pen.stroke(); }
   } }));
   parts.sort((one, other) => other.depth - one.depth).forEach((part) => part.draw());

@@ -1,5 +1,6 @@
 // The result of a photo: people drawn on it, and the 3D skeleton of one of them, to be turned.
-// photo.js and space.js draw. Runs once for the component: `element` is its root, `props.value` what the server sent, `trigger` tells the server.
+// photo.js and space.js draw, numbers.js writes, hands.js listens. Runs once for the component: `element` is its root,
+// `props.value` what the server sent, `trigger` tells the server.
 // Camera axes as everywhere in Headstart: x right, y down, z away from the camera; millimetres.
 
 const find = (selector) => element.querySelector(selector);
@@ -7,9 +8,11 @@ const photo = find(".hs-photo"), space = find(".hs-space");
 const START = { yaw: -0.45, pitch: 0.22, zoom: 1 };
 const VIEWS = { front: { yaw: 0, pitch: 0 }, side: { yaw: -Math.PI / 2, pitch: 0 }, top: { yaw: 0, pitch: 1.45 } };
 const COLOURS = { right: [240, 138, 0], left: [30, 120, 255], middle: [53, 168, 82] };
+const UNSURE = 0.2;  // joints below this confidence are white
 const HINT = find(".hs-message p");
-const EMPTY = "Drop a photo, take one with the camera, or click an example. "
-  + "Joints in pixels and millimetres appear here, and the skeleton in 3D.";
+const EMPTY = "Choose a photo, take one with the camera, or try an example. The people in it appear here, with their joints on the "
+  + "photo and in 3D.";
+const TOUCH = window.matchMedia("(hover: none)");
 
 let value = null, person = 0, view = { ...START }, picture = null, hovered = -1, drawn = null, spots = [];
 
@@ -18,7 +21,7 @@ function side(name) {
 }
 
 function colour(name, shade = 1, alpha = 1) {
-  const [r, g, b] = COLOURS[side(name)].map((part) => Math.round(part * shade));
+  const [r, g, b] = COLOURS[side(name)].map((part) => Math.min(Math.round(part * shade), 255));
   return `rgba(${r}, ${g}, ${b}, ${alpha})`;
 }
 
@@ -45,49 +48,54 @@ function redraw() {
   waiting = true;
   requestAnimationFrame(() => {
     waiting = false;
-    if (!value || value.error || !photo.isConnected) return;
+    if (!value || !photo.isConnected) return;
+    element.style.setProperty("--hs-paper", isDark() ? "#17191c" : "#f6f6f3");
     drawPhoto(...surface(photo));
-    if (value.people.length) drawSpace(...surface(space)); else surface(space);
+    if (value.people.length) drawSpace(...surface(space));
     showJoint();
   });
 }
 
-function showJoint() {
-  const one = value.people[person], line = find(".hs-joint");
-  if (!one || hovered < 0) { line.textContent = one ? "Point at a joint to read it." : ""; return; }
-  const name = value.joints[hovered], [u, v, confidence] = one.joints2d[name], mm = one.joints3d_mm[name].map(Math.round);
-  line.textContent = `${name.replace("_", " ")}: pixel ${u.toFixed(1)}, ${v.toFixed(1)}; confidence ${confidence.toFixed(2)}; `
-    + `${mm[0]} right, ${mm[1]} down, ${mm[2]} away (mm from the pelvis)`;
-}
-
 function choose(number) {
   person = number; hovered = -1;
-  [...find(".hs-people").children].forEach((chip, n) => chip.setAttribute("aria-pressed", n === number));
-  redraw();
+  showPeople(); showNumbers(); redraw();
 }
 
+// A box that is wrong leaves the result of the photo where it is.
 function show() {
-  value = props.value || null;
-  const message = find(".hs-message"), failed = Boolean(value && value.error);
-  message.hidden = Boolean(value) && !failed;
+  const sent = props.value || null, failed = Boolean(sent && sent.error), stays = Boolean(failed && sent.boxes && value);
+  if (!stays) value = failed ? null : sent;
+  const message = find(".hs-message");
+  message.hidden = Boolean(sent) && !failed;
   message.classList.toggle("hs-error", failed);
-  HINT.textContent = failed ? value.error : EMPTY;
-  find(".hs-result").hidden = !value || failed;
-  if (!value || failed) return;
-  person = 0; hovered = -1; drawn = null;
+  HINT.textContent = failed ? sent.error : EMPTY;
+  find(".hs-result").hidden = !value;
+  if (value && !stays) showResult();
+  if (sent) bringIntoView();
+}
+
+function showResult() {
+  const count = value.people.length;
+  drawn = null; setDrawing(false);
   find(".hs-note").textContent = value.note || "";
-  find(".hs-people").replaceChildren(...(value.people.length > 1 ? value.people : []).map((_, number) => {
+  find(".hs-people").replaceChildren(...(count > 1 ? value.people : []).map((_, number) => {
     const chip = document.createElement("button");
     chip.type = "button"; chip.textContent = `person ${number + 1}`;
     chip.addEventListener("click", () => choose(number));
     return chip;
   }));
+  for (const part of [".hs-3d", ".hs-someone"]) find(part).hidden = !count;
+  find(".hs-photo-frame").style.setProperty("--hs-ratio", Math.min(Math.max(value.width / value.height, 1), 2));
   picture = new Image();
   picture.onload = redraw;
   picture.src = value.photo;
   choose(0);
-  // On a phone the result lies below the fold.
-  if (window.innerWidth < 700) element.scrollIntoView({ behavior: "smooth", block: "start" });
+}
+
+// On a phone the result lies below the fold.
+function bringIntoView() {
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (window.innerWidth < 700) element.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
 }
 
 function save(blob, name) {
@@ -109,82 +117,29 @@ find(".hs-png").addEventListener("click", () => {
   sheet.lineCap = sheet.lineJoin = "round";
   drawPhoto(sheet, size, size);
   sheet.setTransform(1, 0, 0, 1, size, 0);
-  if (value.people.length) drawSpace(sheet, size, size);
+  drawSpace(sheet, size, size);
   both.toBlob((blob) => save(blob, `${stem()}-pose.png`), "image/png");
   redraw();
 });
 
-function local(event) {
-  const box = event.currentTarget.getBoundingClientRect();
-  return [event.clientX - box.left, event.clientY - box.top];
+// A file that the browser cannot show, broken or HEIC, would leave its sign for a broken picture.
+for (const kind of ["error", "load"]) {
+  document.addEventListener(kind, ({ target }) => {
+    if (target.matches?.("#hs-photo img")) target.style.visibility = kind === "error" ? "hidden" : "";
+  }, true);
 }
 
-function hover(places, [x, y]) {
-  let best = -1, reach = 18;
-  places.forEach((place, joint) => {
-    const away = Math.hypot(place.x - x, place.y - y);
-    if (away < reach) { best = joint; reach = away; }
+// Gradio gives the buttons of its examples no names.
+function nameExamples() {
+  document.querySelectorAll("#hs-examples button").forEach((button) => {
+    const source = button.querySelector("img")?.src || "", name = source.split("/").pop().replace(/\.[^.]*$/, "");
+    if (name) button.setAttribute("aria-label", `Example: ${name}`);
   });
-  if (best !== hovered) { hovered = best; redraw(); }
 }
 
-let turning = null;
-space.addEventListener("pointerdown", (event) => { turning = local(event); space.setPointerCapture(event.pointerId); });
-space.addEventListener("pointermove", (event) => {
-  const now = local(event);
-  if (!turning) { hover(spots, now); return; }
-  view.yaw += (now[0] - turning[0]) * 0.01;
-  view.pitch = Math.min(Math.max(view.pitch + (now[1] - turning[1]) * 0.01, -1.5), 1.5);
-  turning = now; redraw();
-});
-for (const end of ["pointerup", "pointercancel"]) space.addEventListener(end, () => { turning = null; });
-space.addEventListener("wheel", (event) => { event.preventDefault(); zoom(Math.exp(-event.deltaY * 0.0015)); }, { passive: false });
-space.addEventListener("dblclick", () => { view = { ...START }; redraw(); });
-space.addEventListener("keydown", (event) => {
-  const turn = { ArrowLeft: [-0.12, 0], ArrowRight: [0.12, 0], ArrowUp: [0, -0.12], ArrowDown: [0, 0.12] }[event.key];
-  if (turn) { view.yaw += turn[0]; view.pitch = Math.min(Math.max(view.pitch + turn[1], -1.5), 1.5); redraw(); }
-  else if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.15 : 1 / 1.15);
-  else return;
-  event.preventDefault();
-});
-function zoom(factor) { view.zoom = Math.min(Math.max(view.zoom * factor, 0.4), 4); redraw(); }
-element.querySelectorAll("[data-view]").forEach((button) => button.addEventListener("click", () => {
-  view = { ...START, ...VIEWS[button.dataset.view] }; redraw();
-}));
-
-let corner = null;
-photo.addEventListener("pointerdown", (event) => { corner = local(event); photo.setPointerCapture(event.pointerId); });
-photo.addEventListener("pointermove", (event) => {
-  const [x, y] = local(event), box = photo.getBoundingClientRect(), at = placement(box.width, box.height);
-  if (!corner) {
-    const one = value.people[person];
-    if (one) hover(value.joints.map((name) => ({ x: at.x(one.joints2d[name][0]), y: at.y(one.joints2d[name][1]) })), [x, y]);
-    return;
-  }
-  drawn = { x: Math.min(x, corner[0]), y: Math.min(y, corner[1]), w: Math.abs(x - corner[0]), h: Math.abs(y - corner[1]) };
-  redraw();
-});
-photo.addEventListener("pointerup", () => {
-  const box = photo.getBoundingClientRect(), at = placement(box.width, box.height), own = drawn, start = corner;
-  corner = drawn = null; redraw();
-  if (!own || own.w < 12 || own.h < 12) { if (start) pick(at, start); return; }
-  const clip = (px, size) => Math.min(Math.max(px + 0.5, 0), size);
-  const [left, right] = [own.x, own.x + own.w].map((x) => clip(at.px(x), value.width));
-  const [top, bottom] = [own.y, own.y + own.h].map((y) => clip(at.py(y), value.height));
-  if (right - left > 2 && bottom - top > 2) trigger("box", { box: [left, top, right - left, bottom - top].map((v) => Math.round(v * 10) / 10) });
-});
-photo.addEventListener("pointercancel", () => { corner = drawn = null; redraw(); });
-
-// A click picks the smallest box under it.
-function pick(at, [x, y]) {
-  const u = at.px(x) + 0.5, v = at.py(y) + 0.5;
-  const hit = value.people.map((one, number) => ({ number, box: one.bbox }))
-    .filter(({ box: [a, b, w, h] }) => u >= a && u <= a + w && v >= b && v <= b + h)
-    .sort((one, other) => one.box[2] * one.box[3] - other.box[2] * other.box[3])[0];
-  if (hit) choose(hit.number);
-}
-
-new ResizeObserver(redraw).observe(element);
+listenToSpace();
+listenToPhoto();
+new ResizeObserver(() => { nameExamples(); redraw(); }).observe(element);
 new MutationObserver(redraw).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", show);
 show();
