@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headstart.closing_in import LOOKS, box_of_joints, certainty, close_in
+from headstart.closing_in import LOOKS, certainty, close_in, confident_box
 from headstart.geometry import Box, Crop
 from headstart.records import CropJoints
 from headstart.tracking import overlaps
@@ -42,7 +42,7 @@ def test_closes_in_on_a_person_who_is_stretched_until_he_fills_the_crop() -> Non
     for _ in range(4):  # the box around what was made up is too large, and stays so
         crop = Crop.from_box(np.array(stretched), (64, 64))
         joints = Stretches()(crop.warp(image)[None])
-        stretched = box_of_joints(crop.to_image(joints.keypoints[0]), joints.confidence[0], 640, 480)
+        stretched = confident_box(crop.to_image(joints.keypoints[0]), joints.confidence[0], 640, 480)
         assert stretched is not None
         assert overlaps([stretched], [person])[0, 0] < 0.4
     assert overlaps([close_in(Stretches(), image, WHOLE)], [person])[0, 0] > 0.75
@@ -105,37 +105,37 @@ def test_box_of_joints_leaves_out_the_unsure_and_keeps_to_the_picture() -> None:
         [[10, 20], [110, 20], [110, 220], [10, 220], [10, 100], [50, 20], [110, 50], [60, 220], [500, 500]]
     )
     sure = np.array([0.9] * 8 + [0.1])
-    assert box_of_joints(points, sure, 640, 480) == pytest.approx((5.5, 10.5, 110, 220))
-    assert box_of_joints(points, sure, 112, 225) == pytest.approx((5.5, 10.5, 106.5, 214.5))
+    assert confident_box(points, sure, 640, 480) == pytest.approx((5.5, 10.5, 110, 220))
+    assert confident_box(points, sure, 112, 225) == pytest.approx((5.5, 10.5, 106.5, 214.5))
 
 
 def test_box_of_joints_takes_the_surest_where_all_are_unsure() -> None:
     points = np.arange(18)[:, None] * np.array([10.0, 10.0])
-    box = box_of_joints(points, np.linspace(0.01, 0.1, 18), 640, 480)
+    box = confident_box(points, np.linspace(0.01, 0.1, 18), 640, 480)
     assert box == pytest.approx((100.5 - 3.5, 100.5 - 3.5, 77, 77))  # the last eight: 100 to 170
 
 
 def test_box_of_joints_of_a_model_that_knows_few_joints_is_around_all_of_them() -> None:
     points = np.array([[10.0, 20.0], [50.0, 40.0], [30.0, 80.0]])
-    assert box_of_joints(points, np.full(3, 0.1), 100, 100) == (8.5, 17.5, 44.0, 66.0)
+    assert confident_box(points, np.full(3, 0.1), 100, 100) == (8.5, 17.5, 44.0, 66.0)
 
 
 def test_box_of_joints_of_the_mirrored_picture_is_the_mirrored_box() -> None:
     rng = np.random.default_rng(0)
     points, sure = rng.uniform(0, 300, (18, 2)), rng.uniform(0, 1, 18)
-    box, mirrored = (box_of_joints(one, sure, 320, 320) for one in (points, [319, 0] + points * [-1, 1]))
+    box, mirrored = (confident_box(one, sure, 320, 320) for one in (points, [319, 0] + points * [-1, 1]))
     assert box is not None
     assert mirrored == pytest.approx((320 - box[0] - box[2], *box[1:]))
 
 
 def test_box_of_joints_is_none_where_joints_fall_together() -> None:
-    assert box_of_joints(np.full((18, 2), 30.0), np.full(18, 0.9), 640, 480) is None
+    assert confident_box(np.full((18, 2), 30.0), np.full(18, 0.9), 640, 480) is None
 
 
 def test_box_of_joints_holds_all_that_are_015_sure() -> None:
     points = np.array([[float(10 * i), 50.0 + i] for i in range(9)])
     for confidence, right in ((0.16, 80.5 + 4), (0.14, 70.5 + 3.5)):
-        box = box_of_joints(points, np.array([0.9] * 8 + [confidence]), 640, 480)
+        box = confident_box(points, np.array([0.9] * 8 + [confidence]), 640, 480)
         assert box is not None
         assert box[0] + box[2] == pytest.approx(right)  # the last of the first eight lies at 70
 
@@ -143,7 +143,7 @@ def test_box_of_joints_holds_all_that_are_015_sure() -> None:
 def test_a_box_of_one_pixel_is_a_box() -> None:
     """Joints on both sides of a picture 1 px wide and 100 px high."""
     points = np.array([[-5.0, 19.5], [5.0, 59.5]])
-    assert box_of_joints(points, np.full(2, 0.9), 1, 100) == pytest.approx((0, 18, 1, 44))
+    assert confident_box(points, np.full(2, 0.9), 1, 100) == pytest.approx((0, 18, 1, 44))
 
 
 def test_closes_in_on_who_is_farther_right_than_the_picture_is_high() -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from headstart.errors import DataError
-from headstart.following import FOLLOW_MARGIN, Follower, joints_box
+from headstart.following import FOLLOW_MARGIN, Follower, followed_box
 from headstart.geometry import Box
 from headstart.models.pose_net import PoseNet
 from headstart.networks import TorchNetwork
@@ -87,7 +87,7 @@ class TestTogether:
         assert alone.calls == [[number] for number in range(16)]
         assert together.boxes == alone.boxes
         assert [number for number, boxes in sorted(together.boxes.items()) if boxes is None] == [0, 3, 6, 9, 12, 15]
-        assert together.boxes[8] == [joints_box(person(10.0 + 7), FOLLOW_MARGIN)]
+        assert together.boxes[8] == [followed_box(person(10.0 + 7), FOLLOW_MARGIN)]
 
     @pytest.mark.parametrize(("detector", "detect_every"), [(False, 1), (True, 4), (True, 25)])
     def test_where_each_frame_needs_the_one_before_none_is_waited_for(self, detector: bool, detect_every: int):
@@ -194,6 +194,6 @@ def test_the_box_of_joints_is_tight_and_its_margin_the_same_on_all_sides() -> No
     keypoints = {"head_top": (20.0, 20.0, 1.0), "left_wrist": (30.0, 36.0, 1.0), "right_wrist": (10.0, 36.0, 1.0)}
     keypoints |= {"left_ankle": (26.0, 60.0, 1.0), "right_ankle": (14.0, 60.0, 1.0)}
     one = Prediction("a", (10, 20, 20, 40), 1.0, keypoints, {})
-    assert joints_box(one) == (10.5, 20.5, 20, 40)
-    assert joints_box(one, 1.5) == (0.5, 10.5, 40, 60)
-    assert joints_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None
+    assert followed_box(one) == (10.5, 20.5, 20, 40)
+    assert followed_box(one, 1.5) == (0.5, 10.5, 40, 60)
+    assert followed_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None

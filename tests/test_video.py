@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import ConfigError, DataError
-from headstart.following import joints_box
+from headstart.following import followed_box
 from headstart.geometry import Camera
 from headstart.records import Detection, Prediction
 from headstart.smoothing import OneEuro, PoseSmoother, butterworth
@@ -388,7 +388,7 @@ def test_everybody_is_smoothed_by_filters_of_their_own_and_by_the_longer_side(tm
     for people in predict_video(Oracle(detector=True), clip):
         assert {one.track for one in people} == {1, 2}
         for one in people:
-            box = joints_box(one.prediction)
+            box = followed_box(one.prediction)
             assert box is not None
             smoother = alone[one.track]
             smoother.before_s = before_s

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from headstart.checkpoint import Checkpoint, git_sha, load_checkpoint, load_weights
+from headstart.devices import device_name
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment
-from headstart.preparation import build_network, device_name, new_accelerator
+from headstart.preparation import build_network, new_accelerator
 from headstart.results import RunResult, Scores, StageCost
 from headstart.validation import names_of, rehearse, scored_labels, validate
 

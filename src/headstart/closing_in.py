@@ -43,7 +43,7 @@ def close_in(
     for _ in range(looks):
         seen = _joints_in(network, image, tried, flip_test)
         surest = max(range(len(tried)), key=lambda number: certainty(seen[number][1]))
-        closer = box_of_joints(*seen[surest], image.shape[1], image.shape[0])
+        closer = confident_box(*seen[surest], image.shape[1], image.shape[0])
         if closer is None:
             break
         box, tried = closer, [closer, _smaller(tried[surest], *seen[surest])]
@@ -84,7 +84,7 @@ def certainty(confidence: NDArray[np.floating]) -> float:
     return float(np.quantile(confidence, 1 / 3))
 
 
-def box_of_joints(
+def confident_box(
     points: NDArray[np.floating], confidence: NDArray[np.floating], width: int, height: int
 ) -> Box | None:
     """Tight box of the joints (J, 2) px that the network is sure of, widened by 5 % on each side and cut at the edges

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
+from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError, DataError, first_line, shortened
-from headstart.gpus import default_device, ready_on
 from headstart.hub import require_answer
 from headstart.records import RGB, Detection
 from headstart.tracking import box_within
@@ -151,7 +151,7 @@ def match_boxes(boxes: GivenBoxes, pictures: Sequence[str]) -> GivenBoxes:
 
 
 def _checked(value: Any, path: Path, name: str) -> list[list[float]]:
-    """A list of boxes of four numbers; whether they can be a person's is checked with the picture (given.py)."""
+    """A list of boxes of four numbers; whether they can be a person's is checked with the picture."""
     if not isinstance(value, list) or not all(isinstance(box, list) and len(box) == 4 for box in value):
         raise DataError(path, "a list of boxes [x, y, width, height]", record=name, found=shortened(json.dumps(value)))
     if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for box in value for number in box):

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headstart.devices import gpus_here, visible_devices
 from headstart.display import is_main_process
 from headstart.errors import ConfigError, Interrupted, TrainingError
 from headstart.files import write_json
-from headstart.gpus import gpus_here, visible_devices
 from headstart.locks import INHERITABLE, LOOK_AGAIN, alone, inherited, inherited_files, try_lock
 from headstart.results import RunResult
 from headstart.study import Cell, Study, cells

@@ -17,7 +17,7 @@ from headstart.geometry import Box, Camera
 from headstart.records import RGB, Estimator, FieldOfView, Prediction
 from headstart.video_files import Frame
 
-#: Margin (see :func:`joints_box`) around the joints of one frame, in which those of the next are looked for.
+#: Margin (see :func:`followed_box`) around the joints of one frame, in which those of the next are looked for.
 FOLLOW_MARGIN = 1.25
 
 
@@ -86,7 +86,7 @@ class Follower:
 
     def _next_box(self, person: Prediction, image: RGB) -> Box | None:
         """The box in which to look for the person in the next frame; None if they are lost."""
-        box = joints_box(person, FOLLOW_MARGIN)
+        box = followed_box(person, FOLLOW_MARGIN)
         if box is None or np.median([point[2] for point in person.keypoints.values()]) < self.lost_below:
             return None
         height, width = image.shape[:2]
@@ -111,7 +111,7 @@ def _groups(frames: Iterable[Frame], at_once: int) -> Iterator[list[Frame]]:
         yield group
 
 
-def joints_box(person: Prediction, margin: float = 1.0) -> Box | None:
+def followed_box(person: Prediction, margin: float = 1.0) -> Box | None:
     """The box around a person's joints, None if they extend over less than 1 px.
 
     Each side is farther out by (margin - 1) / 2 times the longer side of the tight box. Joints are in pixel centres and

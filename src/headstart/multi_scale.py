@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from headstart.given import is_single_scale
+from headstart.argument_checks import is_single_scale
 from headstart.records import PoseOutput
 from headstart.targets import average_outputs
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.argument_checks import check_scales, check_threads
+from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError, first_line
-from headstart.given import check_scales, check_threads
-from headstart.gpus import default_device, ready_on
 from headstart.hub import require_answer
 from headstart.onnx_network import OnnxNetwork, trained_part
 from headstart.records import CropJoints, PoseNetwork

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.argument_checks import is_single_scale
 from headstart.errors import ConfigError, DataError, first_line
 from headstart.geometry import PADDING
-from headstart.given import is_single_scale
 from headstart.records import CropJoints, PoseOutput
 from headstart.skeleton import MODEL_SKELETONS, Skeleton
 

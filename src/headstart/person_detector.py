@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.closing_in import certainty, close_in, joints_of
+from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Crop
-from headstart.gpus import default_device, ready_on
 from headstart.networks import load_network
 from headstart.records import RGB, Detection, PoseNetwork
 from headstart.tracking import box_within, overlaps

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.argument_checks import check_box, check_boxes, check_camera, check_height, check_names
 from headstart.closing_in import LOOKS, certainty, close_in, joints_of
 from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Box, Camera, Crop
-from headstart.given import check_box, check_boxes, check_camera, check_height, check_names
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift
 from headstart.networks import load_network
 from headstart.person_detector import PersonDetector, box_of_joints_in

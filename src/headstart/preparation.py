@@ -140,11 +140,6 @@ def new_accelerator(precision: str, tracker: str | None = None, out: Path | None
     return accelerator
 
 
-def device_name(device: torch.device) -> str:
-    """A device as results name it: the model of a GPU, else the type of the device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def build_network(experiment: Experiment, saved: Checkpoint | None, last: Path, device: torch.device) -> PoseNet:
     """The network on its device, with its first weights or those of ``saved``, which was read from ``last``."""
     network = _saved_network(experiment, saved, last) if saved else _first_network(experiment)

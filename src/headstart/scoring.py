@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from headstart.argument_checks import check_scales, is_single_scale
 from headstart.caveats import trained_on
 from headstart.checkpoint import find_checkpoint, load_model
 from headstart.coco_results import require_coco, write_coco_results
+from headstart.devices import default_device
 from headstart.display import ProgressDisplay
 from headstart.draw import draw_pose, sheet
 from headstart.errors import ConfigError, DataError
 from headstart.evaluate import Forward, aim, predict, protocol_rows, score
 from headstart.geometry import Crop
-from headstart.given import check_scales, is_single_scale
-from headstart.gpus import default_device
 from headstart.index import AnnotationIndex, open_index
 from headstart.inspection import write_picture
 from headstart.memory import keep_freed_memory

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from headstart.budget import Budget, training_flops
+from headstart.devices import default_device
 from headstart.errors import ConfigError
 from headstart.experiment import Experiment, Stage, Validation, require_trainable
-from headstart.gpus import default_device
 from headstart.loader import Data
 from headstart.memory import keep_freed_memory
 from headstart.models.cpu_precision import keep_depthwise_in_float32

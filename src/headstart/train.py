@@ -28,6 +28,7 @@ from headstart.checkpoint import (
     save_checkpoint,
     seed_of_process,
 )
+from headstart.devices import device_name
 from headstart.display import ProgressDisplay
 from headstart.errors import Interrupted
 from headstart.experiment import Experiment, Stage, as_json, require_trainable
@@ -44,7 +45,6 @@ from headstart.models.freezing import freeze_to_stride, learning_parameters, set
 from headstart.optimisation import AveragedWeights, build_optimiser, set_learning_rate
 from headstart.preparation import (
     build_network,
-    device_name,
     joints_trained_before,
     labelled_joints,
     leaves_out_parameters,

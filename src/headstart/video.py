@@ -16,7 +16,7 @@ import numpy as np
 
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
-from headstart.following import Follower, joints_box
+from headstart.following import Follower, followed_box
 from headstart.geometry import Camera
 from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction, by_name
 from headstart.smoothing import KEYPOINTS, PATH, XYZ, MotionFilter, OneEuro, PoseSmoother, check_motion_filter, filtered
@@ -214,7 +214,7 @@ class _Tracks:
         """Those ``found`` in the next frame; they are told apart by their boxes, or by those of their joints."""
         before_s = self.tracker.before_s
         # Where one person covers another, both may get the same joints; a detector's boxes stay apart.
-        where = [one.bbox_xywh if by_box else joints_box(one) or one.bbox_xywh for one in found]
+        where = [one.bbox_xywh if by_box else followed_box(one) or one.bbox_xywh for one in found]
         numbers = self.tracker.assign(where, frame.time_s)
         known = {track.number for track in self.tracker.tracks}
         self.smoothers = {number: smoother for number, smoother in self.smoothers.items() if number in known}
@@ -225,7 +225,7 @@ class _Tracks:
         options, time_s = self.options, frame.time_s
         smoother = self.smoothers.setdefault(track, PoseSmoother(options.keypoints, options.xyz, options.path))
         smoother.before_s = before_s
-        side = max((joints_box(person) or person.bbox_xywh)[2:])
+        side = max((followed_box(person) or person.bbox_xywh)[2:])
         keypoints = smoother.smooth_keypoints(person.keypoints, side, time_s)
         xyz_mm = smoother.smooth_xyz(person.xyz_mm, time_s)
         pelvis = _pelvis_before_camera(person)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def camera_of(text: str | None, field_of_view: float | None) -> Camera | FieldOfView | None:
     """The camera that is described, if there is one; raises :class:`ConfigError` if it cannot be one."""
-    from headstart.given import check_camera
+    from headstart.argument_checks import check_camera
     from headstart.records import FieldOfView
 
     if text is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from headstart.gpus import default_device, gpus_here, visible_devices
+from headstart.devices import default_device, gpus_here, visible_devices
 
 
 @pytest.mark.parametrize(

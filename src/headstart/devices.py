@@ -1,4 +1,4 @@
-"""Which GPUs a process may use, which device by default, and how they are dealt out to several cells."""
+"""Which device networks use by default, what it is called, and how GPUs are dealt out to several cells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from headstart.errors import ConfigError, first_line
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Network = TypeVar("Network", bound="nn.Module")
@@ -35,6 +36,13 @@ def default_device() -> str:
         return "cpu"
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return device.type if device else "cpu"
+
+
+def device_name(device: torch.device) -> str:
+    """A device as results name it: the model of a GPU, else the type of the device."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def ready_on(network: Network, device: str) -> Network:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.argument_checks import check_box, check_boxes, check_camera, check_height, check_names, is_single_scale
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Camera
-from headstart.given import check_box, check_boxes, check_camera, check_height, check_names, is_single_scale
 
 GOOD = Camera(1000.0, 1000.0, 320.0, 240.0, (-0.2, 0.1, 0.0, 0.0, -0.01))
 
