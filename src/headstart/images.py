@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,16 @@ _WITHOUT_TIMES = frozenset({".avi"})
 _SHORTEST_PICTURE = 20
 _OPEN_VIDEOS = 4
 
-# Labels are given in the stored pixels, so an EXIF orientation must not turn the picture.
+# Labels are given in the stored pixels unless they say otherwise, so OpenCV must not turn the picture by its EXIF.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_ORIENTATION = 0x0112  # tag of EXIF; from 5 on, viewers transpose the stored pixels; below, how they then flip them
+_FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 1: left and right, 0: top and bottom, -1: both
 
 
-def read_image(path: Path, frame: int = -1) -> NDArray[np.uint8]:
+def read_image(path: Path, frame: int = -1, upright: bool = False) -> NDArray[np.uint8]:
     """A picture file, or frame ``frame`` (0-based) of a video file, as BGR (H, W, 3) uint8.
 
+    ``upright``: a picture file as viewers show it, by its EXIF orientation, in place of the stored pixels.
     Raises :class:`DataError` naming the file if it is missing or cannot be decoded.
     """
     if path.suffix.lower() in _VIDEO_SUFFIXES:
@@ -45,7 +49,8 @@ def read_image(path: Path, frame: int = -1) -> NDArray[np.uint8]:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(path, "a readable image", found=error.strerror or str(error)) from error
-    return decode_image(content, path)
+    image = decode_image(content, path)
+    return _as_shown(image, content) if upright else image
 
 
 def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.uint8]:
@@ -57,6 +62,20 @@ def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.ui
     if image is None:
         raise DataError(name, "an image that OpenCV can decode", found=f"{len(buffer)} bytes that are not one")
     return image  # type: ignore[return-value]
+
+
+def _as_shown(image: NDArray[np.uint8], content: bytes) -> NDArray[np.uint8]:
+    """The stored pixels (H, W, 3) of a file's content as viewers show them: they and photos.py go by what PIL finds."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content)) as picture:
+            orientation = picture.getexif().get(_ORIENTATION)
+    except BROKEN:
+        return image
+    if orientation in (5, 6, 7, 8):
+        image = cv2.transpose(image)  # type: ignore[assignment]
+    return image if orientation not in _FLIPS else cv2.flip(image, _FLIPS[orientation])  # type: ignore[return-value]
 
 
 def encode_image(image: NDArray[np.uint8], quality: int) -> bytes:

@@ -56,6 +56,8 @@ class Annotation:
     """0-based index within the sequence, which is the video frame to read where ``image`` is a video; -1: none."""
     head_size: float | None = None
     """px: MPII's head size (0.6 x diagonal of the head box), for PCKh."""
+    upright: bool = False
+    """Whether labels are of the picture as viewers show it, by its EXIF orientation; else of the stored pixels."""
 
     def with_feet(self) -> Annotation:
         """A person of an index in the 28 joints of ``skeleton.WITH_FEET``: feet that it has not are unlabelled."""
@@ -237,8 +239,8 @@ class Prediction:
     keypoints: dict[str, Point3]
     """Joint name -> x, y in image px and confidence in 0..1."""
     xyz_mm: dict[str, Point3]
-    """Joint name -> x (right), y (down), z (away) in mm, pelvis at the origin, camera axes. One picture does not say
-    how large a person is: mm hold for the stature that ``extra["height_mm"]`` names (lifting.py)."""
+    """Joint name -> x (right), y (down), z (away), pelvis at the origin, camera axes, in mm if the person has the
+    stature ``extra["height_mm"]``, which a picture does not say (lifting.py)."""
     camera_xyz_mm: dict[str, Point3] | None = None
     """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
