@@ -134,6 +134,7 @@ STATES = np.full(JOINTS, 2, np.uint8)
         ("frame", 3.5, "frame as a whole number"),
         ("frame", 2**31, "frame as a whole number"),
         ("head_size", "9", "head_size as px or None, found '9' (str)"),
+        ("upright", 6, "upright as True or False, found 6 (int)"),
     ],
 )
 def test_a_field_that_is_wrong(
@@ -178,6 +179,8 @@ def test_what_is_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         {"subject": "", "action": "", "sequence": "", "frame": -1, "head_size": None},
         {"subject": np.str_("S1"), "frame": np.int64(7), "head_size": np.float32(3)},
         {"head_size": 7},
+        {"upright": True},
+        {"upright": np.bool_(True)},
     ],
 )
 def test_what_was_always_taken_still_is(

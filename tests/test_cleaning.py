@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from headstart.cleaning import clean, opinions, packed_split
@@ -72,6 +73,34 @@ def test_labels_come_out_right_and_all_else_the_same(packed: Path, tmp_path: Pat
         np.testing.assert_array_equal(is_now.bbox_xywh, was.bbox_xywh)
         assert is_now.key == was.key
         assert bytes(after.content(row) or b"") == bytes(before.content(row) or b"-")
+    for one, other in zip(before.files, after.files, strict=True):
+        assert schema_of(other).equals(schema_of(one), check_metadata=True)
+
+
+def schema_of(shard: Path) -> pa.Schema:
+    """Its columns, and whose people it says that they are."""
+    with pa.ipc.open_file(shard) as reader:
+        assert reader.schema.metadata[b"dataset"] == b"lsp_extended"
+        return reader.schema
+
+
+def test_the_picture_says_what_each_pair_shows(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pairs a row; of person 3 the legs are exchanged, of person 11 the wrist is dropped."""
+    sheets: list[dict[str, object]] = []
+
+    def sheet(pictures: list[np.ndarray], **how: object) -> np.ndarray:
+        sheets.append(how)
+        return pictures[0]
+
+    def change(keypoints: np.ndarray) -> None:
+        keypoints[3, LEGS] = keypoints[3, np.array(FLIP)[LEGS]]
+        keypoints[11, WRIST] += 500
+
+    monkeypatch.setattr("headstart.cleaning.sheet", sheet)
+    clean(packed, tmp_path / "out", opinion_of(packed, change), DoubtConfig())
+    keys = open_packed(packed).column("key")
+    titles = [f"label {keys[3]}"[:30], "legs exchanged", f"label {keys[11]}"[:30], "1 dropped"]
+    assert sheets == [{"columns": 4, "titles": titles}]
 
 
 def test_says_what_it_did(packed: Path, tmp_path: Path) -> None:
@@ -172,6 +201,23 @@ def test_opinions_go_on_where_they_were_killed(packed: Path, checkpoint: Path, t
     again = opinions(packed, checkpoint, out, workers=0)
     assert [file.stat().st_mtime_ns for file in (files[0], files[2])] == times
     np.testing.assert_array_equal(again.keypoints, made.keypoints)
+
+
+def test_shards_are_predicted_one_by_one_as_asked_for(
+    packed: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int, int, int]] = []
+
+    def predict_people(
+        model: Path, shard: AnnotationIndex, rows: np.ndarray, title: str, *, batch_size: int, workers: int
+    ) -> Predictions:
+        asked.append((title, len(rows), batch_size, workers))
+        keypoints, sure = shard.column("keypoints"), np.ones((len(shard), len(CANONICAL)), np.float32)
+        return Predictions(shard.column("key").tolist(), CANONICAL.names, keypoints, 0 * sure, sure, {})
+
+    monkeypatch.setattr("headstart.cleaning.predict_people", predict_people)
+    opinions(packed, checkpoint, tmp_path / "out", batch_size=5, workers=1)
+    assert asked == [(f"predicting {n} of 3", people, 5, 1) for n, people in ((1, 8), (2, 8), (3, 4))]
 
 
 def test_opinions_of_another_model_are_refused(packed: Path, checkpoint: Path, tmp_path: Path) -> None:

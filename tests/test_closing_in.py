@@ -48,7 +48,8 @@ def test_closes_in_on_a_person_who_is_stretched_until_he_fills_the_crop() -> Non
     assert overlaps([close_in(Stretches(), image, WHOLE)], [person])[0, 0] > 0.75
 
 
-def test_looks_at_a_smaller_crop_around_the_middle_of_the_joints_as_sure_as_they_are() -> None:
+@pytest.mark.parametrize("height", [200, 100])
+def test_looks_at_a_smaller_crop_around_the_middle_of_the_joints_as_sure_as_they_are(height: int) -> None:
     class Keeps(SeesWhite):
         last: NDArray[np.uint8] = np.empty(0, np.uint8)
 
@@ -57,14 +58,17 @@ def test_looks_at_a_smaller_crop_around_the_middle_of_the_joints_as_sure_as_they
             points, sure = np.repeat([[15.5, 15.5], [47.5, 47.5]], 9, 0), np.repeat([0.6, 0.2], 9)
             return CropJoints(*(np.stack([one] * len(crops)) for one in (points, np.zeros(18), sure)))
 
-    image = np.zeros((200, 200, 3), np.uint8)
-    image[..., 0], image[..., 1] = np.arange(200), np.arange(200)[:, None]
+    image = np.zeros((height, 200, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(200), np.arange(height)[:, None]
     network = Keeps()
-    close_in(network, image, (0.0, 0.0, 200.0, 200.0), looks=2)
-    # 64 px of the crop show 200: joints at 49.5 and 149.5, three to one. The second look's side is 0.6 of 200.
+    close_in(network, image, (0.0, 0.0, 200.0, float(height)), looks=2)
+    # 64 px of the crop show 200: joints at 49.5 and 149.5, three to one. The second look's side is 0.6 of 200, also
+    # where the box is half as high: there the crop shows what is above the picture too, as black.
     smaller = network.last[1].astype(float)
-    assert smaller.mean((0, 1))[:2] == pytest.approx([74.5, 74.5], abs=0.1)
+    assert smaller[32, :, 0].mean() == pytest.approx(74.5, abs=0.1)
     assert smaller[32, -1, 0] - smaller[32, 0, 0] == pytest.approx(120 * 63 / 64, abs=1)
+    if height == 200:
+        assert smaller[..., 1].mean() == pytest.approx(74.5, abs=0.1)
 
 
 def test_first_look_has_no_room_around_the_box() -> None:
@@ -130,6 +134,11 @@ def test_box_of_joints_of_the_mirrored_picture_is_the_mirrored_box() -> None:
 
 def test_box_of_joints_is_none_where_joints_fall_together() -> None:
     assert confident_box(np.full((18, 2), 30.0), np.full(18, 0.9), 640, 480) is None
+
+
+def test_box_of_joints_in_one_line_is_none() -> None:
+    """They span 170 px across and nothing down: no crop can be cut around that."""
+    assert confident_box(np.stack([np.arange(18) * 10.0, np.full(18, 30.0)], 1), np.full(18, 0.9), 640, 480) is None
 
 
 def test_box_of_joints_holds_all_that_are_015_sure() -> None:

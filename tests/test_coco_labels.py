@@ -14,9 +14,14 @@ from PIL import Image
 import headstart
 from headstart.coco_labels import UNSURE_JOINT, CocoLabels, labelled_joints, shared_folder, visibility_of
 from headstart.datasets import iter_annotations
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError
+from headstart.geometry import Crop
+from headstart.index import open_index
+from headstart.loader import CropDataset
+from headstart.photos import read_photo
 from headstart.pose_files import read_json
 from headstart.records import Prediction
+from headstart.sampling import Draw
 from headstart.skeleton import BODY_18, BODY_24, COCO_17, COCO_23, Skeleton
 from test_cli_predict import fails, here, lacking, model, predict, succeeds  # noqa: F401  # two of them are fixtures
 
@@ -166,27 +171,30 @@ class TestCommand:
     def is_within(point: tuple[float, float, float]) -> bool:
         return -0.5 <= point[0] <= 99.5 and -0.5 <= point[1] <= 79.5
 
-    def test_a_turned_photo_is_labelled_as_viewers_show_it_and_read_once_it_is_stored_so(self, photos: Path):
+    @pytest.mark.parametrize("orientation", [6, 7])
+    def test_a_turned_photo_is_labelled_and_read_as_viewers_show_it(self, photos: Path, orientation: int):
         exif = Image.Exif()
-        exif[0x0112] = 6
+        exif[0x0112] = orientation
         with Image.open("photos/a.png") as stored:
             stored.save("photos/turned.jpg", exif=exif)
         Path("boxes.json").write_text(json.dumps({"turned.jpg": [[5, 5, 60, 80]]}))
-        done = predict("photos/turned.jpg", "--boxes", "boxes.json", "--json", "people.json", "--coco", "labels.json")
-        assert (done.returncode, done.stderr.count("\n")) == (0, 1)
-        assert "1 image is turned by EXIF alone, turned.jpg for example: store them upright before" in done.stderr
+        succeeds("photos/turned.jpg", "--boxes", "boxes.json", "--json", "people.json", "--coco", "labels.json")
         (image,) = json.loads(Path("labels.json").read_text())["images"]
         assert (image["width"], image["height"]) == (80, 100)
-        with pytest.raises(DataError, match=r"turned\.jpg: expected an image that is stored upright"):
-            as_split(photos, "labels.json")
-        with Image.open("photos/turned.jpg") as stored:
-            stored.transpose(Image.Transpose.ROTATE_270).save("photos/turned.jpg")
         (label,), (predicted,) = as_split(photos, "labels.json"), read_json("people.json")
         known = [joint for joint, state in zip(COCO_17.names, label.visibility) if state]
         assert known
         for joint in known:
             point = label.keypoints[COCO_17.index(joint)]
             assert point.tolist() == pytest.approx(predicted.keypoints[joint][:2], abs=1e-4)
+        index = open_index("coco", photos.parent / "coco", "train2017", photos.parent / "cache")
+        sample = CropDataset([index], BODY_18, (64, 64))[Draw(0, 0, 0, 0)]
+        shown = Crop(sample["crop"], (64, 64)).warp(read_photo("photos/turned.jpg"))
+        assert np.ptp(shown.astype(int), axis=(0, 1)).min() > 100
+        assert np.abs(sample["image"].astype(int) - shown).max() <= 4
+        for joint in known:
+            point = sample["crop"] @ (*predicted.keypoints[joint][:2], 1)
+            assert sample["keypoints"][BODY_18.index(joint)].tolist() == pytest.approx(point.tolist(), abs=1e-3)
 
     def test_joints_that_the_model_never_learnt_are_not_named(self, here: Path):  # noqa: F811
         predict("a.png", "--model", lacking(here, "nose"), "--coco", "labels.json")

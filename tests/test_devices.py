@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from headstart.devices import default_device, gpus_here, visible_devices
+from headstart.devices import default_device, device_name, gpus_here, ready_on, visible_devices
+from headstart.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,17 @@ def test_a_macs_gpu_is_a_default_too_unless_the_cpu_is_asked_for(
     if asked_for_cpu is not None:
         monkeypatch.setenv("ACCELERATE_USE_CPU", asked_for_cpu)
     assert default_device() == device
+
+
+@pytest.mark.parametrize(("kind", "name"), [("cpu", "cpu"), ("mps", "mps"), ("cuda", "NVIDIA H200")])
+def test_results_name_the_model_of_a_gpu(monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
+    assert device_name(torch.device(kind)) == name
+
+
+def test_a_network_is_ready_or_its_device_is_named() -> None:
+    network = torch.nn.Dropout()
+    assert ready_on(network, "cpu") is network
+    assert not network.training
+    with pytest.raises(ConfigError, match=r"^device 'gpu9': cannot be used by this torch: .*gpu9"):
+        ready_on(network, "gpu9")

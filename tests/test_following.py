@@ -126,6 +126,55 @@ class TestTogether:
         assert sum(len(people) for _, people in Follower(Notes(), "a").people(counted(), 6)) == 30
         assert most == 6 + 1  # the one just given, while the next are read
 
+    def test_two_frames_that_need_no_other_are_enough_to_go_together(self):
+        notes = Notes()
+        note(Follower(notes, "a", detect_every=2).people(frames(4), 4), [])
+        assert notes.calls == [[0, 2], [1, 3]]
+
+
+class TestLost:
+    """Who is not followed is looked for in the whole frame: no boxes are given."""
+
+    def next_boxes(self, *keypoints: tuple[float, float, float]) -> Any:
+        """Where a person is looked for who had these joints in the frame before, of 120 x 100 px."""
+        seen = {str(number): point for number, point in enumerate(keypoints)}
+
+        class Sees(Notes):
+            def estimate(self, images: Any, *args: Any, **named: Any) -> Any:
+                return [
+                    [Prediction("a", (0, 0, 1, 1), 0.9, seen, {})] for _ in super().estimate(images, *args, **named)
+                ]
+
+        notes = Sees(detector=False)
+        list(Follower(notes, "a").people(frames(2), 1))
+        return notes.boxes[1]
+
+    @pytest.mark.parametrize(
+        ("x", "y", "followed"),
+        [
+            (-31.4, 20, True),
+            (-31.5, 20, False),
+            (120.4, 20, True),
+            (120.5, 20, False),
+            (50, -41.4, True),
+            (50, -41.5, False),
+            (50, 100.4, True),
+            (50, 100.5, False),
+        ],
+    )
+    def test_of_whom_4_px_or_less_would_be_in_the_picture(self, x: float, y: float, followed: bool):
+        """Joints 30 x 40 px apart: the box begins 4.5 px before the first of them and is 40 x 50 px large."""
+        boxes = self.next_boxes((x, y, 0.9), (x + 30, y + 40, 0.9))
+        assert boxes == ([pytest.approx((x - 4.5, y - 4.5, 40, 50))] if followed else None)
+
+    @pytest.mark.parametrize(("confidence", "followed"), [(0.2, True), (0.199, False)])
+    def test_whose_joints_are_less_sure_than_02(self, confidence: float, followed: bool):
+        boxes = self.next_boxes((50, 20, confidence), (80, 60, confidence))
+        assert boxes == ([pytest.approx((45.5, 15.5, 40, 50))] if followed else None)
+
+    def test_whose_joints_fall_together(self):
+        assert self.next_boxes((50, 20, 0.9), (50, 20, 0.9)) is None
+
 
 class TestErrors:
     def test_the_frames_before_one_that_cannot_be_read_come_first(self):
@@ -197,3 +246,12 @@ def test_the_box_of_joints_is_tight_and_its_margin_the_same_on_all_sides() -> No
     assert followed_box(one) == (10.5, 20.5, 20, 40)
     assert followed_box(one, 1.5) == (0.5, 10.5, 40, 60)
     assert followed_box(Prediction("a", (0, 0, 1, 1), 1.0, {"nose": (3, 3, 1)}, {})) is None
+
+
+def test_joints_a_pixel_apart_have_a_box_and_joints_without_a_place_have_none() -> None:
+    def box(**keypoints: tuple[float, float, float]) -> Box | None:
+        return followed_box(Prediction("a", (0, 0, 1, 1), 1.0, keypoints, {}))
+
+    assert box(nose=(3, 3, 1), neck=(4, 3, 1)) == (3.5, 3.5, 1, 1)
+    assert box(nose=(3, 3, 1), neck=(30, float("nan"), 1)) is None
+    assert box() is None

@@ -16,11 +16,12 @@ import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from headstart import images
 from headstart.errors import DataError
 from headstart.images import decode_image, read_image, read_video_frame
+from headstart.photos import read_photo
 
 FRAMES = 45
 #: Codec, suffix and options: B-frames with rare key frames, several groups of pictures, and every frame a key frame.
@@ -72,6 +73,7 @@ def write_video(path: Path, codec: str, options: dict[str, str], rate: int = 25,
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = 96, 48
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.thread_count = 4  # on a machine with one core, packets of mpeg4 would be too short
         for frame in range(frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(bars(frame), format="bgr24")))
         container.mux(stream.encode())
@@ -137,13 +139,35 @@ class TestPictures:
         assert np.abs(image.astype(int) - (0, 0, 255)).max() <= 3
 
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_exif_does_not_turn_it_because_labels_are_in_stored_pixels(self, tmp_path: Path, orientation: int):
+    def test_exif_turns_it_only_if_it_is_asked_to(self, tmp_path: Path, orientation: int):
+        """Labels are in the stored pixels unless they say otherwise. Upright it is as PIL turns it."""
         exif = Image.Exif()
         exif[0x0112] = orientation
         Image.fromarray(photo()[..., ::-1]).save(tmp_path / "a.jpg", quality=95, subsampling=0, exif=exif)
         image = read_image(tmp_path / "a.jpg")
         assert image.shape == (24, 40, 3)
         assert np.abs(image.astype(int) - photo()).max() <= 6
+        upright = read_image(tmp_path / "a.jpg", upright=True)
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg")))[..., ::-1]
+        assert upright.flags.c_contiguous
+        assert upright.shape == expected.shape
+        assert np.abs(upright.astype(int) - expected).max() <= 2
+
+    def test_an_orientation_that_only_xmp_has_counts_as_for_photos(self, tmp_path: Path):
+        """OpenCV does not know it, and PIL does, by which labels of photos are made and read."""
+        namespaces = (
+            'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+        )
+        xmp = f'<rdf:RDF {namespaces}><rdf:Description tiff:Orientation="6"/></rdf:RDF>'
+        Image.fromarray(photo()[..., ::-1]).save(tmp_path / "a.jpg", xmp=xmp.encode())
+        assert read_image(tmp_path / "a.jpg").shape == (24, 40, 3)
+        upright = read_image(tmp_path / "a.jpg", upright=True)
+        assert np.abs(upright[..., ::-1].astype(int) - read_photo(tmp_path / "a.jpg")).max() <= 2
+        assert upright.shape == (40, 24, 3)
+
+    def test_upright_without_exif_is_as_stored(self, tmp_path: Path):
+        cv2.imwrite(str(tmp_path / "a.png"), photo())
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png", upright=True), photo())
 
     def test_encoded_bytes_and_a_memoryview_of_them(self):
         content = cv2.imencode(".png", photo())[1].tobytes()

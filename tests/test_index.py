@@ -22,6 +22,7 @@ from headstart.geometry import Camera
 from headstart.index import (
     PACKED_SCHEMA,
     SCHEMA,
+    UPRIGHT,
     AnnotationIndex,
     open_index,
     open_packed,
@@ -198,6 +199,14 @@ class TestRoundTrip:
         assert len(found) == 9
         for row, person in enumerate(people):
             assert_same_person(found[row], person)
+
+    def test_whether_labels_are_of_the_upright_picture(self, tmp_path: Path):
+        people = [canonical_person(number, tmp_path, upright=number == 1) for number in range(3)]
+        write_index(tmp_path / "a.arrow", (to_row(one, tmp_path) for one in people), SCHEMA.append(UPRIGHT), {})
+        found = AnnotationIndex([tmp_path / "a.arrow"], tmp_path)
+        for row, person in enumerate(people):
+            assert_same_person(found[row], person)
+        assert [one.upright for one in write_people(tmp_path / "old.arrow", people, tmp_path)] == [False] * 3
 
     def test_the_same_comparison_sees_a_difference(self, tmp_path: Path):
         person = canonical_person(1, tmp_path)

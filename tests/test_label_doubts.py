@@ -197,6 +197,21 @@ def test_midpoints_go_with_the_joints_that_they_were_made_from() -> None:
     assert named(doubt(labelled, seen, SURE).dropped) == {"left_hip"}
 
 
+def test_a_midpoint_without_a_label_is_not_dropped_with_what_it_would_be_made_from() -> None:
+    seen = at({**PLACES, "pelvis": (50, 60), "left_hip": (95, 60)})
+    assert named(doubt(person(), seen, SURE, source=COCO_17).dropped) == {"left_hip"}
+
+
+def test_the_least_trunk_is_a_fifth_of_the_boxs_longer_side_wherever_it_lies() -> None:
+    one = replace(person({"nose": (350, 450)}), bbox_xywh=np.array([300, 400, 60, 80], np.float32))
+    assert trunk_size(one) == pytest.approx(16)
+
+
+def test_settings_that_exchange_everything_and_believe_only_the_surest() -> None:
+    for confidence in (0.0, 1.0):
+        assert DoubtConfig(sides=0, confidence=confidence).confidence == confidence
+
+
 def test_one_dropped_label_is_a_doubt() -> None:
     assert doubt(person(), at({**PLACES, "left_wrist": (0, 0)}), SURE)
 

@@ -72,6 +72,18 @@ class TestMultiScale:
         # The dot's spread is 3 px of the image, whatever the scale at which it was seen.
         assert SIZE * found.depth[0, 0] == pytest.approx(3.0, abs=0.06)
 
+    def test_maps_of_depth_come_back_to_where_the_heatmaps_do(self):
+        """Both maps of this network are the same Gaussian at the dot: depths come back to its place, over the scale."""
+
+        def forward(images: Tensor) -> PoseOutput:
+            maps = oracle("values")(images).heatmaps
+            return PoseOutput(heatmaps=maps, depth_maps=maps)
+
+        found = multi_scale(forward, CODEC.map_size, (1.25,))(image_with(*DOT))
+        assert found.heatmaps is not None
+        assert found.depth_maps is not None
+        torch.testing.assert_close(1.25 * found.depth_maps, found.heatmaps)
+
     def test_a_scale_above_1_enlarges_about_the_middle(self):
         seen: list[float] = []
         multi_scale(oracle("values", seen), CODEC.map_size, (1.25, 1.0, 0.5))(image_with(*DOT))

@@ -85,8 +85,21 @@ def test_who_is_in_the_padding_only_is_nobody() -> None:
 
 def test_the_best_come_first_and_the_unsure_are_left_out() -> None:
     reach = (6.0, 6.0, 6.0, 6.0)
-    people = detector_with((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.14, reach)).propose(picture(64, 64))
-    assert [round(one.score, 2) for one in people] == [0.8, 0.5]
+    cells = ((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.14, reach), (1, 6, 0.16, reach))
+    people = detector_with(*cells).propose(picture(64, 64))
+    assert [round(one.score, 2) for one in people] == [0.8, 0.5, 0.16]
+
+
+def test_the_thirty_best_are_proposed_of_a_crowd() -> None:
+    """36 people of 12 px, each 16 px from the next; each is a little surer than the one before."""
+    crowd = [(2 * (k % 6) + 1, 2 * (k // 6) + 1, 0.2 + k / 100, (6.0,) * 4) for k in range(36)]
+    people = detector_with(*crowd, size=128).propose(picture(128, 128))
+    assert [round(one.score, 2) for one in people] == [round(0.55 - k / 100, 2) for k in range(30)]
+
+
+def test_a_person_may_fill_a_picture_that_is_a_pixel_wide() -> None:
+    (one,) = detector_with((0, 4, 0.9, (8.0,) * 4)).propose(picture(1, 64))
+    assert one.bbox_xywh == pytest.approx((0, 28, 1, 16))
 
 
 class Certain:

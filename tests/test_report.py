@@ -709,6 +709,12 @@ def test_other_seeds_are_refused_unless_told_otherwise(tmp_path: Path) -> None:
     assert "Unfinished" in text
 
 
+def test_a_seed_that_the_baseline_lacks_is_left_out_while_unfinished(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, [cell for cell in PAIR if (cell.arm, cell.seed) != ("3d_alone", 2)])
+    assert "expected seeds as in its partner" in refused(folder)
+    assert "n = 2 seeds" in write_report(folder, unfinished=True)[0].read_text()
+
+
 def test_a_cell_without_result_is_unfinished(pair: Path) -> None:
     (pair / "results" / PAIR[1].name / "result.json").unlink()
     assert "--unfinished" in refused(pair)
@@ -786,6 +792,13 @@ def test_other_3d_people_are_refused(tmp_path: Path, changes: dict, message: str
 @pytest.mark.parametrize("changes", [{}, {"root": "elsewhere"}, {"people": None}])
 def test_the_same_3d_people_elsewhere_or_not_counted_are_fair(tmp_path: Path, changes: dict) -> None:
     assert mismatches(load_study(write_study(tmp_path, trained_on(PAIR, **changes)))) == []
+
+
+def test_people_that_the_baseline_did_not_count_are_fair(tmp_path: Path) -> None:
+    cells = trained_on([replace(cell, seed=0) for cell in PAIR[:2]])
+    bare = [replace(stage, people=[]) for stage in cells[0].changes["stages"]]
+    cells[0] = replace(cells[0], changes={**cells[0].changes, "stages": bare})
+    assert mismatches(load_study(write_study(tmp_path, cells))) == []
 
 
 def on(cells: list[Fake], seeds: tuple[int, ...], arms: tuple[str, ...], **changes: object) -> list[Fake]:
@@ -1060,7 +1073,9 @@ def test_cells_that_are_planned_and_not_begun_are_counted(tmp_path: Path) -> Non
 
 def test_a_run_that_diverged_is_refused(tmp_path: Path) -> None:
     cells = [with_scores(cell, {"synthetic_studio": float("nan") if cell.seed == 2 else 60.0}) for cell in PAIR]
-    assert "expected a finite score under synthetic_studio, found nan" in refused(write_study(tmp_path, cells))
+    assert "expected a finite score under synthetic_studio, found nan; 2 problems in all. Such" in refused(
+        write_study(tmp_path, cells)
+    )
 
 
 def test_a_result_of_another_seed_is_refused(pair: Path) -> None:

@@ -73,6 +73,41 @@ def test_nothing_is_said_where_metrics_agree(tmp_path: Path, cells: list[Fake]) 
     assert contradictions(main, fitted(study)) == []
 
 
+def test_nothing_is_said_of_an_arm_that_is_no_better_by_the_main_metric(tmp_path: Path, cells: list[Fake]) -> None:
+    """It is worse in PA-MPJPE, as in the others, but its MPJPE is the baseline's."""
+    equal = [
+        replace(cell, changes={"scores": scores(ALONE[cell.seed][0], *FIRST[cell.seed][1:])}) if cell.two_d else cell
+        for cell in cells
+    ]
+    study = load_study(write_study(tmp_path, equal, significance_test="welch"))
+    found = fitted(study)
+    assert found["pa_mpjpe_mm"][0].state == "significantly worse"
+    assert contradictions(compare(study, main_pairs(study, settings(study)[0]), ["synthetic_studio"]), found) == []
+
+
+def test_tests_in_other_units_have_values_and_no_differences(tmp_path: Path, cells: list[Fake]) -> None:
+    """A difference would have the unit of the test's own value."""
+    percent = [
+        replace(cell, changes={"scores": [replace(cell.changes["scores"][0], unit="%", better="higher")]})
+        for cell in cells
+    ]
+    study = load_study(write_study(tmp_path, percent, significance_test="welch"))
+    assert fitted(study) == {}
+    section = companions(study, fitted(study))
+    assert section is not None
+    assert section.paragraphs == []
+    assert [block.caption for block in section.blocks] == ["Companion metrics under synthetic studio"]
+
+
+def test_metrics_that_are_no_fitted_errors_have_values_and_no_differences(tmp_path: Path, cells: list[Fake]) -> None:
+    others = {"pck3d_percent": 30.0}
+    without = [replace(cell, changes={"scores": [replace(cell.changes["scores"][0], others=others)]}) for cell in cells]
+    study = load_study(write_study(tmp_path, without, significance_test="welch"))
+    section = companions(study, fitted(study))
+    assert section is not None
+    assert [block.caption for block in section.blocks] == ["Companion metrics under synthetic studio"]
+
+
 def test_tables_of_differences_and_values(tmp_path: Path, cells: list[Fake]) -> None:
     study = load_study(write_study(tmp_path, cells, significance_test="welch"))
     section = companions(study, fitted(study))
@@ -85,6 +120,11 @@ def test_tables_of_differences_and_values(tmp_path: Path, cells: list[Fake]) -> 
     ]
     assert tables[-1].header == ["Arm, trained on", "N-MPJPE (mm)", "PA-MPJPE (mm)", "PCK3D (%)"]
     assert tables[-1].entries[0][2].text == "51.0 ± 1.0"
+    assert [table.folded for table in tables] == [False, False, True]
+    for table, difference in zip(tables, ("\N{MINUS SIGN}2.0 mm", "+9.0 mm")):
+        ((arm, here),) = table.entries
+        assert arm.text == "2D then 3D, synthetic studio with 2D from synthetic wild"
+        assert here.text == difference
 
 
 def test_scores_without_companions_have_no_section(tmp_path: Path, cells: list[Fake]) -> None:

@@ -209,6 +209,15 @@ class TestPoseSmoother:
         two = far.smooth_keypoints({"nose": (20.0, 0.0, 1.0)}, 50, 1 / RATE)["nose"]
         assert one[0] < 0.8 * two[0]
 
+    def test_a_box_without_a_side_counts_as_one_of_a_pixel(self) -> None:
+        one, none = PoseSmoother(), PoseSmoother()
+        for step, x in enumerate([0.0, 0.02, 0.1]):
+            smooth, same = (
+                smoother.smooth_keypoints({"nose": (x, 0.0, 1.0)}, side, step / RATE)["nose"]
+                for smoother, side in ((one, 1), (none, 0))
+            )
+            assert smooth == same
+
     def test_the_cutoff_of_speed_is_the_one_that_was_asked_for(self) -> None:
         slow, quick = (PoseSmoother(keypoints=OneEuro(1.0, 5.0, derivative_cutoff_hz=hz)) for hz in (0.1, 10.0))
         for smoother in (slow, quick):

@@ -86,6 +86,8 @@ def _wrong_numbers(person: Annotation, good_camera: Camera | None) -> tuple[str,
         return "frame as a whole number of 32 bits, -1 for none", person.frame
     if not (person.head_size is None or isinstance(person.head_size, _NUMBER)):
         return "head_size as px or None", person.head_size
+    if not isinstance(person.upright, (bool, np.bool_)):
+        return "upright as True or False", person.upright
     if person.camera is not good_camera and not _is_camera(person.camera):
         return (
             "camera as None or a geometry.Camera of finite numbers: fx and fy above 0 px, cx, cy, distortion (5),"

@@ -56,7 +56,8 @@ def _smaller(box: Box, points: NDArray[np.float64], confidence: NDArray[np.float
     Joints are in pixel centres and boxes in pixel edges, half a pixel apart (geometry.py).
     """
     x, y = np.average(points + 0.5, axis=0, weights=confidence + 1e-6).tolist()
-    return _around((x, y), SMALLER * max(box[2:]), SMALLER * max(box[2:]))
+    side = SMALLER * max(box[2:])
+    return _around((x, y), side, side)
 
 
 def _around(middle: tuple[float, float], width: float, height: float) -> Box:

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.datasets.boxes import inside
-from headstart.datasets.headers import read_header
 from headstart.datasets.labels import joints_box
 from headstart.errors import ConfigError
 from headstart.files import write_json
@@ -68,16 +67,12 @@ class CocoLabels:
     def __init__(self, joints: Sequence[str], folder: Path) -> None:
         """``joints`` as of :func:`labelled_joints`, ``folder`` as of :func:`shared_folder`."""
         self.joints, self.folder = tuple(joints), folder
-        self.turned: list[str] = []
-        """Names of pictures that viewers turn: labels are of what these show, and training refuses such files."""
         self._images: list[dict[str, Any]] = []
         self._people: list[dict[str, Any]] = []
 
     def add(self, name: str, size: tuple[int, int], people: Sequence[Prediction]) -> None:
         """Label the picture file ``name`` of ``size`` (width, height) px, upright; it may show nobody."""
         file_name = Path(os.path.abspath(name)).relative_to(self.folder).as_posix()
-        if (header := read_header(Path(name))) is not None and header.is_turned:
-            self.turned.append(file_name)
         number = len(self._images) + 1
         self._images.append({"id": number, "file_name": file_name, "width": size[0], "height": size[1]})
         for person in people:

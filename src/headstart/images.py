@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.errors import ConfigError, DataError
+from headstart.errors import ConfigError, DataError, first_line
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -50,7 +50,7 @@ def read_image(path: Path, frame: int = -1, upright: bool = False) -> NDArray[np
     except OSError as error:
         raise DataError(path, "a readable image", found=error.strerror or str(error)) from error
     image = decode_image(content, path)
-    return _as_shown(image, content) if upright else image
+    return _as_shown(image, content, path) if upright else image
 
 
 def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.uint8]:
@@ -64,15 +64,18 @@ def decode_image(content: bytes | memoryview, name: Path | str) -> NDArray[np.ui
     return image  # type: ignore[return-value]
 
 
-def _as_shown(image: NDArray[np.uint8], content: bytes) -> NDArray[np.uint8]:
-    """The stored pixels (H, W, 3) of a file's content as viewers show them: they and photos.py go by what PIL finds."""
+def _as_shown(image: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[np.uint8]:
+    """The stored pixels (H, W, 3) of a file as viewers show them.
+
+    Their orientation is what PIL finds, as for photos that are predicted (photos.py): OpenCV ignores that of XMP.
+    """
     from PIL import Image
 
     try:
         with Image.open(BytesIO(content)) as picture:
             orientation = picture.getexif().get(_ORIENTATION)
-    except BROKEN:
-        return image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(path, "an image whose EXIF can be read, to show it upright", found=first_line(error)) from error
     if orientation in (5, 6, 7, 8):
         image = cv2.transpose(image)  # type: ignore[assignment]
     return image if orientation not in _FLIPS else cv2.flip(image, _FLIPS[orientation])  # type: ignore[return-value]

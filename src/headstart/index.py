@@ -7,13 +7,13 @@ a worker no memory of its own.
 Columns, K = 22 canonical joints, or 28 if the data set has any joint of the feet: key, image (path relative to the
 root), frame, bbox (4), keypoints (K * 2, px, NaN where unlabelled), visibility (K), xyz (K * 3, mm, NaN where
 unlabelled), camera (21: fx fy cx cy, 5 distortion, 9 rotation, 3 translation mm; NaN: none), subject, action, sequence,
-head_size (px, NaN: none), content (bytes, packed only).
+head_size (px, NaN: none), upright (not in packed data sets nor in earlier files: False), content (bytes, packed only).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -57,6 +57,8 @@ def packed_schema_of(skeleton: Skeleton) -> pa.Schema:
     return schema_of(skeleton).append(pa.field("content", pa.binary()))
 
 
+#: One more column of indexes in the cache. Packed pictures are stored upright.
+UPRIGHT = pa.field("upright", pa.bool_())
 SCHEMA, PACKED_SCHEMA = schema_of(CANONICAL), packed_schema_of(CANONICAL)
 _WITHOUT_FEET = {one.name: one.type.list_size for one in SCHEMA if pa.types.is_fixed_size_list(one.type)}
 
@@ -120,6 +122,7 @@ class AnnotationIndex(Sequence[Annotation]):
             sequence=batch["sequence"][offset].as_py(),
             frame=int(views["frame"][offset]),
             head_size=float(head_size) if np.isfinite(head_size) else None,
+            upright=bool(views[UPRIGHT.name][offset]),
         )
 
     def content(self, row: int) -> memoryview | None:
@@ -134,7 +137,7 @@ class AnnotationIndex(Sequence[Annotation]):
         if (content := self.content(row)) is not None:
             return decode_image(content, self.extra(row, "key"))
         person = self[row]
-        return read_image(person.image, person.frame)
+        return read_image(person.image, person.frame, person.upright)
 
     def rgb_image(self, row: int) -> RGB:
         """:meth:`image` in RGB, to draw on or to give to a network."""
@@ -166,6 +169,8 @@ class AnnotationIndex(Sequence[Annotation]):
             batch = self._batches[number]
             views = {name: batch[name].flatten().to_numpy().reshape(-1, *shape) for name, shape in self._shapes.items()}
             views |= {name: batch[name].to_numpy() for name in ("frame", "head_size")}
+            has_upright, nobody = UPRIGHT.name in batch.schema.names, np.broadcast_to(False, len(batch))
+            views[UPRIGHT.name] = batch[UPRIGHT.name].to_numpy(zero_copy_only=False) if has_upright else nobody
             self._views[number] = views
         return self._views[number]
 
@@ -190,10 +195,10 @@ def _skeleton_of(schema: pa.Schema) -> Skeleton:
 
 def write_index(path: Path, people: Iterable[dict[str, Any]], schema: pa.Schema, metadata: dict[str, str]) -> int:
     """Stream rows (:func:`to_row`) into an Arrow file that appears whole or not at all; returns their number."""
-    count, schema = 0, schema.with_metadata(metadata)
+    count, left, schema = 0, iter(people), schema.with_metadata(metadata)
     try:
         with atomic_file(path) as sink, pa.ipc.new_file(sink, schema) as writer:
-            for rows in _chunks(people, _ROWS_PER_BATCH):
+            while rows := list(islice(left, _ROWS_PER_BATCH)):
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
                 count += len(rows)
     except OSError as error:
@@ -217,6 +222,7 @@ def to_row(person: Annotation, root: Path) -> dict[str, Any]:
         "action": person.action,
         "sequence": person.sequence,
         "head_size": np.nan if person.head_size is None else person.head_size,
+        "upright": person.upright,
     }
 
 
@@ -233,8 +239,8 @@ def open_index(dataset: str, root: str | Path, split: str, cache: Path | None = 
     if not file.is_file():
         skeleton = datasets.skeleton(dataset)
         people = (to_row(unify(person, skeleton), root) for person in checked_annotations(dataset, root, split))
-        about = {"dataset": dataset, "split": split}
-        make_once(file, lambda: write_index(file, people, schema_of(vocabulary(skeleton)), about))
+        schema, about = schema_of(vocabulary(skeleton)).append(UPRIGHT), {"dataset": dataset, "split": split}
+        make_once(file, lambda: write_index(file, people, schema, about))
     return AnnotationIndex([file], root)
 
 
@@ -277,12 +283,6 @@ def _relative(image: Path, root: Path) -> str:
     if not image.is_relative_to(root):
         raise ConfigError(f"{image}: an image must lie below the data set's root {root}")
     return image.relative_to(root).as_posix()
-
-
-def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, size)):
-        yield chunk
 
 
 def _pack_camera(camera: Camera | None) -> NDArray[np.float64]:

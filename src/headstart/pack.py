@@ -99,7 +99,7 @@ def packed_person(person: Annotation, config: PackConfig) -> tuple[Annotation, N
 
     Raises :class:`DataError` if the image cannot be read.
     """
-    image = read_image(person.image, person.frame)
+    image = read_image(person.image, person.frame, person.upright)
     left, top, right, bottom = _window(person.bbox_xywh, config.margin, image.shape)
     region = image[top:bottom, left:right]
     reduction = min(1.0, config.size / (PADDING * float(max(person.bbox_xywh[2:]))))
@@ -125,6 +125,7 @@ def _moved(person: Annotation, corner: NDArray[np.int_], scale: NDArray[np.float
         keypoints=((person.keypoints + 0.5 - corner) * scale - 0.5).astype(np.float32),
         camera=camera,
         head_size=None if person.head_size is None else person.head_size * float(scale.mean()),
+        upright=False,  # it is stored upright, without EXIF
     )
 
 

@@ -57,7 +57,7 @@ class Annotation:
     head_size: float | None = None
     """px: MPII's head size (0.6 x diagonal of the head box), for PCKh."""
     upright: bool = False
-    """Whether labels are of the picture as viewers show it, by its EXIF orientation; else of the stored pixels."""
+    """Whether labels are of the picture as viewers turn it by EXIF; else of its stored pixels. Not for videos."""
 
     def with_feet(self) -> Annotation:
         """A person of an index in the 28 joints of ``skeleton.WITH_FEET``: feet that it has not are unlabelled."""
@@ -239,8 +239,8 @@ class Prediction:
     keypoints: dict[str, Point3]
     """Joint name -> x, y in image px and confidence in 0..1."""
     xyz_mm: dict[str, Point3]
-    """Joint name -> x (right), y (down), z (away), pelvis at the origin, camera axes, in mm if the person has the
-    stature ``extra["height_mm"]``, which a picture does not say (lifting.py)."""
+    """Joint name -> x (right), y (down), z (away) in mm, pelvis at the origin, camera axes. One picture does not say
+    how large a person is: mm hold for the stature that ``extra["height_mm"]`` names (lifting.py)."""
     camera_xyz_mm: dict[str, Point3] | None = None
     """The same with the camera at the origin; None unless a camera was given or assumed (``extra["camera"]``)."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -265,15 +265,12 @@ class Prediction:
         return plain | {name: self.extra[name] for name in assumptions if name in self.extra}
 
 
-#: Degrees from the left to the right edge of the picture; a phone's main camera held upright.
-DEFAULT_FIELD_OF_VIEW = 55.0
-
-
 @dataclass(frozen=True)
 class FieldOfView:
     """An assumed pinhole that looks through the picture's middle. :class:`ConfigError` unless 0 < degrees < 180."""
 
-    horizontal_degrees: float = DEFAULT_FIELD_OF_VIEW
+    horizontal_degrees: float = 55.0
+    """From the left to the right edge of the picture; 55 is a phone's main camera held upright."""
 
     def __post_init__(self) -> None:
         if not 0 < self.horizontal_degrees < 180:

@@ -154,11 +154,13 @@ def turned(root: Path, orientation: int, **image: Any) -> Path:
     return root
 
 
-@pytest.mark.parametrize("image", [{}, {"width": 40, "height": 60}, {"width": "60", "height": "40"}])
-def test_images_that_viewers_turn_are_refused(tmp_path, image):
+@pytest.mark.parametrize("image", [{}, {"width": 40, "height": 60}, {"width": None, "height": None}])
+@pytest.mark.parametrize("orientation", [2, 6])
+def test_images_that_viewers_turn_are_read_as_they_show_them(tmp_path, image, orientation):
     """Known defect: labels that were made in a tool that shows photos upright were read with the stored pixels."""
-    with pytest.raises(DataError, match=r"a\.jpg: expected an image that is stored upright.*EXIF orientation 6"):
-        read(turned(tmp_path, 6, **image))
+    if orientation == 2 and image:
+        image = {"width": 60, "height": 40}
+    assert [person.upright for person in read(turned(tmp_path, orientation, **image))] == [True]
 
 
 @pytest.mark.parametrize(
@@ -169,8 +171,16 @@ def test_images_that_viewers_turn_are_refused(tmp_path, image):
         (6, {"coco_url": "http://images.cocodataset.org/train2017/a.jpg", "width": 40, "height": 60}),
     ],
 )
-def test_images_whose_labels_are_of_the_stored_pixels_are_read(tmp_path, orientation, image):
-    assert len(read(turned(tmp_path, orientation, **image))) == 1
+def test_images_whose_labels_are_of_the_stored_pixels_are_read_as_stored(tmp_path, orientation, image):
+    assert [person.upright for person in read(turned(tmp_path, orientation, **image))] == [False]
+
+
+@pytest.mark.parametrize("image", [{"width": 30, "height": 20}, {"width": "60", "height": "40"}])
+def test_labels_of_another_image_than_that_which_viewers_turn_are_refused(tmp_path, image):
+    with pytest.raises(
+        DataError, match=r"a\.jpg: expected an image of .0 x .0 px, as its labels say, found 40 x 60 px"
+    ):
+        read(turned(tmp_path, 6, **image))
 
 
 def test_data_names_the_joints_that_are_not_used(tmp_path, capsys):

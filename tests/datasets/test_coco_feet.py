@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from headstart.cli.datasets import data
 from headstart.datasets import coco_feet, iter_annotations, unused_joints
@@ -131,3 +132,13 @@ def test_coco_reads_no_feet_and_says_who_does(tmp_path: Path, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "coco: not used, as the data set coco_feet reads them: left_big_toe, right_big_toe\n" in printed
     assert "coco: not used, as no canonical joint has the name: left_tail, right_tail\n" in printed
+
+
+@pytest.mark.parametrize("orientation", [1, 5])
+def test_images_that_viewers_turn_are_read_as_they_show_them(tmp_path: Path, orientation: int) -> None:
+    root = write(tmp_path, record(foot_kpts=FOOT_KPTS))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (root / "train2017").mkdir()
+    Image.new("RGB", (60, 40)).save(root / "train2017" / "9.jpg", exif=exif)
+    assert [person.upright for person in read(root)] == [orientation == 5]

@@ -190,10 +190,13 @@ def test_images_without_any_labels_are_an_error(write: Write) -> None:
         read(root)
 
 
-def test_images_that_viewers_turn_are_refused(write: Write) -> None:
-    """Shares are of the upright image, and pixels are read as they are stored."""
-    with pytest.raises(DataError, match=r"a\.jpg: expected an image that is stored upright.*EXIF orientation 6"):
-        read(write(line(), exif=6))
+@pytest.mark.parametrize(("exif", "size"), [(1, (400, 500)), (3, (400, 500)), (6, (500, 400))])
+def test_shares_are_of_the_image_as_viewers_show_it(write: Write, exif: int, size: tuple[int, int]) -> None:
+    """The line has its box at 0.25, 0.1 and joint k at (0.01 k, 0.01 k + 0.01)."""
+    (found,) = read(write(line(), exif=exif))
+    assert found.upright == (exif != 1)
+    np.testing.assert_allclose(found.bbox_xywh, np.array([0.25, 0.1, 0.5, 0.6]) * [*size, *size], rtol=1e-6)
+    np.testing.assert_allclose(found.keypoints[10], [0.1 * size[0], 0.11 * size[1]], rtol=1e-6)
 
 
 def test_images_whose_size_nobody_knows_are_refused(write: Write) -> None:

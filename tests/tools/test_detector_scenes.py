@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from detector import scenes, targets
 from detector.scenes import NOBODY, Cutout, Photo, Scene
 from detector.targets import PeopleTargets
 
+from headstart.datasets.lsp_extended import annotations
 from headstart.models.person_detector_net import PeopleMaps
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -108,11 +110,50 @@ def test_whole_scenes_keep_their_boxes_on_people_mirrored_too(photo: Photo, cuto
     assert np.mean(hits) > 0.8  # a tenth of the scenes is grey
 
 
+def test_a_body_reaches_beyond_its_joints() -> None:
+    """By a tenth of the mean of 40 and 80 px; a joint without a place does not count."""
+    joints = np.array([[10.0, 20], [50, 100], [np.nan, np.nan]])
+    assert scenes.body_corners(joints).tolist() == [[4, 14, 56, 106]]
+
+
+def test_what_was_found_earlier_is_a_person_or_perhaps_one(
+    stick_people_2d: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "annotations", lambda root, split: annotations(root, "all"))  # 20 people have no split
+    first, second = scenes.load_photos(stick_people_2d, None, slice(0, 2))
+    found = {first.path.name: [[1, 2, 3, 4, 0.33], [5, 6, 7, 8, 0.32]]}
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    more, same = scenes.load_photos(stick_people_2d, tmp_path / "found.json", slice(0, 2))
+    assert more.boxes.tolist() == [*first.boxes.tolist(), [1, 2, 3, 4]]
+    assert more.unsure.tolist() == [[5, 6, 7, 8]]
+    assert (same.boxes.tolist(), same.unsure.tolist()) == (second.boxes.tolist(), [])
+
+
+def test_cells_cover_a_scene_once() -> None:
+    layouts = set()
+    for seed in range(60):
+        covered = np.zeros((100, 100), int)
+        cells = scenes._cells(np.random.default_rng(seed), 100)
+        for left, top, right, bottom in cells:
+            covered[top:bottom, left:right] += 1
+        assert (covered == 1).all()
+        layouts.add(len(cells))
+    assert layouts == {1, 2, 4, 9}
+
+
+def test_another_camera_leaves_a_middle_grey_within_30_of_itself() -> None:
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    seen = [scenes._as_another_camera(grey, np.random.default_rng(seed)) for seed in range(40)]
+    assert min(one.min() for one in seen) >= 96  # rounding, and JPEG's
+    assert max(one.max() for one in seen) <= 160
+    assert np.ptp([one.mean() for one in seen]) > 40
+
+
 def test_a_person_who_is_mostly_hidden_does_not_count(cutout: Cutout) -> None:
     scene = empty()
-    scene.boxes = np.array([[10.0, 10, 30, 30], [10, 10, 100, 100]])
-    scenes._hide(scene, np.array([0.0, 0, 28, 40]))  # nine tenths of the first
-    assert scene.boxes.tolist() == [[10, 10, 100, 100]]
+    scene.boxes = np.array([[10.0, 10, 30, 30], [10, 10, 100, 100], [100, 100, 110, 110]])
+    scenes._hide(scene, np.array([0.0, 0, 28, 40]))  # nine tenths of the first, nothing of the last
+    assert scene.boxes.tolist() == [[10, 10, 100, 100], [100, 100, 110, 110]]
     assert scene.unsure.tolist() == [[10, 10, 30, 30]]
 
 
@@ -148,6 +189,25 @@ def test_the_middle_of_each_box_is_a_peak_and_its_cells_learn_the_box() -> None:
     assert made.heat[5, 3] == pytest.approx(np.exp(-1 / (2 * 0.54**2)), rel=1e-4)
 
 
+def test_the_cells_that_learn_a_box_are_those_where_its_gaussian_is_high() -> None:
+    """8 x 6 cells around the cell (4, 4): standard deviations of 0.72 cells across and 0.54 down. A cell beside it has
+    exp(-1 / 1.0368) = 0.381, above 0.3, and one below it exp(-1 / 0.5832) = 0.180."""
+    made = targets.encode(Scene(np.zeros((64, 64, 3), np.uint8), np.array([[0.0, 8, 64, 56]]), NOBODY))
+    assert made.weight.nonzero().tolist() == [[4, 3], [4, 4], [4, 5]]
+    beside = np.exp(-1 / 1.0368)
+    assert made.weight[4, 4].item() == pytest.approx(np.log(64 * 48) / (1 + 2 * beside), rel=1e-5)
+    assert made.heat[4, 6].item() == pytest.approx(beside**4, rel=1e-4)
+    assert made.heat[6, 4].item() == pytest.approx(np.exp(-4 / 0.5832), rel=1e-4)
+
+
+def test_the_smaller_one_has_less_area_however_high_it_is() -> None:
+    """64 x 16 and 24 x 32 px, both with their middle in the cell (4, 3)."""
+    both = np.array([[0.0, 16, 64, 32], [22, 8, 46, 40]])
+    for boxes in (both, both[::-1]):
+        made = targets.encode(Scene(np.zeros((64, 64, 3), np.uint8), boxes, NOBODY))
+        assert made.corners[:, 3, 4].tolist() == [22, 8, 46, 40]
+
+
 def test_the_smaller_of_two_people_has_the_cells_they_share() -> None:
     both = np.array([[24.0, 24, 40, 40], [0, 0, 64, 64]])
     made = targets.encode(Scene(np.zeros((64, 64, 3), np.uint8), both, NOBODY))
@@ -181,6 +241,28 @@ def test_perfect_maps_cost_nothing_and_each_error_costs() -> None:
     shifted = maps.sides + torch.tensor([0.0, -10, 0, 10]).view(1, 4, 1, 1)
     lost = targets.box_loss(maps._replace(sides=shifted), batch)
     assert lost.item() == pytest.approx(1 - 38 / 58, abs=1e-4)
+
+
+def test_the_heatmaps_loss_by_hand() -> None:
+    """Scores 0.8, 0.8 and 0.2 where 1, 0.5 and 0 are wanted, and 0.8 where nothing is: of a person, beside them at a
+    sixteenth, elsewhere, and where it does not count."""
+    heat, counts = torch.tensor([[1.0, 0.5, 0.0, 0.0]]), torch.tensor([[True, True, True, False]])
+    logits = torch.tensor([[4.0, 4.0, 0.25, 4.0]]).log()
+    made = PeopleTargets(heat, counts, torch.zeros(4, 1, 4), torch.zeros(1, 4))
+    batch = PeopleTargets(*(part[None] for part in made))
+    wanted = 0.2**2 * np.log(1.25) + 0.8**2 * np.log(5) / 16 + 0.2**2 * np.log(1.25)
+    assert targets.heat_loss(logits[None], batch).item() == pytest.approx(wanted, rel=1e-5)
+    two = PeopleTargets(*(torch.cat([part, part]) for part in batch))  # the mean over people
+    assert targets.heat_loss(torch.stack([logits, logits]), two).item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_boxes_apart_cost_more_the_farther_they_are() -> None:
+    """10 x 10 px each with a gap of 10 px: nothing in common, and a third of their hull is neither's."""
+    sides = torch.tensor([4.0, 4, 6, 6]).view(1, 4, 1, 1)  # of the cell whose middle is (4, 4)
+    wanted = torch.tensor([20.0, 0, 30, 10]).view(1, 4, 1, 1)
+    one = torch.ones(1, 1, 1)
+    lost = targets.box_loss(PeopleMaps(one, sides), PeopleTargets(one, one > 0, wanted, one))
+    assert lost.item() == pytest.approx(1 + 1 / 3)
 
 
 def test_a_scene_without_people_is_finite() -> None:

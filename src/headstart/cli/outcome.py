@@ -163,10 +163,6 @@ class Outcome:
             print(f"{', '.join(inputs)}, {found} -> {to}")
         if self._labels is not None:
             print(f"{outputs.coco}: names of images are relative to {self._labels.folder}")
-            if turned := self._labels.turned:
-                number = counted(len(turned), "image is", "images are")
-                advice = "store them upright before you train (docs/data-sets.md#label-your-own-photos)"
-                print(f"headstart: {number} turned by EXIF alone, {turned[0]} for example: {advice}", file=sys.stderr)
 
 
 def _lies_in(name: str, folder: Path) -> bool:

@@ -17,15 +17,15 @@ pictures in ``train2017/`` and ``val2017/``.
   ``keypoints``. Where it lists them, joints are taken by these names, in whatever order and among whatever others;
   where it does not, or there are no categories, they are COCO's 17 in its order. Joints that it does not list are not
   labelled.
-* Turned images: pixels are read as they are stored (images.py), and labelling tools show what EXIF makes of them. Own
-  images that EXIF turns are refused (headers.py), unless the size of the image in the file is that of the stored one.
+* Turned images: labelling tools show what EXIF makes of them. Own images that EXIF turns are read upright, unless the
+  size of the image in the file is that of the stored one (headers.py); COCO's own are read as they are stored.
 * Feet: not read here, but by the data set ``coco_feet`` (coco_feet.py), from the same files.
 * Head top, neck, pelvis and thorax are not labelled; pelvis and thorax follow from hips and shoulders in ``skeleton``.
 * Key: picture and annotation id, ``000000493652.jpg#441444``.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.datasets.files import load_json
-from headstart.datasets.headers import read_header, require_upright
+from headstart.datasets.headers import labels_are_upright, read_header
 from headstart.datasets.labels import field, joints_box, masked, numbers
 from headstart.errors import DataError, shortened
 from headstart.records import Annotation
@@ -79,7 +79,7 @@ def annotations(root: Path, split: str) -> Iterator[Annotation]:
 def labelled_people(path: Path, content: Any, pictures: Path, people: People) -> Iterator[Annotation]:
     """Every labelled person of a file's ``content``, in its order. Joints are COCO's, then ``people.more``."""
     images = _images(path, content)
-    checked: set[Any] = set()
+    upright: dict[Any, bool] = {}
     for record in records(path, content, "annotations"):
         annotation_id = field(path, "annotations", record, "id")
         if record.get("iscrowd") or not record.get("keypoints"):
@@ -93,10 +93,9 @@ def labelled_people(path: Path, content: Any, pictures: Path, people: People) ->
         person = _person(path, image, annotation_id, record, people)
         if person is None:
             continue
-        if image_id not in checked:
-            checked.add(image_id)
-            _require_upright(image, images[image_id])
-        yield person
+        if image_id not in upright:
+            upright[image_id] = _is_labelled_upright(image, images[image_id])
+        yield replace(person, upright=upright[image_id])
 
 
 def unused_joints(root: Path, split: str) -> tuple[str, ...]:
@@ -125,13 +124,14 @@ def _images(path: Path, content: Any) -> dict[int, dict[str, Any]]:
     return images
 
 
-def _require_upright(image: Path, entry: dict[str, Any]) -> None:
-    """Raise :class:`DataError` for an image that viewers turn, unless its entry has the size of the stored one.
+def _is_labelled_upright(image: Path, entry: dict[str, Any]) -> bool:
+    """Whether labels are of the image as viewers show it, not as it is stored, by the size in its entry.
 
     Headers of COCO's own images are not read: there are 120,000 of them.
     """
-    if _COCO not in str(entry.get("coco_url")):
-        require_upright(image, read_header(image), (entry.get("width"), entry.get("height")))
+    if _COCO in str(entry.get("coco_url")):
+        return False
+    return labels_are_upright(image, read_header(image), (entry.get("width"), entry.get("height")))
 
 
 def people_of(path: Path, content: Any, more: tuple[str, ...] = ()) -> People:

@@ -13,10 +13,7 @@ _ORIENTATION = 0x0112  # tag of EXIF
 _JPEG = ("JPEG", "MPO")
 _AS_STORED = 1
 _SIDEWAYS = 5  # from this value on, width and height change places
-_FIX = (
-    "Store it upright: exiftran -ai FILE, or open and save it in an image editor; the labels then fit. If they are of"
-    " the image as it is stored, remove the tag"
-)
+_FIX = "Label it as viewers show it, or give its size as it is stored if its labels are of the stored pixels"
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,11 @@ class Header:
         """Whether viewers turn or mirror it."""
         return self.orientation != _AS_STORED
 
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """Width and height in px of the image as viewers show it."""
+        return self.size if self.orientation < _SIDEWAYS else self.size[::-1]
+
 
 def read_header(path: Path) -> Header | None:
     """The header of an image; None where the file is missing or PIL does not know it."""
@@ -47,15 +49,15 @@ def read_header(path: Path) -> Header | None:
         return None
 
 
-def require_upright(path: Path, header: Header | None, labelled: tuple[Any, Any] | None = None) -> None:
-    """Raise :class:`DataError` for an image that viewers turn, as it is read as it is stored (images.py).
+def labels_are_upright(path: Path, header: Header | None, labelled: tuple[Any, Any] = (None, None)) -> bool:
+    """Whether labels are of an image as viewers show it, where they turn it: not if the stored pixels alone fit.
 
-    Not if ``labelled``, the (width, height) px that the labels are of, shows that they are of the stored pixels.
+    ``labelled``: (width, height) px that the labels are of, if they say so; :class:`DataError` if neither fits.
     """
     if header is None or not header.is_turned:
-        return
-    width, height = header.size
-    if header.orientation >= _SIDEWAYS and width != height and labelled == header.size:
-        return
-    expected = "an image that is stored upright, as labelling tools show it"
-    raise DataError(path, expected, found=f"EXIF orientation {header.orientation}", fix=_FIX)
+        return False
+    if all(labelled) and labelled not in (header.size, header.shown_size):
+        expected = f"an image of {labelled[0]} x {labelled[1]} px, as its labels say"
+        width, height = header.shown_size
+        raise DataError(path, expected, found=f"{width} x {height} px as viewers show it", fix=_FIX)
+    return labelled != header.size or header.size == header.shown_size

@@ -8,7 +8,7 @@ Source: https://docs.ultralytics.com/datasets/pose. Layout under ``root``: ``dat
 * Labels of ``DIR/images/NAME.jpg`` are in ``DIR/labels/NAME.txt``: the last folder called images counts. An image
   without that file shows nobody.
 * A line is a person: class, middle and size of the box, then x, y and v, or x and y alone, of each joint, as shares of
-  the image's width and height. They are those of the upright image, so files that EXIF turns are refused (headers.py).
+  the image's width and height. They are those of the upright image: files that EXIF turns are read upright.
 * Coordinates: shares times width and height are COCO's pixels in Ultralytics' own files, so they are pixel centres.
 * Visibility: v is 0, 1 or 2 as COCO's. Without v, a joint at 0, 0 or with a negative number is not labelled.
 * Joints: ``kpt_names`` of the class of people, taken by name; without it COCO's 17 if ``kpt_shape`` says 17.
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from headstart.datasets.coco import People, named_joints, person_box
 from headstart.datasets.files import CHECK_DOWNLOAD, load_yaml
-from headstart.datasets.headers import read_header, require_upright
+from headstart.datasets.headers import Header, read_header
 from headstart.datasets.labels import masked, numbers
 from headstart.errors import DataError, shortened
 from headstart.records import Annotation
@@ -173,26 +173,24 @@ def _labels(path: Path) -> str | None:
 
 def _people(image: Path, key: str, text: str, lines: _Format) -> Iterator[Annotation]:
     """The people of one image."""
-    path, size = _label_file(image), None
+    path, header = _label_file(image), None
     for number, line in enumerate(text.splitlines(), 1):
         if (found := line.split()) and _is_person(path, number, found[0], lines.person):
-            size = size or _size(image)
-            person = _person(path, number, found[1:], np.array(size, np.float64), lines)
+            header = header or _header(image)
+            person = _person(path, number, found[1:], np.array(header.shown_size, np.float64), lines)
             if person is not None:
-                yield Annotation(f"{key}#{number}", image, *person)
+                yield Annotation(f"{key}#{number}", image, *person, upright=header.is_turned)
 
 
 def _is_person(path: Path, number: int, given: str, person: int | None) -> bool:
     return person is None or float(numbers(path, f"line {number}", "the class", given, ())) == person
 
 
-def _size(image: Path) -> tuple[int, int]:
-    """Width and height of an image that is stored upright, in px."""
+def _header(image: Path) -> Header:
     header = read_header(image)
     if header is None:
         raise DataError(image, "an image whose size can be read, as it has labels", found="none", fix=CHECK_DOWNLOAD)
-    require_upright(image, header)
-    return header.size
+    return header
 
 
 def _person(
