@@ -39,6 +39,19 @@ def test_bones_have_the_colour_of_their_side_and_a_dark_rim(
         )  # without a rim it lies between the picture's 120 and the bone's 124 and more
 
 
+def test_a_box_is_a_white_line_with_a_dark_one_on_both_sides() -> None:
+    """Of 40 x 50 px at (20, 30): it begins at the pixel (20, 30) and ends at (59, 79). Its joints are in the middle."""
+    joints = {"pelvis": (40.0, 50.0, 0.9), "spine": (40.0, 58.0, 0.9)}
+    one = Prediction("a.jpg", (20, 30, 40, 50), 1.0, joints, {})
+    picture = draw_people(np.full((120, 100, 3), 200, np.uint8), [one])
+    across, down = picture[70, :, 0].tolist(), picture[:, 30, 0].tolist()
+    assert [k for k, value in enumerate(across) if value > 200] == [20, 59]
+    assert [k for k, value in enumerate(down) if value > 200] == [30, 79]
+    for line, edges in ((across, (20, 59)), (down, (30, 79))):
+        for edge in edges:
+            assert max(min(line[edge - 3 : edge]), min(line[edge + 1 : edge + 4])) < 100
+
+
 def test_words_are_mixed_into_the_picture_by_their_share() -> None:
     """On black every pixel is a share of the colour, and somewhere the whole of it."""
     canvas = np.zeros((30, 80, 3), np.uint8)

@@ -22,7 +22,6 @@ from headstart.photos import read_photo
 from headstart.records import CropJoints, PoseNetwork
 from headstart.skeleton import MODEL_SKELETONS
 from headstart.tracking import overlaps
-from sees_white import SeesWhite, painted
 
 EXAMPLES = Path(str(resources.files("headstart"))) / "serve" / "assets" / "examples"
 
@@ -49,7 +48,7 @@ class Gives(torch.nn.Module):
 def detector_with(
     *people: tuple[int, int, float, tuple[float, float, float, float]], size: int = 64, pose: PoseNetwork | None = None
 ) -> PersonDetector:
-    detector = PersonDetector(size=size, pose=pose)
+    detector = PersonDetector(sizes=(size,), pose=pose)
     detector.__dict__["network"] = Gives(*people)
     return detector
 
@@ -85,9 +84,9 @@ def test_who_is_in_the_padding_only_is_nobody() -> None:
 
 def test_the_best_come_first_and_the_unsure_are_left_out() -> None:
     reach = (6.0, 6.0, 6.0, 6.0)
-    cells = ((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.14, reach), (1, 6, 0.16, reach))
+    cells = ((1, 1, 0.5, reach), (4, 4, 0.8, reach), (6, 1, 0.24, reach), (1, 6, 0.26, reach))
     people = detector_with(*cells).propose(picture(64, 64))
-    assert [round(one.score, 2) for one in people] == [0.8, 0.5, 0.16]
+    assert [round(one.score, 2) for one in people] == [0.8, 0.5, 0.26]
 
 
 def test_the_thirty_best_are_proposed_of_a_crowd() -> None:
@@ -130,15 +129,22 @@ def test_the_pose_network_has_its_say_about_each_box() -> None:
     assert len(certain.seen) == 1
 
 
-def test_where_nobody_is_found_the_whole_picture_may_be_a_person() -> None:
-    """The pose network must be a quarter sure of whom it closes in on."""
-    person = (200, 90, 150, 300)
-    for image, count in ((painted(640, 480, person), 1), (painted(640, 480), 0)):
-        people = detector_with(pose=SeesWhite())(image)
-        assert len(people) == count
-        for one in people:
-            assert overlaps([one.bbox_xywh], [box_of_body(person)])[0, 0] > 0.8
-            assert one.score > 0.5
+def test_where_nobody_is_proposed_the_pose_network_is_not_asked() -> None:
+    certain = Certain()
+    assert detector_with(pose=certain)(picture(64, 48)) == []
+    assert certain.seen == []
+
+
+def test_a_picture_is_looked_at_in_two_sizes_and_who_is_seen_in_both_is_one_person() -> None:
+    """The cell (3, 3), middle (28, 28), of 32 and of 64 px: (56, 56) and (28, 28) px of a picture of 64 px."""
+    detector = detector_with((3, 3, 0.9, (8.0,) * 4))
+    detector.sizes = (32, 64)
+    first, second = detector.propose(picture(64, 64))
+    assert first.bbox_xywh == pytest.approx((40, 40, 24, 24))  # 32 px, cut at the edge of the picture
+    assert second.bbox_xywh == pytest.approx((20, 20, 16, 16))
+    assert detector.network.seen == [(1, 3, 32, 32), (1, 3, 64, 64)]
+    detector.sizes = (64, 64)
+    assert len(detector.propose(picture(64, 64))) == 1
 
 
 def test_the_pose_network_sees_the_crops_that_it_was_trained_on_and_no_more_at_once_than_asked_for() -> None:

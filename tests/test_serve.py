@@ -34,7 +34,15 @@ from headstart.errors import ConfigError, HeadstartError
 from headstart.models.pose_net import PoseNet
 from headstart.predict import PoseEstimator
 from headstart.serve import Limits
-from headstart.serve.estimating import NO_DETECTOR, NOBODY, UNSURE_OF_IT, estimate_photo, page_record, parse_boxes
+from headstart.serve.estimating import (
+    NO_DETECTOR,
+    NOBODY,
+    UNSURE_OF_IT,
+    Estimate,
+    estimate_photo,
+    page_record,
+    parse_boxes,
+)
 from headstart.serve.forgetting import MOST_MESSAGES, MOST_REQUESTS, MOST_RESULTS, LastSessions, bound_queue
 from headstart.serve.guard import LEAST_FILE_BYTES, Guard, folder_size
 from headstart.serve.server import _in_url
@@ -110,6 +118,14 @@ class TestEstimating:
         shown = cv2.imdecode(np.frombuffer(_decoded(record["photo"]), np.uint8), cv2.IMREAD_COLOR)
         assert shown is not None
         assert shown.shape == (640, 1280, 3)
+
+    @pytest.mark.parametrize(("stored", "sent"), [((1, 5120), (1, 1280)), ((5120, 1), (1280, 1))])
+    def test_a_large_photo_of_one_line_is_sent_back_as_one(self, stored: tuple[int, int], sent: tuple[int, int]):
+        """A quarter of a pixel across it cannot be."""
+        record = page_record(Estimate("a.png", np.full((*stored, 3), 90, np.uint8), [], ""))
+        shown = cv2.imdecode(np.frombuffer(_decoded(record["photo"]), np.uint8), cv2.IMREAD_COLOR)
+        assert shown is not None
+        assert shown.shape == (*sent, 3)
 
     def test_a_photo_of_an_iphone_is_shown_upright(self, path: Path) -> None:
         path.write_bytes((HEIC / "orientation-6.heic").read_bytes())

@@ -61,6 +61,7 @@ KEPT = 200
 OPTIMISER = Optimiser(learning_rate=1e-3, weight_decay=0.05, clip_norm=5.0, backbone_factor=0.3)
 SCHEDULE = Schedule("cosine", warmup=0.03)
 SAVE_EVERY_S = 300
+ABOUT = "Person detector of Headstart (headstart/person_detector.py). Data and terms: SHIP.md beside it."
 
 
 class Scenes(IterableDataset):  # type: ignore[type-arg]
@@ -208,7 +209,8 @@ def ship(given: argparse.Namespace) -> None:
     """Write the averaged weights in half precision to where the package has them."""
     checkpoint = load_checkpoint(given.model)
     half = {f"ema.{n}": t.half() if t.dtype == torch.float32 else t for n, t in checkpoint.part("ema").items()}
-    save_checkpoint(given.out, half, {name: checkpoint.header[name] for name in ("step", "options", "git_sha")})
+    header = {name: checkpoint.header[name] for name in ("step", "options", "git_sha")}
+    save_checkpoint(given.out, half, {"about": ABOUT} | header)
     print(f"{given.out}: {given.out.stat().st_size / 1e6:.2f} MB")
 
 

@@ -8,6 +8,7 @@ from other images and another question, so both together are right far more ofte
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.closing_in import certainty, close_in, joints_of
+from headstart.closing_in import certainty, joints_of
 from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Crop
@@ -31,13 +32,12 @@ if TYPE_CHECKING:
 #: Room on each side of a body around the box of its joints, over the mean of that box's sides: hands, feet and hair.
 #: Of 0.03 to 0.12, this one agrees best with the masks of synthetic people (intersection over union 0.85).
 BODY = 0.1
-#: Longer side of the picture as the network sees it, px.
-SIZE = 320
+#: Longer sides of the picture as the network sees it, px: whoever fills the picture is found in the small one.
+SIZES = (192, 320)
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.55
-#: Least score of a proposal and of a person, and least certainty of one whom only the pose network saw. The last two
-#: were chosen on the photos of benchmarks/find_people.py.
-PROPOSED, THRESHOLD, ALONE = 0.15, 0.35, 0.25
+#: Least score of a proposal and of a person, chosen on the photos of benchmarks/find_people.py.
+PROPOSED, THRESHOLD = 0.25, 0.38
 _MOST = 30
 _GREY = 114
 
@@ -51,17 +51,17 @@ class PersonDetector:
         *,
         pose: PoseNetwork | None = None,
         threshold: float = THRESHOLD,
-        size: int = SIZE,
+        sizes: Sequence[int] = SIZES,
         device: str | None = None,
         batch_size: int = 32,
     ) -> None:
         """``weights``: a file of tools/train_detector.py; those that ship if not given. ``pose``: the network that
         looks at each box that is proposed; the one that ships if not given, since ``threshold`` was chosen with it.
-        ``threshold``: people of a lower score are left out. ``size``: longer side of the picture as the network sees
+        ``threshold``: people of a lower score are left out. ``sizes``: longer sides of the picture as the network sees
         it, px. ``device``: torch's name of it; by default the GPU if there is one. ``batch_size``: crops at once.
         """
         self.weights = shipped_detector() if weights is None else Path(weights)
-        self.threshold, self.size, self.device, self.batch_size = threshold, size, device, batch_size
+        self.threshold, self.sizes, self.device, self.batch_size = threshold, sizes, device, batch_size
         if pose is not None:
             self.pose = pose
 
@@ -71,24 +71,22 @@ class PersonDetector:
         Scores are geometric means of the proposal's and the certainty of the joints. Raises :class:`ConfigError` where
         the device cannot be used, :class:`DataError` for weights that do not fit.
         """
-        people = [one for one in self._checked(image, self.propose(image)) if one.score >= self.threshold]
-        return people or self._alone(image)
-
-    def _alone(self, image: RGB) -> list[Detection]:
-        """The person whom the pose network alone is sure of, if there is one, in the whole picture (closing_in.py)."""
-        height, width = image.shape[:2]
-        x, y, w, h = box_of_body(close_in(self.pose, image, (0.0, 0.0, float(width), float(height))))
-        (one,) = self._checked(image, [Detection(box_within((x, y, x + w, y + h), width, height), 1.0)])
-        return [one] if one.score >= max(self.threshold, math.sqrt(ALONE)) else []
+        return [one for one in self._checked(image, self.propose(image)) if one.score >= self.threshold]
 
     def propose(self, image: RGB) -> list[Detection]:
         """What the network alone takes for people with a score of at least :data:`PROPOSED`, best first."""
-        small, scale = _fitted(image, self.size)
+        found = [one for size in self.sizes for one in self._propose_at(image, size)]
+        return _distinct(sorted(found, key=lambda one: -one.score))
+
+    def _propose_at(self, image: RGB, size: int) -> Iterator[Detection]:
+        """Of the picture with a longer side of ``size`` px."""
+        small, scale = _fitted(image, size)
         corners, scores = _peaks(self._look(small))
         height, width = image.shape[:2]
-        boxes = [box_within(one, width, height) for one in (corners / scale).tolist()]
-        found = [Detection(box, score) for box, score in zip(boxes, scores.tolist()) if min(box[2:]) >= 1]
-        return _distinct(found)
+        for one, score in zip((corners / scale).tolist(), scores.tolist()):
+            box = box_within(one, width, height)
+            if min(box[2:]) >= 1:
+                yield Detection(box, score)
 
     def _checked(self, image: RGB, proposed: list[Detection]) -> list[Detection]:
         """The same boxes with the scores of both networks, best first."""
@@ -177,7 +175,7 @@ def _peaks(maps: PeopleMaps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _distinct(found: list[Detection]) -> list[Detection]:
-    """Best first, without those that overlap a better one."""
+    """Those of ``found``, best first, that do not overlap a better one."""
     kept: list[Detection] = []
     for one in found:
         if not (overlaps([one.bbox_xywh], [other.bbox_xywh for other in kept]) > SAME).any():

@@ -187,11 +187,22 @@ def _predict_pictures(
     reading = reading_ahead(pictures, lambda name: _read(name, boxes))
     with ProgressDisplay("predict", len(pictures), "images") as progress, reading as read:
         for done in range(0, len(pictures), _AT_ONCE):
-            images = dict(_readable(islice(read, _AT_ONCE), outcome))
-            with outcome.working_on(images) as free:
-                _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
+            _predict_next(estimator, islice(read, _AT_ONCE), boxes, camera, outcome)
             if len(pictures) >= _MANY:
                 progress.update(min(done + _AT_ONCE, len(pictures)))
+
+
+def _predict_next(
+    estimator: PoseEstimator,
+    read: Iterable[tuple[str, Future[RGB]]],
+    boxes: GivenBoxes | None,
+    camera: Camera | FieldOfView | None,
+    outcome: Outcome,
+) -> None:
+    """Of its own so that its pictures are freed before the next ones are read."""
+    images = dict(_readable(read, outcome))
+    with outcome.working_on(images) as free:
+        _predict_batch(estimator, {name: images[name] for name in free}, boxes, camera, outcome)
 
 
 def _predict_batch(
