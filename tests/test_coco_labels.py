@@ -227,3 +227,26 @@ class TestCommand:
         (line,) = fails("--coco", "labels.json", *arguments)
         assert line.startswith(says)
         assert not Path("labels.json").exists()
+
+
+class TestEdges:
+    def test_the_box_of_the_joints_is_that_of_the_labelled_ones_hidden_ones_too(self, tmp_path: Path):
+        """Joint k lies at (k, 2 k). The nose, far off, is not labelled; the left wrist is, as hidden."""
+        unsure = {"nose": (90.0, 70.0, 0.1), "left_wrist": (60.0, 50.0, 0.3)}
+        used = [BODY_18.index(joint) for joint in THIRTEEN if joint not in unsure]
+        (one,) = written(tmp_path, person(box=(0.0, 0.0, 100.0, 80.0), **unsure))["annotations"]
+        assert one["bbox"] == [min(used), 2 * min(used), 61 - min(used), 51 - 2 * min(used)]
+
+    def test_boxes_have_four_decimals(self, tmp_path: Path):
+        (one,) = written(tmp_path, person(box=(10.123456, 20.0, 30.0, 40.0)))["annotations"]
+        assert one["bbox"] == [10.1235, 20.0, 30.0, 40.0]
+
+    def test_images_on_two_drives_are_one_clear_line(self, monkeypatch: pytest.MonkeyPatch):
+        """As Windows says it of C: and D:."""
+
+        def commonpath(paths: Any) -> str:
+            raise ValueError("Paths don't have the same drive")
+
+        monkeypatch.setattr("headstart.coco_labels.os.path.commonpath", commonpath)
+        with pytest.raises(ConfigError, match="--coco: expected images on one drive"):
+            shared_folder(["a.png", "b.png"])

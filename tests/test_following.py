@@ -253,5 +253,6 @@ def test_joints_a_pixel_apart_have_a_box_and_joints_without_a_place_have_none() 
         return followed_box(Prediction("a", (0, 0, 1, 1), 1.0, keypoints, {}))
 
     assert box(nose=(3, 3, 1), neck=(4, 3, 1)) == (3.5, 3.5, 1, 1)
+    assert box(nose=(3, 3, 1), neck=(3, 5, 1)) == (3.5, 3.5, 1, 2)
     assert box(nose=(3, 3, 1), neck=(30, float("nan"), 1)) is None
     assert box() is None

@@ -37,7 +37,7 @@ SIZES = (192, 320)
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.55
 #: Least score of a proposal and of a person, chosen on the photos of benchmarks/find_people.py.
-PROPOSED, THRESHOLD = 0.25, 0.38
+PROPOSED, THRESHOLD = 0.25, 0.36
 _MOST = 30
 _GREY = 114
 

@@ -399,3 +399,9 @@ def test_real_left_eyes_lie_to_the_right_of_visible_faces():
     frontal = [p.keypoints for p in read(REAL) if (p.visibility[face] == Visibility.VISIBLE).all()]
     assert len(frontal) >= 5
     assert all(points[1, 0] > points[2, 0] for points in frontal)
+
+
+def test_a_box_one_pixel_wide_is_kept() -> None:
+    keypoints = np.array([[5.0, 5.0], [25.0, 45.0]], np.float32)
+    assert coco.person_box(np.array([5.0, 5, 1, 40]), keypoints).tolist() == [5, 5, 1, 40]
+    assert coco.person_box(np.array([5.0, 5, 0.9, 40]), keypoints).tolist() == [5, 5, 21, 41]

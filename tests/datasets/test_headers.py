@@ -81,3 +81,8 @@ def test_labels_of_another_image_are_refused(orientation: int, labelled: tuple[A
         labels_are_upright(Path("a.jpg"), Header((60, 40), orientation), labelled)
     expected = f"an image of {labelled[0]} x {labelled[1]} px, as its labels say"
     assert str(error.value).startswith(f"a.jpg: expected {expected}, found {shown} px as viewers show it. Label it")
+
+
+def test_width_and_height_change_places_from_orientation_5_on() -> None:
+    shown = [Header((60, 40), orientation).shown_size for orientation in range(1, 9)]
+    assert shown == [(60, 40)] * 4 + [(40, 60)] * 4

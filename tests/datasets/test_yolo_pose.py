@@ -249,3 +249,15 @@ def test_coco_in_this_format_is_coco(tmp_path: Path) -> None:
         )
         assert one.visibility.tolist() == [*other.visibility, *[0] * len(FEET)]
         np.testing.assert_allclose(one.keypoints[: len(COCO_17)], other.keypoints, atol=1e-3)
+
+
+def test_the_class_of_people_is_found_by_its_number(write: Write) -> None:
+    """Of names by number, as Ultralytics writes them; the first line is a ball."""
+    root = write("2" + line()[1:], "7" + line()[1:], names={2: "ball", 7: "Person"})
+    assert [one.key for one in read(root)] == ["images/train/a.jpg#2"]
+
+
+def test_where_a_joint_without_a_label_is_does_not_matter(write: Write) -> None:
+    """Joint 3, whose y is 0.04, is written at 4 times the height, with v = 0."""
+    (found,) = read(write(line(v3=0).replace(" 0.03 0.04 0", " 0.03 4 0")))
+    assert found.visibility[:5].tolist() == [2, 2, 2, 0, 2]
