@@ -129,6 +129,27 @@ def test_the_pose_network_has_its_say_about_each_box() -> None:
     assert len(certain.seen) == 1
 
 
+class SureOf:
+    """A pose network that is sure, by 0.9, of the first joints and of no other."""
+
+    skeleton = MODEL_SKELETONS["body_18"]
+    input_size = (32, 32)
+
+    def __init__(self, joints: int) -> None:
+        self.joints = joints
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        sure = np.where(np.arange(18) < self.joints, 0.9, 0.0)[None].repeat(len(crops), 0)
+        return CropJoints(np.zeros((len(crops), 18, 2), np.float32), np.zeros((len(crops), 18)), sure)
+
+
+def test_who_is_cut_off_by_the_frame_shows_a_quarter_of_the_joints() -> None:
+    """Of 18 in order, three quarters of the way is at 12.75: with five sure ones between 0 and 0.9, 0.675."""
+    (one,) = detector_with((3, 3, 0.9, (8.0,) * 4), pose=SureOf(5))(picture(64, 64))
+    assert one.score == pytest.approx((0.9 * 0.675) ** 0.5)
+    assert detector_with((3, 3, 0.9, (8.0,) * 4), pose=SureOf(4))(picture(64, 64)) == []
+
+
 def test_where_nobody_is_proposed_the_pose_network_is_not_asked() -> None:
     certain = Certain()
     assert detector_with(pose=certain)(picture(64, 48)) == []

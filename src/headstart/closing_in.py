@@ -80,9 +80,9 @@ def joints_of(network: PoseNetwork, crops: Sequence[NDArray[np.uint8]], flip_tes
     return joints
 
 
-def certainty(confidence: NDArray[np.floating]) -> float:
-    """The confidence that two thirds of the joints (J,) reach: a few that are high by chance do not make a person."""
-    return float(np.quantile(confidence, 1 / 3))
+def certainty(confidence: NDArray[np.floating], share: float = 2 / 3) -> float:
+    """The confidence that a share of the joints (J,) reach: a few that are high by chance do not make a person."""
+    return float(np.quantile(confidence, 1 - share))
 
 
 def confident_box(

@@ -36,8 +36,10 @@ BODY = 0.1
 SIZES = (192, 320)
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.55
-#: Least score of a proposal and of a person, chosen on the photos of benchmarks/find_people.py.
-PROPOSED, THRESHOLD = 0.25, 0.36
+#: Share of the joints that the pose network must be sure of: no more may be seen of who is cut off by the frame.
+SEEN = 1 / 4
+#: Least score of a proposal and of a person. With SEEN, they were chosen on the photos of benchmarks/find_people.py.
+PROPOSED, THRESHOLD = 0.25, 0.45
 _MOST = 30
 _GREY = 114
 
@@ -96,7 +98,7 @@ class PersonDetector:
             boxes = [np.array(box_of_joints_in(one.bbox_xywh)) for one in some]
             crops = [Crop.from_box(box, self.pose.input_size).warp(image) for box in boxes]
             joints = joints_of(self.pose, crops, False)
-            sure = [certainty(one) for one in joints.confidence]
+            sure = [certainty(one, SEEN) for one in joints.confidence]
             checked += [Detection(one.bbox_xywh, math.sqrt(one.score * share)) for one, share in zip(some, sure)]
         return sorted(checked, key=lambda one: -one.score)
 
