@@ -150,6 +150,31 @@ def test_who_is_cut_off_by_the_frame_shows_a_quarter_of_the_joints() -> None:
     assert detector_with((3, 3, 0.9, (8.0,) * 4), pose=SureOf(4))(picture(64, 64)) == []
 
 
+class SeesTheBrightest:
+    """A pose network whose joints all lie at the brightest pixel of the crop."""
+
+    skeleton = MODEL_SKELETONS["body_18"]
+    input_size = (64, 64)
+
+    def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
+        at = [np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])[::-1] for crop in crops]
+        points = np.array(at, np.float32)[:, None].repeat(18, 1)
+        return CropJoints(points, np.zeros((len(crops), 18)), np.full((len(crops), 18), 0.9))
+
+
+def test_a_box_of_a_part_of_a_body_is_not_another_person() -> None:
+    """Boxes of 16 and 40 px, the small one in the large one; joints in the one place, then in places of their own."""
+    large = (28.0, 20.0, 12.0, 20.0)
+    detector = detector_with((3, 3, 0.8, (8.0,) * 4), (5, 3, 0.9, large), pose=SeesTheBrightest())
+    image = picture(64, 64)
+    image[27:30, 27:30] = 200
+    assert len(detector.propose(image)) == 2
+    (one,) = detector(image)
+    assert one.bbox_xywh == pytest.approx((16, 8, 40, 40))
+    image[34:37, 44:47] = 255  # in the large box alone
+    assert len(detector(image)) == 2
+
+
 def test_where_nobody_is_proposed_the_pose_network_is_not_asked() -> None:
     certain = Certain()
     assert detector_with(pose=certain)(picture(64, 48)) == []

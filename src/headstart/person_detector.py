@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from headstart.closing_in import certainty, joints_of
+from headstart.coco_labels import UNSURE_JOINT
 from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Crop
@@ -36,12 +37,26 @@ BODY = 0.1
 SIZES = (192, 320)
 #: Boxes that overlap more (intersection over union) are the same person.
 SAME = 0.55
+#: Two boxes are the same person if half of the joints that are seen in both lie closer than this, over the longer side
+#: of the smaller one.
+SAME_POSE = 0.1
 #: Share of the joints that the pose network must be sure of: no more may be seen of who is cut off by the frame.
 SEEN = 1 / 4
 #: Least score of a proposal and of a person. With SEEN, they were chosen on the photos of benchmarks/find_people.py.
 PROPOSED, THRESHOLD = 0.25, 0.45
 _MOST = 30
 _GREY = 114
+_LEAST_JOINTS = 4
+
+
+class _Posed(NamedTuple):
+    """A person in whose box the pose network has looked."""
+
+    person: Detection
+    points: NDArray[np.float64]
+    """(J, 2) px of the picture."""
+    sure: NDArray[np.bool_]
+    """(J,) which of them are seen."""
 
 
 class PersonDetector:
@@ -91,16 +106,16 @@ class PersonDetector:
                 yield Detection(box, score)
 
     def _checked(self, image: RGB, proposed: list[Detection]) -> list[Detection]:
-        """The same boxes with the scores of both networks, best first."""
-        checked: list[Detection] = []
+        """The same boxes with the scores of both networks, best first, one of each pose."""
+        checked: list[_Posed] = []
         for start in range(0, len(proposed), self.batch_size):
             some = proposed[start:][: self.batch_size]
-            boxes = [np.array(box_of_joints_in(one.bbox_xywh)) for one in some]
-            crops = [Crop.from_box(box, self.pose.input_size).warp(image) for box in boxes]
-            joints = joints_of(self.pose, crops, False)
-            sure = [certainty(one, SEEN) for one in joints.confidence]
-            checked += [Detection(one.bbox_xywh, math.sqrt(one.score * share)) for one, share in zip(some, sure)]
-        return sorted(checked, key=lambda one: -one.score)
+            crops = [Crop.from_box(np.array(box_of_joints_in(one.bbox_xywh)), self.pose.input_size) for one in some]
+            joints = joints_of(self.pose, [crop.warp(image) for crop in crops], False)
+            for one, crop, points, sure in zip(some, crops, joints.keypoints, joints.confidence):
+                score = math.sqrt(one.score * certainty(sure, SEEN))
+                checked.append(_Posed(Detection(one.bbox_xywh, score), crop.to_image(points), sure >= UNSURE_JOINT))
+        return _one_of_each_pose(sorted(checked, key=lambda one: -one.person.score))
 
     @cached_property
     def network(self) -> PersonDetectorNet:
@@ -174,6 +189,22 @@ def _peaks(maps: PeopleMaps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     corners, scores = maps.corners()[0, :, peak].T.double().cpu().numpy(), heat[0, peak].double().cpu().numpy()
     best = np.argsort(-scores, kind="stable")[:_MOST]
     return corners[best], scores[best]
+
+
+def _one_of_each_pose(found: list[_Posed]) -> list[Detection]:
+    """Those of ``found``, best first, whose joints are not those of a better one: its box is of a part of the body."""
+    kept: list[_Posed] = []
+    for one in found:
+        if not any(_is_same_pose(one, other) for other in kept):
+            kept.append(one)
+    return [one.person for one in kept]
+
+
+def _is_same_pose(one: _Posed, other: _Posed) -> bool:
+    both = one.sure & other.sure
+    side = min(max(person.bbox_xywh[2:]) for person in (one.person, other.person))
+    apart = np.linalg.norm(one.points - other.points, axis=1)[both]
+    return len(apart) >= _LEAST_JOINTS and float(np.median(apart)) < SAME_POSE * side
 
 
 def _distinct(found: list[Detection]) -> list[Detection]:
