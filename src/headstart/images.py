@@ -33,7 +33,7 @@ _OPEN_VIDEOS = 4
 
 # Labels are given in the stored pixels unless they say otherwise, so OpenCV must not turn the picture by its EXIF.
 _FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-_ORIENTATION = 0x0112  # tag of EXIF; from 5 on, viewers transpose the stored pixels; below, how they then flip them
+# Orientation of EXIF -> how viewers flip the picture, which they transpose before from 5 on.
 _FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 1: left and right, 0: top and bottom, -1: both
 
 
@@ -69,11 +69,11 @@ def _as_shown(image: NDArray[np.uint8], content: bytes, path: Path) -> NDArray[n
 
     Their orientation is what PIL finds, as for photos that are predicted (photos.py): OpenCV ignores that of XMP.
     """
-    from PIL import Image
+    from PIL import ExifTags, Image
 
     try:
         with Image.open(BytesIO(content)) as picture:
-            orientation = picture.getexif().get(_ORIENTATION)
+            orientation = picture.getexif().get(ExifTags.Base.Orientation)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(path, "an image whose EXIF can be read, to show it upright", found=first_line(error)) from error
     if orientation in (5, 6, 7, 8):

@@ -57,7 +57,7 @@ _BROKEN = (
     ArithmeticError,
     struct.error,
 )
-_ORIENTATION = 0x0112  # tag of EXIF; below, its values (Exif 2.3) -> those of PIL's Image.Transpose
+# Orientations of EXIF (Exif 2.3) -> those of PIL's Image.Transpose.
 _TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
 
 
@@ -217,11 +217,12 @@ def _turned(picture: Image) -> Image:
 
     PIL's ``exif_transpose`` would also write the EXIF again, which fails for that of some cameras.
     """
+    from PIL.ExifTags import Base
     from PIL.Image import Transpose
 
     picture.load()  # a TIFF turns itself
     try:
-        orientation = picture.getexif().get(_ORIENTATION)
+        orientation = picture.getexif().get(Base.Orientation)
     except _BROKEN:
         orientation = 1
     turn = _TURNS.get(orientation or 1)

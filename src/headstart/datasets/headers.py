@@ -8,7 +8,6 @@ from typing import Any
 
 from headstart.errors import DataError
 
-_ORIENTATION = 0x0112  # tag of EXIF
 # PIL's names of JPEG files: with one picture, with several. Other formats are hardly ever turned.
 _JPEG = ("JPEG", "MPO")
 _AS_STORED = 1
@@ -38,11 +37,12 @@ class Header:
 
 def read_header(path: Path) -> Header | None:
     """The header of an image; None where the file is missing or PIL does not know it."""
-    from PIL import Image
+    from PIL import ExifTags, Image
 
     try:
         with Image.open(path) as picture:
-            turned = picture.getexif().get(_ORIENTATION, _AS_STORED) if picture.format in _JPEG else _AS_STORED
+            exif = picture.getexif() if picture.format in _JPEG else {}
+            turned = exif.get(ExifTags.Base.Orientation, _AS_STORED)
             return Header(picture.size, turned if turned in range(1, 9) else _AS_STORED)
     # What PIL raises for broken files, and for pictures of far too many pixels.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):

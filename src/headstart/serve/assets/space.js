@@ -42,7 +42,7 @@ function drawSpace(pen, width, height) {
     };
     const wide = thick * (p.near + q.near) / 2;
     // A rim in the colour of the paper parts limbs that cross; it must not eat into the joints.
-    stroke(dark ? "#17191c" : "#f6f6f3", wide + 4, "butt"); stroke(blend, wide, "round");
+    stroke(paper(), wide + 4, "butt"); stroke(blend, wide, "round");
   } }));
   flat.forEach((p, joint) => parts.push({ depth: p.depth - 200, draw: () => {
     const radius = thick * 0.78 * p.near * (joint === hovered ? 1.6 : 1);

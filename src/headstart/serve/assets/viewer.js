@@ -30,6 +30,8 @@ function isDark() {
   return r + g + b > 380;
 }
 
+function paper() { return isDark() ? "#17191c" : "#f6f6f3"; }
+
 // A canvas whose units are CSS pixels, as sharp as the screen.
 function surface(canvas) {
   const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
@@ -49,7 +51,7 @@ function redraw() {
   requestAnimationFrame(() => {
     waiting = false;
     if (!value || !photo.isConnected) return;
-    element.style.setProperty("--hs-paper", isDark() ? "#17191c" : "#f6f6f3");
+    element.style.setProperty("--hs-paper", paper());
     drawPhoto(...surface(photo));
     if (value.people.length) drawSpace(...surface(space));
     showJoint();
@@ -113,7 +115,7 @@ find(".hs-json").addEventListener("click", () => {
 find(".hs-png").addEventListener("click", () => {
   const both = document.createElement("canvas"), size = 900, sheet = both.getContext("2d");
   both.width = 2 * size; both.height = size;
-  sheet.fillStyle = isDark() ? "#17191c" : "#f6f6f3"; sheet.fillRect(0, 0, both.width, both.height);
+  sheet.fillStyle = paper(); sheet.fillRect(0, 0, both.width, both.height);
   sheet.lineCap = sheet.lineJoin = "round";
   drawPhoto(sheet, size, size);
   sheet.setTransform(1, 0, 0, 1, size, 0);
