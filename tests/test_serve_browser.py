@@ -192,7 +192,6 @@ def test_pointing_at_a_joint_reads_it(page: Any) -> None:
     where = [0.5 + (share - 0.5) * 1.25 for share in (0.72, 0.14)]
     page.mouse.move(box["x"] + where[0] * box["width"], box["y"] + where[1] * box["height"])
     page.wait_for_function("document.querySelector('.hs-joint').textContent.startsWith('left wrist')", timeout=5000)
-    assert phone.inner_text(".hs-joint").startswith("left wrist: pixel ")
     assert "mm from the pelvis" in page.inner_text(".hs-joint")
 
 
