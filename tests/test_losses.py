@@ -22,6 +22,7 @@ from headstart.losses import (
     heatmap_mse,
     integral_l1,
     need_heatmaps,
+    outside_cross_entropy,
     total,
 )
 from headstart.records import Batch, PoseOutput, Targets
@@ -87,9 +88,19 @@ def targets_of(people: int, with_depth: list[bool] | None = None, seed: int = 1)
     return CODEC.encode(batch_of(people, with_depth, seed))
 
 
+def targets_for(loss: str, people: int, with_depth: list[bool] | None = None) -> Targets:
+    return CODEC.encode(batch_for(loss, people, with_depth))
+
+
+def batch_for(loss: str, people: int, with_depth: list[bool] | None = None) -> Batch:
+    """With the joints that a loss reads: outside the map, or on it."""
+    batch = batch_of(people, with_depth)
+    return replace(batch, keypoints=batch.keypoints + 100) if loss == "outside_cross_entropy" else batch
+
+
 def rows_of(record: Targets, rows: slice) -> Targets:
     """A part of a batch."""
-    names = ("heatmaps", "keypoints", "weight_2d", "depth", "weight_depth")
+    names = ("heatmaps", "keypoints", "weight_2d", "weight_outside", "depth", "weight_depth")
     return replace(record, **{name: getattr(record, name)[rows] for name in names})
 
 
@@ -287,6 +298,38 @@ class TestBoneRatio:
         assert mixed > 0
 
 
+class TestOutsideCrossEntropy:
+    def test_only_joints_outside_count_and_by_hand(self):
+        """One joint left of the map at the height of row 5: its Gaussian is half a one of sigma 8 around (0, 5)."""
+        batch = batch_of(1)
+        batch.keypoints[0, 3] = CODEC.to_crop(torch.tensor([-40.0, 5.0]))
+        targets = CODEC.encode(batch)
+        rows, columns = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+        wanted = torch.exp(-((rows - 5.0) ** 2 + columns**2) / (2 * 8.0**2)).double()
+        output = output_of(1)
+        values, weights = outside_cross_entropy(output, targets)
+        assert weights[0].tolist() == [float(joint == 3) for joint in range(JOINTS)]
+        logs = output.heatmaps[0, 3].flatten().log_softmax(0)
+        assert values[0, 3].item() == pytest.approx(-(wanted / wanted.sum()).flatten().dot(logs).item(), rel=1e-5)
+
+    def test_a_perfect_network_has_an_eighth_of_the_confidence_at_an_edge_and_a_quarter_in_a_corner(self):
+        codec = HeatmapCodec(MPII_16, (256, 256))
+        batch = batch_of(1)
+        batch.keypoints[0, 0] = torch.tensor([128.0, 900.0])
+        batch.keypoints[0, 1] = torch.tensor([-300.0, 900.0])
+        maps = codec.encode(batch).heatmaps
+        assert maps is not None
+        decoded = codec.decode(PoseOutput(maps.clamp(min=1e-30).log(), is_logits=True))
+        assert decoded.confidence[0, :2].tolist() == pytest.approx([1 / 8, 1 / 4], rel=0.1)
+        assert decoded.confidence[0, 2:].min() > 0.9
+        torch.testing.assert_close(decoded.keypoints[0, 0, 0].item(), 128.0, atol=4, rtol=0)
+        assert decoded.keypoints[0, 0, 1] > 240
+
+    def test_needs_logits(self):
+        with pytest.raises(ConfigError, match="outside_cross_entropy needs logits"):
+            outside_cross_entropy(PoseOutput(torch.zeros(1, JOINTS, HEIGHT, WIDTH)), targets_of(1))
+
+
 class TestMissingLabels:
     @pytest.mark.parametrize("name", LOSSES)
     @pytest.mark.parametrize("joint", ["right_ankle", "pelvis", "neck"])
@@ -294,7 +337,7 @@ class TestMissingLabels:
         """Defect 20, and NaN targets: 0 * NaN would poison the whole batch."""
         with_depth = [False, False] if name == "bone_ratio" else [True, True]
         output = output_for(name, 2)
-        targets = CODEC.encode(without_labels(batch_of(2, with_depth), joint))
+        targets = CODEC.encode(without_labels(batch_for(name, 2, with_depth), joint))
         loss, _ = total(output, targets, {name: 1.0})
         loss.backward()
         leaves = [leaf for leaf in (output.heatmaps, output.depth_maps, output.coordinates) if leaf is not None]
@@ -309,12 +352,13 @@ class TestMissingLabels:
     def test_a_missing_label_leaves_the_mean_of_the_others(self, name: str):
         with_depth = [False, False] if name == "bone_ratio" else [True, True]
         output = output_for(name, 2)
-        targets = targets_of(2, with_depth)
+        targets = targets_for(name, 2, with_depth)
         values, weights = LOSSES[name](output, targets)
         loss, _ = total(
             output,
             replace(
                 targets,
+                weight_outside=targets.weight_outside * torch.tensor([[0.0], [1.0]]),
                 weight_2d=targets.weight_2d * torch.tensor([[0.0], [1.0]]),
                 weight_depth=targets.weight_depth * torch.tensor([[0.0], [1.0]]),
             ),
@@ -351,7 +395,7 @@ class TestGradients:
     def test_autograd_agrees_with_finite_differences(self, name: str, monkeypatch: pytest.MonkeyPatch):
         """Defect 18. Losses compute in float32 for half precision inputs; here float() keeps doubles."""
         monkeypatch.setattr(Tensor, "float", Tensor.double)
-        targets = targets_of(1, [name != "bone_ratio"])
+        targets = targets_for(name, 1, [name != "bone_ratio"])
         output = output_for(name, 1)
         field = {"integral_l1": "coordinates", "bone_ratio": "depth_maps", **dict.fromkeys(DEPTH_LOSSES, "depth_maps")}
         leaf_name = field.get(name, "heatmaps")
@@ -408,9 +452,9 @@ class TestTotal:
     @pytest.mark.parametrize("name", LOSSES)
     def test_unlike_micro_batches_add_up_to_their_batch(self, name: str):
         """Three of two people; of the first joints are missing, of the second depths, of the third everything."""
-        output, targets = output_for(name, 6), targets_of(6, [True, True, False, True, False, False])
-        targets.weight_2d[0, 3:] = targets.weight_depth[0, 3:] = 0
-        targets.weight_2d[4:] = 0
+        output, targets = output_for(name, 6), targets_for(name, 6, [True, True, False, True, False, False])
+        targets.weight_2d[0, 3:] = targets.weight_outside[0, 3:] = targets.weight_depth[0, 3:] = 0
+        targets.weight_2d[4:] = targets.weight_outside[4:] = 0
         leaves = [one for one in (output.heatmaps, output.depth_maps, output.coordinates) if one is not None]
         whole, means = total(output, targets, {name: 2.0})
         rows = [slice(begin, begin + 2) for begin in (0, 2, 4)]

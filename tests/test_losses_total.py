@@ -14,7 +14,7 @@ from headstart.records import PoseOutput, Targets
 from headstart.skeleton import MPII_16
 
 NOTHING = torch.zeros(3)
-TARGETS = Targets(None, NOTHING, NOTHING, NOTHING, NOTHING, (1, 1), MPII_16)
+TARGETS = Targets(None, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING, (1, 1), MPII_16)
 
 
 def test_a_value_that_is_no_number_counts_for_nothing_where_there_is_no_label(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def dying(output, targets):
     return depth_l2(output, targets)
 """
 NOTHING = torch.zeros(2)
-TARGETS = Targets(None, NOTHING, NOTHING, NOTHING, torch.ones(2), (1, 1), MPII_16)
+TARGETS = Targets(None, NOTHING, NOTHING, NOTHING, NOTHING, torch.ones(2), (1, 1), MPII_16)
 
 
 @pytest.fixture

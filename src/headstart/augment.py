@@ -5,6 +5,7 @@ Everything random comes from the generator that is handed in: one per (seed, epo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from headstart.geometry import Crop
 from headstart.ranges import Below1, Share, number_range
+from headstart.records import Annotation
+from headstart.skeleton import CANONICAL
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class AugmentConfig:
     """Centre moves by this fraction of the crop's extent."""
     truncation_probability: Share = 0.1
     """How often the crop closes in on a part of the person, so that joints fall outside."""
+    cut_probability: Share = 0.0
+    """How often the image ends within the person, as in portraits: mostly somewhere between shoulders and feet."""
     brightness: Share = 0.15
     """Added to all pixels, fraction of 255."""
     contrast: Share = 0.2
@@ -44,6 +49,15 @@ class AugmentConfig:
 
 #: What little compute learns most from: people nearly upright and nearly whole (LOG.md, 2026-11-24).
 MILD = AugmentConfig(scale=0.15, rotation_degrees=20.0, truncation_probability=0.0, occluder_probability=0.1)
+
+_SHOULDERS = CANONICAL.indices(("left_shoulder", "right_shoulder"))
+_HIPS = CANONICAL.indices(("left_hip", "right_hip"))
+#: Where the image ends, from the shoulders (0) to the far side of the person's box (1).
+_CUT_AT = (0.05, 0.95)
+#: How often the image ends across the trunk's direction; else it may also end along it.
+_CUT_ACROSS = 0.8
+#: Of one who has fewer joints left, too little is seen.
+_FEWEST_JOINTS = 4
 
 
 def sample_crop(
@@ -71,6 +85,62 @@ def sample_crop(
         flip=bool(rng.random() < config.flip_probability),
         shift=(float(shift[0]), float(shift[1])),
     )
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An image that ends within a person. Edges are left, top, right, bottom in px, infinite where nothing is cut."""
+
+    frame: NDArray[np.float64]
+    """(4,) edges of the image."""
+    bbox_xywh: NDArray[np.float64]
+    """(4,) box of what remains of the person, up to the frame."""
+
+    def blank(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A copy of an image (H, W, 3) that is black outside the frame."""
+        height, width = image.shape[:2]
+        left, top, right, bottom = np.clip(self.frame, 0, (width, height, width, height)).round().astype(int).tolist()
+        seen = np.zeros_like(image)
+        seen[top:bottom, left:right] = image[top:bottom, left:right]
+        return seen
+
+
+def sample_cut(rng: np.random.Generator, person: Annotation, config: AugmentConfig | None) -> Cut | None:
+    """Where the image of a person in canonical joints ends: mostly somewhere between the neck and the feet.
+
+    None for one who stays whole: most people, by ``cut_probability``, and those without labels of shoulders and hips.
+    Draws nothing from ``rng`` if the probability is 0.
+    """
+    if config is None or not config.cut_probability or rng.random() >= config.cut_probability:
+        return None
+    shoulders, hips = (_middle(person, joints) for joints in (_SHOULDERS, _HIPS))
+    if shoulders is None or hips is None:
+        return None
+    along = hips - shoulders
+    axis = int(np.abs(along).argmax()) if rng.random() < _CUT_ACROSS else int(rng.integers(2))
+    side = axis + 2 * int(along[axis] >= 0)
+    low, size = np.split(np.asarray(person.bbox_xywh, np.float64), 2)
+    frame = np.array([-np.inf, -np.inf, np.inf, np.inf])
+    end = np.concatenate([low, low + size])[side]
+    frame[side] = shoulders[axis] + rng.uniform(*_CUT_AT) * (end - shoulders[axis])
+    return cut_off(person, frame)
+
+
+def _middle(person: Annotation, joints: Sequence[int]) -> NDArray[np.float64] | None:
+    """Mean (2,) px, pixel edges, of the joints that are labelled; None if none is."""
+    labelled = [joint for joint in joints if person.visibility[joint] > 0]
+    return person.keypoints[labelled].mean(0) + 0.5 if labelled else None
+
+
+def cut_off(person: Annotation, frame: NDArray[np.float64]) -> Cut | None:
+    """What remains of a person inside a ``frame`` (left, top, right, bottom) px; None if that is too little."""
+    points = person.keypoints[person.visibility > 0] + 0.5
+    points = points[((points >= frame[:2]) & (points <= frame[2:])).all(1)]
+    if len(points) < _FEWEST_JOINTS:
+        return None
+    low = np.where(np.isfinite(frame[:2]), frame[:2], points.min(0))
+    high = np.where(np.isfinite(frame[2:]), frame[2:], points.max(0))
+    return Cut(frame, np.concatenate([low, high - low])) if (high - low).max() >= 1 else None
 
 
 def change_colours(rng: np.random.Generator, image: NDArray[np.uint8], config: AugmentConfig) -> NDArray[np.uint8]:

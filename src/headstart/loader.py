@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop
+from headstart.augment import AugmentConfig, add_occluders, change_colours, sample_crop, sample_cut
 from headstart.errors import ConfigError, DataError
 from headstart.geometry import Crop, root_relative
 from headstart.index import AnnotationIndex, open_index
@@ -79,10 +79,12 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
         index = self.indexes[draw.dataset]
         person = index[draw.row].with_feet() if self.has_feet else index[draw.row]
         rng = np.random.default_rng([self.seed, draw.epoch, draw.position])
-        crop = sample_crop(rng, person.bbox_xywh, self.input_size, self.augment)
+        cut = sample_cut(rng, person, self.augment)
+        crop = sample_crop(rng, (cut or person).bbox_xywh, self.input_size, self.augment)
         sample = self._points(person, crop, self.use_3d[draw.dataset])
         try:
-            sample["image"] = self._image(index, draw.row, crop, rng)
+            image = index.image(draw.row)
+            sample["image"] = self._image(image if cut is None else cut.blank(image), crop, rng)
             sample["readable"] = np.array(True)
         except DataError:
             sample["image"] = np.full((*self.input_size[::-1], 3), 128, np.uint8)
@@ -90,8 +92,8 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
             sample["readable"] = np.array(False)
         return sample | {"row": np.array(draw.row), "dataset": np.array(draw.dataset), "crop": crop.matrix}
 
-    def _image(self, index: AnnotationIndex, row: int, crop: Crop, rng: np.random.Generator) -> NDArray[np.uint8]:
-        pixels = crop.warp(index.image(row))
+    def _image(self, image: NDArray[np.uint8], crop: Crop, rng: np.random.Generator) -> NDArray[np.uint8]:
+        pixels = crop.warp(image)
         if self.augment is not None:
             pixels = add_occluders(rng, change_colours(rng, pixels, self.augment), self.augment)
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

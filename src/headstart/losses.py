@@ -38,12 +38,26 @@ def heatmap_cross_entropy(output: PoseOutput, targets: Targets) -> tuple[Tensor,
 
     Its lowest value is the Gaussian's own entropy, log(2 pi e sigma^2) = 4.22 for sigma 2.
     """
+    return _cross_entropy(output, targets, "heatmap_cross_entropy"), targets.weight_2d
+
+
+def outside_cross_entropy(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
+    """The same (B, J) for joints that are labelled outside the crop: wide Gaussians at its border, so that the network
+    says that it does not see them.
+
+    Its lowest value is about log(pi e (4 sigma)^2) = 6.3 for sigma 2, that of half a Gaussian.
+    """
+    return _cross_entropy(output, targets, "outside_cross_entropy"), targets.weight_outside
+
+
+def _cross_entropy(output: PoseOutput, targets: Targets, loss: str) -> Tensor:
+    """Cross-entropy (B, J) in nats between the softmax of each map and the normalised Gaussian."""
     logits, wanted = _maps(output), _target_maps(targets).flatten(2)
     if not output.is_logits:
-        raise ConfigError("loss heatmap_cross_entropy needs logits: set --model.head.heatmap cross_entropy")
+        raise ConfigError(f"loss {loss} needs logits: set --model.head.heatmap cross_entropy")
     wanted = wanted / wanted.sum(-1, keepdim=True).clamp(min=1e-12)
     logs = functional.log_softmax(logits.float().flatten(2), -1)
-    return -(wanted * logs).sum(-1), targets.weight_2d
+    return -(wanted * logs).sum(-1)
 
 
 def depth_smooth_l1(output: PoseOutput, targets: Targets) -> tuple[Tensor, Tensor]:
@@ -132,6 +146,7 @@ def _bone_table(skeleton: Skeleton, device: torch.device, dtype: torch.dtype) ->
 LOSSES: dict[str, Loss] = {
     "heatmap_mse": heatmap_mse,
     "heatmap_cross_entropy": heatmap_cross_entropy,
+    "outside_cross_entropy": outside_cross_entropy,
     "depth_smooth_l1": depth_smooth_l1,
     "depth_l1": depth_l1,
     "integral_l1": integral_l1,

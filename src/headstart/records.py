@@ -131,11 +131,14 @@ class Targets:
     """What losses compare with, made on the device from a :class:`Batch`. Finite everywhere, weight 0 included."""
 
     heatmaps: Tensor | None
-    """(B, J, h, w) unnormalised Gaussians with peak 1; None where no loss reads them (losses.need_heatmaps)."""
+    """(B, J, h, w) unnormalised Gaussians with peak 1; None where no loss reads them (losses.need_heatmaps). Of a joint
+    outside the map a wide one around the nearest place on its border."""
     keypoints: Tensor
     """(B, J, 2) heatmap px, sub-pixel."""
     weight_2d: Tensor
     """(B, J): 0 where unlabelled or outside the map."""
+    weight_outside: Tensor
+    """(B, J): that of the joints which are labelled outside the map, 0 of all others."""
     depth: Tensor
     """(B, J) z relative to the pelvis in crop widths: mm * pixels_per_mm / crop width."""
     weight_depth: Tensor

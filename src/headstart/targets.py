@@ -19,6 +19,10 @@ from headstart.skeleton import Skeleton
 
 Decoding = Literal["subpixel", "argmax"]
 
+#: How many times as wide the Gaussian of a joint outside the map is: a network that has learnt it as logits has a
+#: confidence of an eighth there, or a quarter in a corner.
+OUTSIDE = 4.0
+
 
 @dataclass(frozen=True)
 class HeatmapCodec:
@@ -47,7 +51,8 @@ class HeatmapCodec:
         return (map_pixels + 0.5) * self.stride - 0.5
 
     def encode(self, batch: Batch, heatmaps: bool = True) -> Targets:
-        """Targets of a batch; without ``heatmaps`` these are None. Joints outside the map get weight 0.
+        """Targets of a batch; without ``heatmaps`` these are None. Joints outside the map get weight 0, and the weight
+        that they lose is ``weight_outside``.
 
         Targets are finite also where there is no label, whatever the batch holds there: weight 0 makes a loss 0, but
         in its gradient 0 * NaN would be NaN.
@@ -59,24 +64,34 @@ class HeatmapCodec:
         weight = batch.weight_2d * inside
         depth = torch.where(batch.weight_3d > 0, batch.xyz[..., 2] * batch.pixels_per_mm[:, None], 0.0)
         return Targets(
-            heatmaps=self.gaussians(points) if heatmaps else None,
+            heatmaps=self._target_maps(points, inside) if heatmaps else None,
             keypoints=points,
             weight_2d=weight,
+            weight_outside=batch.weight_2d * ~inside,
             depth=depth / self.input_size[0],
             weight_depth=batch.weight_3d * weight,
             map_size=self.map_size,
             skeleton=self.skeleton,
         )
 
-    def gaussians(self, points: Tensor) -> Tensor:
-        """Gaussians (B, J, h, w) with peak 1 at sub-pixel heatmap points (B, J, 2)."""
+    def _target_maps(self, points: Tensor, inside: Tensor) -> Tensor:
+        """Gaussians at heatmap points (B, J, 2); of points not ``inside`` (B, J) wide ones at the border."""
         height, width = self.map_size
-        along_x, along_y = self._along(width, points[..., 0]), self._along(height, points[..., 1])
+        nearest = torch.minimum(points.clamp(min=0), points.new_tensor([width - 1, height - 1]))
+        return self.gaussians(torch.where(inside[..., None], points, nearest), torch.where(inside, 1.0, OUTSIDE))
+
+    def gaussians(self, points: Tensor, widening: Tensor | None = None) -> Tensor:
+        """Gaussians (B, J, h, w) with peak 1 at sub-pixel heatmap points (B, J, 2); sigma is multiplied by ``widening``
+        (B, J)."""
+        height, width = self.map_size
+        along_x = self._along(width, points[..., 0], widening)
+        along_y = self._along(height, points[..., 1], widening)
         return along_y[..., :, None] * along_x[..., None, :]
 
-    def _along(self, length: int, centres: Tensor) -> Tensor:
+    def _along(self, length: int, centres: Tensor, widening: Tensor | None = None) -> Tensor:
         """Gaussians (..., length) along one side of a map around ``centres`` (...,), peak 1, cut off at its ends."""
-        return torch.exp(-((map_axis(length, centres) - centres[..., None]) ** 2) / (2 * self.sigma**2))
+        squared = (map_axis(length, centres) - centres[..., None]) ** 2 / (2 * self.sigma**2)
+        return torch.exp(-squared if widening is None else -squared / widening[..., None] ** 2)
 
     def decode(self, output: PoseOutput, decoding: Decoding = "subpixel") -> Decoded:
         """Joints of an output, with the depth that is read there.
