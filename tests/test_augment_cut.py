@@ -128,9 +128,18 @@ class TestCutOff:
             ([-INFINITE, -INFINITE, INFINITE, 99.0], np.s_[:0]),
         ],
     )
-    def test_the_image_is_black_beyond_its_end(self, frame: list[float], black: tuple[slice, ...]):
-        image = np.full((6, 8, 3), 200, np.uint8)
-        wanted = image.copy()
-        wanted[black] = 0
-        np.testing.assert_array_equal(Cut(np.array(frame), np.zeros(4)).blank(image), wanted)
-        assert (image == 200).all()
+    def test_beyond_the_frame_is_black_or_something_else(self, frame: list[float], black: tuple[slice, ...]):
+        image = np.random.default_rng(0).integers(100, 200, (6, 8, 3), dtype=np.uint8)
+        before, hidden, kinds = image.copy(), np.zeros((6, 8), bool), []
+        hidden[black] = True
+        for seed in range(40):
+            seen = Cut(np.array(frame), np.zeros(4)).hide(image, np.random.default_rng(seed))
+            np.testing.assert_array_equal(seen[~hidden], image[~hidden])
+            kinds.append(
+                "black" if not seen[hidden].any() else "flat" if not np.ptp(seen[hidden], 0).any() else "piece"
+            )
+            assert not hidden.any() or kinds[-1] == "black" or (seen[hidden] != image[hidden]).mean() > 0.8
+        np.testing.assert_array_equal(image, before)
+        if hidden.any():
+            assert 12 <= kinds.count("black") <= 28
+            assert min(kinds.count("flat"), kinds.count("piece")) >= 4

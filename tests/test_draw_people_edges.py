@@ -139,3 +139,17 @@ def test_the_legend_counts_who_has_no_views() -> None:
     four, five, six = (result_picture(GREY, people[:count])[-44:, :960] for count in (4, 5, 6))
     assert (four != five).any()
     assert (five != six).any()
+
+
+def test_joints_out_of_sight_are_white_in_3d_and_their_bones_thin() -> None:
+    """The left leg is sure, the right one is not: its bones are half as wide, its knee is a white disc."""
+    pose = {"left_hip": (300.0, -300.0, 0.0), "left_knee": (300.0, 300.0, 0.0)}
+    pose |= {"right_hip": (-300.0, -300.0, 0.0), "right_knee": (-300.0, 300.0, 0.0)}
+    view = draw_view(pose, "", 400, 500, unsure={"right_knee"}).astype(int)
+    row = view[200]  # halfway down the thighs
+    wide = {side: (np.abs(row - colour) < 40).all(-1).sum() for side, colour in (("left", LEFT), ("right", RIGHT))}
+    assert wide["right"] == pytest.approx(wide["left"] / 2, abs=1.5)
+    assert view[320, 80].tolist() == [255, 255, 255]
+    assert np.abs(view[320, 320] - LEFT).max() < 12
+    assert np.abs(view[80, 80] - RIGHT).max() < 12
+    np.testing.assert_array_equal(draw_view(pose, "", 400, 500), draw_view(pose, "", 400, 500, unsure={"nose"}))

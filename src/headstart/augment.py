@@ -96,11 +96,17 @@ class Cut:
     bbox_xywh: NDArray[np.float64]
     """(4,) box of what remains of the person, up to the frame."""
 
-    def blank(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A copy of an image (H, W, 3) that is black outside the frame."""
+    def hide(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """A copy of an image (H, W, 3) that ends at the frame, or where something, as a table, hides what is beyond it.
+
+        Half of the time outside is black, as it is outside of images; else one colour, or a piece of the image.
+        """
         height, width = image.shape[:2]
         left, top, right, bottom = np.clip(self.frame, 0, (width, height, width, height)).round().astype(int).tolist()
         seen = np.zeros_like(image)
+        if rng.random() < 0.5:
+            piece = _filling(rng, image, (max(height // 2, 1), max(width // 2, 1)))
+            seen = np.asarray(cv2.resize(piece, (width, height)), np.uint8)
         seen[top:bottom, left:right] = image[top:bottom, left:right]
         return seen
 

@@ -6,7 +6,7 @@ camera would be at the left edge, depth grows to the right, and nothing is mirro
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +65,19 @@ def draw_people(image: RGB, people: Sequence[Prediction], numbers: bool | None =
 
 
 def draw_view(
-    pose: Mapping[str, Point3], title: str, size: int, half_mm: float, side: bool = False, text: int = LEAST_TEXT
+    pose: Mapping[str, Point3],
+    title: str,
+    size: int,
+    half_mm: float,
+    side: bool = False,
+    text: int = LEAST_TEXT,
+    unsure: Collection[str] = (),
 ) -> RGB:
     """A 3D pose in mm (x right, y down, z away, pelvis at the origin) as a square picture of ``size`` px.
 
     Orthographic, ``half_mm`` from the middle to the edge, before a grid of 500 mm: from the front, as the camera sees
     it, or with ``side`` from the right of the scene. Farther parts are paler. ``text``: height of the title in px.
+    ``unsure``: joints that are white, their bones thin.
     """
     points = np.array(list(pose.values()), np.float64)
     middle = (points.min(0) + points.max(0)) / 2
@@ -80,7 +87,8 @@ def draw_view(
     canvas = np.full((size * _OVERSAMPLING, size * _OVERSAMPLING, 3), _PAPER, np.uint8)
     origin = (-middle[[2, 1]] if side else -middle[:2]) * scale + size * _OVERSAMPLING / 2
     _draw_grid(canvas, origin, _GRID_MM * scale)
-    _draw_bones(canvas, flat, away, Skeleton("drawn", tuple(pose)))
+    sure = np.array([name not in unsure for name in pose])
+    _draw_bones(canvas, flat, away, Skeleton("drawn", tuple(pose)), sure)
     small = np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
     write(small, title, (10, 8), text, _INK)
     return small
@@ -97,7 +105,7 @@ def result_picture(image: RGB, people: Sequence[Prediction]) -> RGB:
     columns = [overlay]
     for i in sorted(order):
         name = f"{i + 1}: " if len(people) > 1 else ""
-        columns.append(_views(people[i].xyz_mm, name, height, half_mm, text))
+        columns.append(_views(people[i], name, height, half_mm, text))
     gap = np.full((height, _GAP, 3), _WHITE, np.uint8)
     row = _at_least(np.hstack([part for column in columns for part in (column, gap)][:-1]), 1, LEAST_WIDTH)
     return np.vstack([row, _legend(row.shape[1], len(people) - len(order), text + 1)])
@@ -172,19 +180,23 @@ def draw_skeleton(canvas: RGB, person: Prediction) -> None:
         cv2.circle(canvas, _pixel((x, y)), thickness + 1, colour if certain else _WHITE, -1, cv2.LINE_AA)
 
 
-def _draw_bones(canvas: RGB, flat: Values, away: Values, skeleton: Skeleton) -> None:
-    """Draw bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler."""
+def _draw_bones(canvas: RGB, flat: Values, away: Values, skeleton: Skeleton, sure: NDArray[np.bool_]) -> None:
+    """Draw bones from far to near: points (J, 2) px, ``away`` (J,) in any unit, larger is farther and paler.
+
+    Joints that are not ``sure`` (J,) are white with a rim, and their bones half as thick.
+    """
     near, far = away.min(), away.max()
     thickness = max(round(canvas.shape[0] / 75), 2)
     depth = (away - near) / max(far - near, 1e-9)
     for parent, child in sorted(skeleton.edges, key=lambda edge: -(away[edge[0]] + away[edge[1]])):
         pale = 0.45 * (depth[parent] + depth[child]) / 2
         colour = _mixed(joint_colour(skeleton.names[child]), pale)
-        _line(canvas, flat[parent], flat[child], colour, thickness)
+        _line(canvas, flat[parent], flat[child], colour, thickness if sure[parent] and sure[child] else thickness // 2)
         for end in (parent, child):
             own = _mixed(joint_colour(skeleton.names[end]), 0.45 * depth[end])
-            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.85), _PAPER, -1, cv2.LINE_AA)
-            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.65), own, -1, cv2.LINE_AA)
+            rim, disc = (_PAPER, own) if sure[end] else (own, _WHITE)
+            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.85), rim, -1, cv2.LINE_AA)
+            cv2.circle(canvas, _pixel(flat[end]), round(thickness * 0.65), disc, -1, cv2.LINE_AA)
 
 
 def _mixed(colour: Colour, pale: float) -> Colour:
@@ -202,11 +214,12 @@ def _draw_grid(canvas: RGB, origin: Values, step: float) -> None:
             cv2.line(canvas, _pixel(ends[0]), _pixel(ends[1]), _GRID, _OVERSAMPLING)
 
 
-def _views(pose: Mapping[str, Point3], name: str, height: int, half_mm: float, text: int) -> RGB:
+def _views(person: Prediction, name: str, height: int, half_mm: float, text: int) -> RGB:
     """Front above side, together ``height`` px high."""
-    size = (height - _GAP) // 2
-    front = draw_view(pose, f"{name}front", size, half_mm, text=text)
-    side = draw_view(pose, f"{name}side (camera at the left)", size, half_mm, side=True, text=text)
+    size, pose = (height - _GAP) // 2, person.xyz_mm
+    unsure = {joint for joint, (_, _, confidence) in person.keypoints.items() if confidence < UNSURE_JOINT}
+    front = draw_view(pose, f"{name}front", size, half_mm, text=text, unsure=unsure)
+    side = draw_view(pose, f"{name}side (camera at the left)", size, half_mm, side=True, text=text, unsure=unsure)
     rest = np.full((height - 2 * size, size, 3), _WHITE, np.uint8)
     return np.vstack([front, rest, side])
 

@@ -84,7 +84,7 @@ class CropDataset(Dataset[dict[str, NDArray[Any]]]):
         sample = self._points(person, crop, self.use_3d[draw.dataset])
         try:
             image = index.image(draw.row)
-            sample["image"] = self._image(image if cut is None else cut.blank(image), crop, rng)
+            sample["image"] = self._image(image if cut is None else cut.hide(image, rng), crop, rng)
             sample["readable"] = np.array(True)
         except DataError:
             sample["image"] = np.full((*self.input_size[::-1], 3), 128, np.uint8)

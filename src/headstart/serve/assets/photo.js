@@ -27,17 +27,19 @@ function drawPerson(pen, at, one, number) {
   pen.globalAlpha = chosen ? 1 : 0.65;
   drawBox(pen, at, one.bbox, chosen && value.people.length > 1);
   const points = names.map((name) => one.joints2d[name]);
+  const sure = points.map(([, , confidence]) => confidence >= UNSURE);
   const line = ([from, to], style, wide) => {
     pen.strokeStyle = style; pen.lineWidth = wide; pen.beginPath();
     pen.moveTo(at.x(points[from][0]), at.y(points[from][1]));
     pen.lineTo(at.x(points[to][0]), at.y(points[to][1])); pen.stroke();
   };
-  value.bones.forEach((bone) => line(bone, "rgba(0,0,0,0.6)", thick + 2));
-  value.bones.forEach((bone) => line(bone, colour(names[bone[1]]), thick));
+  const width = ([from, to]) => sure[from] && sure[to] ? thick : thick / 2;
+  value.bones.forEach((bone) => line(bone, "rgba(0,0,0,0.6)", width(bone) + 2));
+  value.bones.forEach((bone) => line(bone, colour(names[bone[1]]), width(bone)));
   names.forEach((name, joint) => {
-    const [u, v, confidence] = points[joint], big = chosen && joint === hovered;
+    const [u, v] = points[joint], big = chosen && joint === hovered;
     pen.beginPath(); pen.arc(at.x(u), at.y(v), thick * (big ? 1.9 : 1.05) + 1, 0, 7);
-    pen.fillStyle = confidence < UNSURE ? "rgba(255,255,255,0.9)" : colour(name); pen.fill();
+    pen.fillStyle = sure[joint] ? colour(name) : "rgba(255,255,255,0.9)"; pen.fill();
     pen.lineWidth = big ? 2 : 1; pen.strokeStyle = big ? "#fff" : "rgba(0,0,0,0.7)"; pen.stroke();
   });
   pen.globalAlpha = 1;

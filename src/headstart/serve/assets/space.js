@@ -26,21 +26,22 @@ function drawSpace(pen, width, height) {
   const dark = isDark(), shape = pose(), to = projector(width, height, shape);
   drawGround(pen, to, shape, dark);
   const flat = shape.points.map(to), names = value.joints;
+  const sure = names.map((name) => value.people[person].joints2d[name][2] >= UNSURE);
   spots = flat;
   const thick = Math.min(width, height) / 55;
   const far = Math.max(...flat.map((p) => p.depth)), close = Math.min(...flat.map((p) => p.depth));
   // Farther is darker; every limb keeps a contrast of 3 to 1 with the paper.
   const [nearest, fall] = dark ? [1.1, 0.25] : [0.87, 0.24];
   const shade = (depth) => nearest - fall * (depth - close) / Math.max(far - close, 200);
-  const parts = value.bones.map(([from, to]) => ({ depth: (flat[from].depth + flat[to].depth) / 2, draw: () => {
-    const p = flat[from], q = flat[to], tint = (end, name) => colour(name, shade(end.depth));
+  const parts = value.bones.map(([from, end]) => ({ depth: (flat[from].depth + flat[end].depth) / 2, draw: () => {
+    const p = flat[from], q = flat[end], tint = (point, name) => colour(name, shade(point.depth));
     const blend = pen.createLinearGradient(p.x, p.y, q.x, q.y);
-    blend.addColorStop(0, tint(p, names[to])); blend.addColorStop(1, tint(q, names[to]));
+    blend.addColorStop(0, tint(p, names[end])); blend.addColorStop(1, tint(q, names[end]));
     const stroke = (style, wide, cap) => {
       pen.strokeStyle = style; pen.lineWidth = wide; pen.lineCap = cap;
       pen.beginPath(); pen.moveTo(p.x, p.y); pen.lineTo(q.x, q.y); pen.stroke();
     };
-    const wide = thick * (p.near + q.near) / 2;
+    const wide = thick * (p.near + q.near) / (sure[from] && sure[end] ? 2 : 4);
     // A rim in the colour of the paper parts limbs that cross; it must not eat into the joints.
     stroke(paper(), wide + 4, "butt"); stroke(blend, wide, "round");
   } }));
@@ -48,9 +49,8 @@ function drawSpace(pen, width, height) {
     const radius = thick * 0.78 * p.near * (joint === hovered ? 1.6 : 1);
     const glow = pen.createRadialGradient(p.x - radius / 3, p.y - radius / 3, radius / 6, p.x, p.y, radius);
     glow.addColorStop(0, colour(names[joint], shade(p.depth) * 1.25)); glow.addColorStop(1, colour(names[joint], shade(p.depth) * 0.82));
-    const sure = value.people[person].joints2d[names[joint]][2] >= UNSURE;
-    pen.beginPath(); pen.arc(p.x, p.y, radius, 0, 7); pen.fillStyle = sure ? glow : "#fff"; pen.fill();
-    if (!sure) { pen.lineWidth = 1.5; pen.strokeStyle = "#1e1e28"; pen.stroke(); }
+    pen.beginPath(); pen.arc(p.x, p.y, radius, 0, 7); pen.fillStyle = sure[joint] ? glow : "#fff"; pen.fill();
+    if (!sure[joint]) { pen.lineWidth = 1.5; pen.strokeStyle = "#1e1e28"; pen.stroke(); }
     if (joint === hovered) { pen.lineWidth = 2; pen.strokeStyle = dark ? "#fff" : "#222"; pen.stroke(); }
   } }));
   parts.sort((one, other) => other.depth - one.depth).forEach((part) => part.draw());
