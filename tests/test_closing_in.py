@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headstart.closing_in import LOOKS, certainty, close_in, confident_box
+from headstart.closing_in import LOOKS, close_in, confident_box
 from headstart.geometry import Box, Crop
 from headstart.records import CropJoints
 from headstart.tracking import overlaps
@@ -97,11 +97,6 @@ def test_keeps_the_box_where_nobody_is() -> None:
 
 def test_looks_zero_times_keeps_the_box() -> None:
     assert close_in(SeesWhite(), painted(640, 480, (400, 60, 60, 150)), WHOLE, looks=0) == WHOLE
-
-
-def test_certainty_is_what_two_thirds_of_the_joints_reach() -> None:
-    assert certainty(np.array([0.1, 0.2, 0.3, 0.9])) == pytest.approx(0.2)
-    assert certainty(np.array([0.9, 0.9, 0.0])) == pytest.approx(0.6)
 
 
 def test_box_of_joints_leaves_out_the_unsure_and_keeps_to_the_picture() -> None:

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import headstart
-from headstart.coco_labels import UNSURE_JOINT, CocoLabels, labelled_joints, shared_folder, visibility_of
+from headstart.coco_labels import CocoLabels, labelled_joints, shared_folder, visibility_of
+from headstart.confidence import UNSURE_JOINT
 from headstart.datasets import iter_annotations
 from headstart.errors import ConfigError
 from headstart.geometry import Crop

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.confidence import certainty
 from headstart.errors import ConfigError
 from headstart.geometry import PADDING, Box, Crop
 from headstart.records import CropJoints, PoseNetwork
@@ -78,11 +79,6 @@ def joints_of(network: PoseNetwork, crops: Sequence[NDArray[np.uint8]], flip_tes
     if not all(np.isfinite(part).all() for part in joints):
         raise ConfigError("the model gives NaN or infinity for some joints: its weights are broken; use another model")
     return joints
-
-
-def certainty(confidence: NDArray[np.floating], share: float = 2 / 3) -> float:
-    """The confidence that a share of the joints (J,) reach: a few that are high by chance do not make a person."""
-    return float(np.quantile(confidence, 1 - share))
 
 
 def confident_box(

@@ -18,18 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.confidence import SURE_JOINT, UNSURE_JOINT
 from headstart.datasets.boxes import inside
 from headstart.datasets.labels import joints_box
 from headstart.errors import ConfigError
 from headstart.files import write_json
 from headstart.records import Prediction
 from headstart.skeleton import COCO_23, Skeleton
-
-#: Confidence below which a joint is not labelled: more often wrong than right (docs/model-card.md). Pictures of
-#: predictions (draw_people.py) and the web page show those joints in white and their bones thin.
-UNSURE_JOINT = 0.2
-#: Confidence from which a joint is labelled as visible; in between it is labelled as occluded, to be looked at.
-SURE_JOINT = 0.5
 
 _DECIMALS = 4
 _PERSON = 1

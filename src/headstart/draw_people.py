@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.coco_labels import UNSURE_JOINT
+from headstart.confidence import UNSURE_JOINT
 from headstart.draw import LEFT, MIDDLE, RIGHT, joint_colour
 from headstart.records import RGB, Point3, Prediction
 from headstart.skeleton import Skeleton

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from headstart.confidence import seen_joints
 from headstart.errors import DataError, HeadstartError
 from headstart.geometry import Box, Camera
 from headstart.records import RGB, Estimator, FieldOfView, Prediction
@@ -112,7 +113,7 @@ def _groups(frames: Iterable[Frame], at_once: int) -> Iterator[list[Frame]]:
 
 
 def followed_box(person: Prediction, margin: float = 1.0) -> Box | None:
-    """The box around a person's joints, None if they extend over less than 1 px.
+    """The box around a person's joints that are seen, None if they extend over less than 1 px.
 
     Each side is farther out by (margin - 1) / 2 times the longer side of the tight box. Joints are in pixel centres and
     boxes in pixel edges, half a pixel apart (geometry.py).
@@ -120,6 +121,8 @@ def followed_box(person: Prediction, margin: float = 1.0) -> Box | None:
     points = np.array([point[:2] for point in person.keypoints.values()]) + 0.5
     if len(points) == 0 or not np.isfinite(points).all():
         return None
+    # Joints outside the image lie at the border of their crop: a box around them would grow from frame to frame.
+    points = points[seen_joints(person.keypoints.values())]
     low, high = points.min(0), points.max(0)
     side = float((high - low).max())
     if side < 1:

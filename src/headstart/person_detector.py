@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.closing_in import certainty, joints_of
-from headstart.coco_labels import UNSURE_JOINT
+from headstart.closing_in import joints_of
+from headstart.confidence import UNSURE_JOINT, certainty
 from headstart.devices import default_device, ready_on
 from headstart.errors import ConfigError
 from headstart.geometry import Box, Crop

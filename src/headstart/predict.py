@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.argument_checks import check_box, check_boxes, check_camera, check_height, check_names
-from headstart.closing_in import LOOKS, certainty, close_in, joints_of
+from headstart.closing_in import LOOKS, close_in, joints_of
+from headstart.confidence import certainty
 from headstart.errors import ConfigError, HeadstartError
 from headstart.geometry import Box, Camera, Crop
 from headstart.lifting import DEFAULT_HEIGHT_MM, lift

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from headstart.confidence import UNSURE_JOINT
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.following import Follower, followed_box
@@ -22,6 +24,9 @@ from headstart.records import RGB, Estimator, FieldOfView, Point3, Prediction, b
 from headstart.smoothing import KEYPOINTS, PATH, XYZ, MotionFilter, OneEuro, PoseSmoother, check_motion_filter, filtered
 from headstart.tracking import Tracker
 from headstart.video_files import Frame, VideoReader, VideoWriter
+
+# A joint that is seen in a smaller share of a person's frames is not in the video.
+_HARDLY_EVER = 0.1
 
 
 @dataclass(frozen=True)
@@ -171,13 +176,16 @@ def smooth_motion(
     """One person's motion, evenly spaced as :func:`headstart.animation.evenly` gives it, with smooth 3D joints.
 
     ``options.motion_filter`` smooths them, forwards and backwards, so without lag. If every frame has camera positions,
-    it smooths the person's path too; otherwise ``camera_xyz_mm`` becomes None. Keypoints are not changed. Raises
-    :class:`ConfigError` for a cutoff of half the frame rate or more.
+    it smooths the person's path too; otherwise ``camera_xyz_mm`` becomes None. Through frames in which a joint is not
+    seen (confidence.py) it moves straight, as seen from the pelvis; a joint that hardly any frame shows rests.
+    Keypoints are not changed. Raises :class:`ConfigError` for a cutoff of half the frame rate or more.
     """
     if not people:
         return []
     options, names = options or VideoOptions(), list(people[0].xyz_mm)
     metres = np.array([[one.xyz_mm[name] for name in names] for one in people]) / 1000
+    if options.motion_filter != "none":
+        metres = _between_sightings(metres, np.array([[_is_seen(one, name) for name in names] for one in people]))
     joints = filtered(metres, frames_per_second, options.motion_filter, options.xyz) * 1000
     places = [place for one in people if (place := _pelvis_before_camera(one)) is not None]
     if len(places) < len(people):
@@ -187,6 +195,25 @@ def smooth_motion(
         replace(one, xyz_mm=by_name(names, pose), camera_xyz_mm=by_name(names, moved))
         for one, pose, moved in zip(people, joints, joints + path)
     ]
+
+
+def _is_seen(person: Prediction, joint: str) -> bool:
+    """Joints without a confidence, which only exist in 3D, count as seen."""
+    return joint not in person.keypoints or person.keypoints[joint][2] >= UNSURE_JOINT
+
+
+def _between_sightings(points: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Points (frames, J, 3), linear in time where not ``seen`` (frames, J); the median of all frames for joints that
+    less than a tenth of them show. None is left out, because tools that read TRC fail at gaps.
+    """
+    filled, frames = points.copy(), np.arange(len(points))
+    for joint, shown in enumerate(seen.T):
+        if shown.mean() < _HARDLY_EVER:
+            filled[:, joint] = np.median(points[:, joint], axis=0)
+        elif not shown.all():
+            for axis in range(3):
+                filled[:, joint, axis] = np.interp(frames, frames[shown], points[shown, joint, axis])
+    return filled
 
 
 def count_frames(source: str | Path) -> int:
