@@ -1,4 +1,4 @@
-"""What does a score say where no detector gave one: is anybody there (headstart.closing_in.UNSURE)?
+"""What does a score say where no detector gave one: is anybody there (headstart.confidence.UNSURE)?
 
     python benchmarks/unsure.py ../shared/data/coco-mini
 
@@ -22,7 +22,7 @@ from headstart.photos import RGB, read_photo
 from headstart.predict import PoseEstimator
 from headstart.tracking import Box, overlaps
 
-THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
 LEAST_SHARE = 0.05
 #: Squares that are tried in each picture before it is left out.
 TRIES = 200

@@ -153,18 +153,19 @@ def test_low_confidence_means_lost(tmp_path: Path) -> None:
     assert oracle.asked == [None] * 3
 
 
-def test_a_person_of_whom_few_joints_are_sure_is_lost(tmp_path: Path) -> None:
-    """Two joints of six are sure: the median is not."""
+@pytest.mark.parametrize(("joints", "lost"), [(("left_wrist",), True), (("left_wrist", "right_wrist"), False)])
+def test_a_person_of_whom_few_joints_are_sure_is_lost(tmp_path: Path, joints: tuple[str, ...], lost: bool) -> None:
+    """One joint of six is sure: a quarter of them are not. Of two, somebody cut off may have the others outside."""
 
     class Unsure(Oracle):
         def person(self, box: Box, name: str) -> Prediction:
             found = super().person(box, name)
-            sure = {joint: 0.9 if "wrist" in joint else 0.1 for joint in JOINTS}
+            sure = {joint: 0.9 if joint in joints else 0.1 for joint in JOINTS}
             return replace(found, keypoints={n: (x, y, sure[n]) for n, (x, y, _) in found.keypoints.items()})
 
     oracle = Unsure()
     list(predict_video(oracle, film(tmp_path / "a.mp4", 3, walk)))
-    assert oracle.asked == [None] * 3
+    assert [boxes is None for boxes in oracle.asked] == [True, lost, lost]
 
 
 def test_joints_beyond_the_picture_are_not_followed(tmp_path: Path) -> None:

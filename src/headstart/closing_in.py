@@ -24,8 +24,6 @@ LOOKS = 2
 SMALLER = 0.6
 #: The box is around the joints with a confidence of at least SURE, and around at least the FEWEST most confident ones.
 SURE, FEWEST = 0.15, 8
-#: Below this certainty are most places without a person and few people in full view (benchmarks/unsure.py).
-UNSURE = 0.15
 
 _Seen = tuple[NDArray[np.float64], NDArray[np.float64]]
 

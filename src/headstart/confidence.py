@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 UNSURE_JOINT = 0.2
 #: Confidence from which a joint becomes the label of a visible one; in between it is occluded, to be looked at.
 SURE_JOINT = 0.5
+#: Below this certainty are most places without a person and few people in full view (benchmarks/unsure.py).
+UNSURE = 0.25
+#: Share of the joints that make a person: no more may be seen of who is cut off by the image.
+_SHARE = 1 / 4
 #: A person is cut off, and not lost, as long as so many joints are seen.
 _FEWEST_SEEN = 4
 
 
-def certainty(confidence: NDArray[np.floating], share: float = 2 / 3) -> float:
-    """The confidence that a share of the joints (J,) reach: a few that are high by chance do not make a person."""
-    return float(np.quantile(confidence, 1 - share))
+def certainty(confidence: NDArray[np.floating]) -> float:
+    """The confidence that a quarter of the joints (J,) reach: one that is high by chance does not make a person."""
+    return float(np.quantile(confidence, 1 - _SHARE))
 
 
 def seen_joints(keypoints: Iterable[tuple[float, float, float]]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headstart.confidence import seen_joints
+from headstart.confidence import UNSURE, certainty, seen_joints
 from headstart.errors import DataError, HeadstartError
 from headstart.geometry import Box, Camera
 from headstart.records import RGB, Estimator, FieldOfView, Prediction
@@ -32,8 +32,8 @@ class Follower:
     camera: Camera | FieldOfView | None = None
     detect_every: int = 1
     """With a detector: it looks at every ``detect_every``-th frame."""
-    lost_below: float = 0.2
-    """A person whose joints have a lower median confidence is not followed."""
+    lost_below: float = UNSURE
+    """A person of a lower certainty (confidence.py) is not followed."""
     boxes: list[Box] = field(default_factory=list)
     """Where to look for people in the next frame; empty: nobody is followed."""
 
@@ -88,7 +88,7 @@ class Follower:
     def _next_box(self, person: Prediction, image: RGB) -> Box | None:
         """The box in which to look for the person in the next frame; None if they are lost."""
         box = followed_box(person, FOLLOW_MARGIN)
-        if box is None or np.median([point[2] for point in person.keypoints.values()]) < self.lost_below:
+        if box is None or certainty(np.array([point[2] for point in person.keypoints.values()])) < self.lost_below:
             return None
         height, width = image.shape[:2]
         x, y, w, h = box

@@ -40,9 +40,7 @@ SAME = 0.55
 #: Two boxes are the same person if half of the joints that are seen in both lie closer than this, over the longer side
 #: of the smaller one.
 SAME_POSE = 0.1
-#: Share of the joints that the pose network must be sure of: no more may be seen of who is cut off by the frame.
-SEEN = 1 / 4
-#: Least score of a proposal and of a person. With SEEN, they were chosen on the photos of benchmarks/find_people.py.
+#: Least score of a proposal and of a person, chosen on the photos of benchmarks/find_people.py.
 PROPOSED, THRESHOLD = 0.25, 0.45
 _MOST = 30
 _GREY = 114
@@ -113,7 +111,7 @@ class PersonDetector:
             crops = [Crop.from_box(np.array(box_of_joints_in(one.bbox_xywh)), self.pose.input_size) for one in some]
             joints = joints_of(self.pose, [crop.warp(image) for crop in crops], False)
             for one, crop, points, sure in zip(some, crops, joints.keypoints, joints.confidence):
-                score = math.sqrt(one.score * certainty(sure, SEEN))
+                score = math.sqrt(one.score * certainty(sure))
                 checked.append(_Posed(Detection(one.bbox_xywh, score), crop.to_image(points), sure >= UNSURE_JOINT))
         return _one_of_each_pose(sorted(checked, key=lambda one: -one.person.score))
 

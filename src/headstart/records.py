@@ -237,8 +237,8 @@ class Prediction:
     image: str
     bbox_xywh: Box
     score: float
-    """In 0..1: the detector's, or, for boxes that were given and for whole pictures, how sure the network is of two
-    thirds of the joints (closing_in.py); below ``closing_in.UNSURE`` there may be nobody."""
+    """In 0..1: the detector's, or, for boxes that were given and for whole pictures, how sure the network is of
+    the surest quarter of the joints; below ``confidence.UNSURE`` there may be nobody."""
     keypoints: dict[str, Point3]
     """Joint name -> x, y in image px and confidence in 0..1."""
     xyz_mm: dict[str, Point3]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.confidence import UNSURE_JOINT
+from headstart.confidence import UNSURE, UNSURE_JOINT
 from headstart.draw_people import draw_skeleton, write
 from headstart.errors import ConfigError, DataError
 from headstart.following import Follower, followed_box
@@ -35,9 +35,9 @@ class VideoOptions:
 
     detect_every: int = 1
     """With a detector: it looks at every ``detect_every``-th frame."""
-    lost_below: float = 0.2
-    """A person whose joints have a lower median confidence is lost: the box is not followed. Without a detector the
-    next frame is then taken as a whole."""
+    lost_below: float = UNSURE
+    """A person of a lower certainty (confidence.py) is lost: the box is not followed. Without a detector the next frame
+    is then taken as a whole."""
     frames_at_once: int = 8
     """Of a file, with a detector: so many frames are read before their people go through the pose network together.
     More than ``detect_every``, or it is frame by frame. Cameras are always read frame by frame."""

@@ -186,7 +186,7 @@ def described(people: Sequence[Prediction]) -> str:
 
 def described_scores(scores: Sequence[float]) -> str:
     """``1 person``, ``1 person (unsure: score 0.08)`` or ``3 people (2 unsure: score below 0.15)``, by their scores."""
-    from headstart.closing_in import UNSURE
+    from headstart.confidence import UNSURE
 
     said, unsure = counted(len(scores), "person", "people"), [score for score in scores if score < UNSURE]
     if not unsure:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from headstart.closing_in import UNSURE
+from headstart.confidence import UNSURE
 from headstart.errors import ConfigError, DataError, HeadstartError
 from headstart.images import encode_image
 from headstart.photos import read_photo
