@@ -103,11 +103,11 @@ def people(path: str = "people.json") -> list[dict]:
 
 
 def test_people_of_whom_the_network_is_not_sure_are_counted() -> None:
-    sure, unsure = (Prediction("a.png", (0, 0, 9, 9), score, {}, {}) for score in (0.25, 0.0849))
+    sure, unsure = (Prediction("a.png", (0, 0, 9, 9), score, {}, {}) for score in (0.2, 0.0849))
     assert described([]) == "0 people"
     assert described([sure]) == "1 person"
     assert described([unsure]) == "1 person (unsure: score 0.08)"
-    assert described([unsure, sure, unsure]) == "3 people (2 unsure: score below 0.25)"
+    assert described([unsure, sure, unsure]) == "3 people (2 unsure: score below 0.2)"
 
 
 class TestInputs:
@@ -268,7 +268,7 @@ class TestBoxes:
         said = succeeds("a.png", "b.jpg", "--boxes", boxes, "--json", "people.json", "--out", "out")
         assert [one["bbox"] for one in people()] == [[10, 5, 50, 60], [40.5, 5, 50, 60]]
         # The tiny model has learnt nothing, and says so.
-        unsure = "a.png: 2 people (2 unsure: score below 0.25) -> out/a.png"
+        unsure = "a.png: 2 people (2 unsure: score below 0.2) -> out/a.png"
         assert said.splitlines()[:2] == [unsure, "b.jpg: 0 people -> out/b.png"]
 
     def test_boxes_that_are_none_stop_their_picture_only(self, here: Path):

@@ -167,8 +167,8 @@ class TestLost:
         boxes = self.next_boxes((x, y, 0.9), (x + 30, y + 40, 0.9))
         assert boxes == ([pytest.approx((x - 4.5, y - 4.5, 40, 50))] if followed else None)
 
-    @pytest.mark.parametrize(("confidence", "followed"), [(0.25, True), (0.249, False)])
-    def test_whose_joints_are_less_sure_than_a_quarter(self, confidence: float, followed: bool):
+    @pytest.mark.parametrize(("confidence", "followed"), [(0.2, True), (0.199, False)])
+    def test_whose_joints_are_less_sure_than_02(self, confidence: float, followed: bool):
         boxes = self.next_boxes((50, 20, confidence), (80, 60, confidence))
         assert boxes == ([pytest.approx((45.5, 15.5, 40, 50))] if followed else None)
 

@@ -13,7 +13,7 @@ UNSURE_JOINT = 0.2
 #: Confidence from which a joint becomes the label of a visible one; in between it is occluded, to be looked at.
 SURE_JOINT = 0.5
 #: Below this certainty are most places without a person and few people in full view (benchmarks/unsure.py).
-UNSURE = 0.25
+UNSURE = 0.2
 #: Share of the joints that make a person: no more may be seen of who is cut off by the image.
 _SHARE = 1 / 4
 #: A person is cut off, and not lost, as long as so many joints are seen.
