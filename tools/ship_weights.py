@@ -1,6 +1,6 @@
 """Make a trained checkpoint the model that ships: half precision, weights alone.
 
-    python tools/ship_weights.py runs/ship [runs/ship_longer ...] --samples 1768000 --core-hours 35.0 \
+    python tools/ship_weights.py runs/ship [runs/ship_longer ...] --samples 1841000 --core-hours 37.0 \
         [--out src/headstart/weights/ship.safetensors]
 
 Keeps the averaged weights of the run's last checkpoint (the figure that counts is that of the last weights, not of the
