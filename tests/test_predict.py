@@ -341,16 +341,16 @@ class TestBoxes:
             PoseEstimator(network, detector="owner/it")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("boxes", [None, [[[10, 20, 300, 400]]]], ids=["whole picture", "given box"])
-    def test_without_a_detector_the_score_says_how_sure_two_thirds_of_the_joints_are(self, boxes):
+    def test_without_a_detector_the_score_says_how_sure_the_surest_quarter_is(self, boxes):
         class Sure(Oracle):
             def __call__(self, crops: NDArray[np.uint8], *, flip_test: bool = False) -> CropJoints:
                 shape = (len(crops), len(self.skeleton))
-                confidence = np.tile(np.repeat([0.1, 0.4, 0.8], 6), (len(crops), 1))
+                confidence = np.tile(np.repeat([0.1, 0.4, 0.8], (6, 7, 5)), (len(crops), 1))
                 return CropJoints(np.full((*shape, 2), 9.0), np.zeros(shape), confidence)
 
         (found,) = PoseEstimator(Sure([])).estimate(BLANK, boxes)[0]
-        # The third of 18 values lies between the sixth (0.1) and the seventh (0.4), at 17/3 - 5 of the way.
-        assert found.score == pytest.approx(0.1 + 0.3 * 2 / 3)
+        # Three quarters of the way through 18 values lie between the 13th (0.4) and the 14th (0.8), at 12.75 of 17.
+        assert found.score == pytest.approx(0.4 + 0.4 * 0.75)
 
     @pytest.mark.parametrize(
         ("boxes", "names", "says"),

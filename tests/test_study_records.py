@@ -47,13 +47,15 @@ def test_a_finished_cell_is_found_and_one_of_another_plan_is_refused(tmp_path: P
 
 
 def test_a_field_that_came_later_counts_only_where_it_is_not_the_default() -> None:
-    """The digest is that of studies/quickstart as of 2026-11-27, before the backbone could have a rate of its own."""
+    """The digest is that of studies/quickstart as of 2026-11-27, before the backbone could have a rate of its own and
+    images could end within people."""
     study = load_study(str(STUDIES / "quickstart" / "study.py"))
     cell = cells(study)[0]
     slower = replace(study, optimiser=replace(study.optimiser, backbone_factor=0.1))
-    before, other = (cell_record(one, cell)["settings"] for one in (study, slower))
+    cut = replace(study, augment=replace(study.augment, cut_probability=0.3))
+    before, other, third = (cell_record(one, cell)["settings"] for one in (study, slower, cut))
     assert before == "fbde14da9503"
-    assert other != before
+    assert len({before, other, third}) == 3
 
 
 def test_all_committed_cells_are_known_as_finished() -> None:

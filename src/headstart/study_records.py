@@ -10,6 +10,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from headstart.augment import AugmentConfig
 from headstart.errors import ConfigError, DataError
 from headstart.files import write_json
 from headstart.optimisation import Optimiser
@@ -17,8 +18,9 @@ from headstart.results import RunResult
 from headstart.study import ARMS, Arm, Cell, Study, cells
 from headstart.study_plan import budget_flops, flops_per_sample, model_of
 
-#: Fields of :class:`~headstart.optimisation.Optimiser` that the first results of studies did not have.
-_LATER_OPTIMISER_FIELDS = ("backbone_factor",)
+#: Fields of :class:`~headstart.optimisation.Optimiser` and :class:`~headstart.augment.AugmentConfig` that the first
+#: results of studies did not have.
+_LATER_FIELDS = ("backbone_factor", "cut_probability")
 
 
 def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
@@ -39,21 +41,19 @@ def cell_record(study: Study, cell: Cell) -> dict[str, Any]:
 
 def _settings_digest(study: Study) -> str:
     """Digest of what all cells of a study share: results of different settings are never compared."""
-    shared = [_optimiser_of(study), asdict(study.schedule), asdict(study.augment), dict(study.losses)]
+    shared = [_as_before(study.optimiser), asdict(study.schedule), _as_before(study.augment), dict(study.losses)]
     rest = [study.batch_size, study.average_decay, study.geometric_share, study.geometric_loss, study.precision]
     return hashlib.sha256(json.dumps([*shared, *rest], sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _optimiser_of(study: Study) -> dict[str, Any]:
-    """The optimiser's fields; of those that came after the first results, only the ones that differ from the default.
+def _as_before(settings: Optimiser | AugmentConfig) -> dict[str, Any]:
+    """The fields; of those that came after the first results, only the ones that differ from the default.
 
     So they change no digest of before.
     """
-    default = asdict(Optimiser())
+    default = asdict(type(settings)())
     return {
-        name: value
-        for name, value in asdict(study.optimiser).items()
-        if name not in _LATER_OPTIMISER_FIELDS or value != default[name]
+        name: value for name, value in asdict(settings).items() if name not in _LATER_FIELDS or value != default[name]
     }
 
 
