@@ -35,6 +35,7 @@ from headstart.protocols import protocol
 from headstart.records import RGB, Annotation, Prediction
 from headstart.skeleton import CANONICAL
 from headstart.tracking import overlaps
+from whole_photos import interval
 
 PROTOCOL = protocol("lsp_extended_pck12")
 #: Where photos end: so many trunks from the shoulders, and a share of the rest of the way to the end of the box.
@@ -109,14 +110,6 @@ def row_of(name: str, parts: list[Part], estimator: PoseEstimator, detector: Per
         f"{name:18s}{len(parts):6d}{np.nanmean(hits):8.1f} ({low:.1f} to {high:.1f})"
         f"{shares[0]:12.0f} %{shares[1]:10.0f} %{sum(met):10d}"
     )
-
-
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean of (people, joints), by bootstrap over people."""
-    rng = np.random.default_rng(0)
-    means = [np.nanmean(values[rng.integers(0, len(values), len(values))]) for _ in range(2000)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
 
 
 def cut_off_people(root: Path) -> Iterator[tuple[RGB, Annotation]]:

@@ -69,6 +69,14 @@ def measure(
     return {name: np.array(points) for name, points in poses.items()}
 
 
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean of (people, joints), by bootstrap over people."""
+    rng = np.random.default_rng(0)
+    means = [np.nanmean(values[rng.integers(0, len(values), len(values))]) for _ in range(2000)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,9 +91,7 @@ def main() -> None:
     print(f"{len(rows)} people")
     for name, points in measure(index, rows, lambda number: None).items():
         hits = 100 * pck(points, truth, labelled, torso)
-        rng = np.random.default_rng(0)
-        means = [np.nanmean(hits[rng.integers(0, len(hits), len(hits))]) for _ in range(2000)]
-        low, high = np.percentile(means, [2.5, 97.5])
+        low, high = interval(hits)
         missed = int((points[:, 0, 0] < -1e5).sum())
         print(f"{name:55s}{np.nanmean(hits):6.1f} ({low:.1f} to {high:.1f}), {missed} not found", flush=True)
 
